@@ -1,0 +1,28 @@
+package manifest
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Object is an API object: a pointer to one of the upstream types of k8s.io/api in the version that
+// Writ stores the kind in (*appsv1.Deployment), or *unstructured.Unstructured for kinds of a
+// CustomResourceDefinition. An Object that was handed out is never modified; deep-copy first.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// Item is one object of a commit with where it was written.
+type Item struct {
+	Ref    Ref
+	Object Object
+	Source Source
+}
+
+// Source is a place in the repository: a slash-separated path below the followed folder and the
+// line, counted from 1, on which the object or field begins. Line 0 means the whole file.
+type Source struct {
+	Path string `json:"path"`
+	Line int    `json:"line,omitempty"`
+}
