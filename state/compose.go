@@ -1,0 +1,97 @@
+package state
+
+import (
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"writ/manifest"
+)
+
+// Full is the object as the API shows it: the authored or derived object with every fact in its
+// place. It is the caller's own copy.
+func (r *Record) Full() manifest.Object {
+	o := r.Object.DeepCopyObject().(manifest.Object)
+	o.GetObjectKind().SetGroupVersionKind(manifest.GVK(r.Ref))
+	o.SetUID(r.UID)
+	o.SetGeneration(r.Generation)
+	o.SetResourceVersion(r.Revision.String())
+	o.SetCreationTimestamp(metav1.NewTime(r.Created.UTC()))
+	if d := r.Deletion; d != nil {
+		at, grace := metav1.NewTime(d.Deadline().UTC()), d.Grace
+		o.SetDeletionTimestamp(&at)
+		o.SetDeletionGracePeriodSeconds(&grace)
+	}
+	switch o := o.(type) {
+	case *corev1.Pod:
+		o.Spec.NodeName = cmpOr(string(r.Node), o.Spec.NodeName)
+		setStatus(&o.Status, r.Status)
+	case *corev1.Service:
+		allocate(o, r.Allocation)
+		setStatus(&o.Status, r.Status)
+	case *corev1.Node:
+		setStatus(&o.Status, r.Status)
+	case *corev1.Namespace:
+		setStatus(&o.Status, r.Status)
+	case *appsv1.Deployment:
+		setStatus(&o.Status, r.Status)
+	case *appsv1.ReplicaSet:
+		setStatus(&o.Status, r.Status)
+	}
+	return o
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// setStatus puts a copy of a status into its object; a status of another kind is left out.
+func setStatus[T any, P interface {
+	*T
+	Status
+	DeepCopyInto(*T)
+}](into P, s Status) {
+	if from, ok := s.(P); ok && from != nil {
+		from.DeepCopyInto((*T)(into))
+	}
+}
+
+func allocate(s *corev1.Service, a *Allocation) {
+	if a == nil {
+		return
+	}
+	if len(a.ClusterIPs) > 0 {
+		s.Spec.ClusterIPs = append([]string(nil), a.ClusterIPs...)
+		s.Spec.ClusterIP = a.ClusterIPs[0]
+	}
+	for i := range s.Spec.Ports {
+		p := &s.Spec.Ports[i]
+		if port, ok := a.NodePorts[PortKey(p)]; ok {
+			p.NodePort = port
+		}
+	}
+}
+
+// PortKey names a Service port in Allocation.NodePorts.
+func PortKey(p *corev1.ServicePort) string {
+	return string(p.Protocol) + "/" + strconv.Itoa(int(p.Port))
+}
+
+// PodStatus is the status of a Pod's record, never nil; the caller must not modify it.
+func (r *Record) PodStatus() *corev1.PodStatus {
+	if s, ok := r.Status.(*corev1.PodStatus); ok {
+		return s
+	}
+	return &corev1.PodStatus{Phase: corev1.PodPending}
+}
+
+// Pod is the Pod as it was authored or derived, without facts; the caller must not modify it.
+func (r *Record) Pod() *corev1.Pod {
+	p, _ := r.Object.(*corev1.Pod)
+	return p
+}

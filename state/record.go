@@ -1,0 +1,77 @@
+package state
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"writ/manifest"
+)
+
+// Origin says where an object comes from.
+type Origin uint8
+
+const (
+	// Authored objects are written in the adopted commit.
+	Authored Origin = iota + 1
+	// Derived objects were made by a computation for another object: the ReplicaSet of a Deployment.
+	Derived
+	// Builtin objects are there although nobody wrote them: namespace default, Service default/kubernetes.
+	Builtin
+)
+
+func (o Origin) String() string {
+	switch o {
+	case Authored:
+		return "authored"
+	case Derived:
+		return "derived"
+	case Builtin:
+		return "builtin"
+	}
+	return "unknown"
+}
+
+// Record is what the system knows of one object: the object as it was written or derived, and beside
+// it, never inside it, the facts that others added. It is immutable.
+type Record struct {
+	Ref        manifest.Ref
+	UID        types.UID
+	Origin     Origin
+	Generation int64
+	Created    time.Time // when the object was first known; second precision
+	Revision   Revision  // of the last change of any fact
+	Commit     string    // the adopted commit that last changed Object; empty for Builtin
+	Object     manifest.Object
+
+	Node       Node        // Pods: where it is bound; empty while it waits
+	Deletion   *Deletion   // nil while the object is to stay
+	Allocation *Allocation // Services: what was allocated for it
+	Status     Status      // last reported status, nil before the first
+	Routed     Revision    // Nodes: the revision up to which the node's routing is in the kernel
+}
+
+// Deletion is the decision that an object goes.
+type Deletion struct {
+	At       time.Time `json:"at"`       // when it was decided: Kubernetes' deletionTimestamp is At + Grace
+	Grace    int64     `json:"grace"`    // seconds the object may still take
+	Revision Revision  `json:"revision"` // of the Batch that decided it; set by Apply
+	Reason   string    `json:"reason"`   // one line for people
+}
+
+// Deadline is when the grace has passed.
+func (d *Deletion) Deadline() time.Time { return d.At.Add(time.Duration(d.Grace) * time.Second) }
+
+// Allocation is what a Service was given beyond what its author wrote.
+type Allocation struct {
+	ClusterIPs []string         `json:"clusterIPs,omitempty"` // "None" for headless Services
+	NodePorts  map[string]int32 `json:"nodePorts,omitempty"`  // by "protocol/port", as in "TCP/80"
+}
+
+// Status is one of upstream's status structs, behind a pointer: *corev1.PodStatus, *corev1.NodeStatus,
+// *appsv1.DeploymentStatus, *appsv1.ReplicaSetStatus, *corev1.ServiceStatus, *corev1.NamespaceStatus.
+// It is never modified after it was put.
+type Status interface {
+	Marshal() ([]byte, error)
+	Unmarshal([]byte) error
+}

@@ -1,0 +1,62 @@
+package state
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"writ/manifest"
+)
+
+// checkWriter holds every fact of a Batch to its one writer.
+func checkWriter(b Batch) error {
+	if b.Writer == WriterReconcile {
+		for i := range b.Puts {
+			if b.Puts[i].Routed != 0 {
+				return fmt.Errorf("put %s: what is routed is observed by its node, not by %s", b.Puts[i].Ref, b.Writer)
+			}
+		}
+		return nil
+	}
+	if !strings.HasPrefix(string(b.Writer), "node/") {
+		return fmt.Errorf("apply batch: unknown writer %q", b.Writer)
+	}
+	if !b.Observation() {
+		return fmt.Errorf("apply batch of %s: a node only observes", b.Writer)
+	}
+	for i := range b.Puts {
+		p := &b.Puts[i]
+		if p.Ref.Kind == "Pod" || p.Ref.Kind == "Node" && string(b.Writer) == "node/"+p.Ref.Name {
+			continue
+		}
+		return fmt.Errorf("put %s: %s has no say about it", p.Ref, b.Writer)
+	}
+	return nil
+}
+
+// hasGeneration says whether upstream counts generations of a kind.
+func hasGeneration(ref manifest.Ref) bool {
+	if ref.Group != "" {
+		return true
+	}
+	return ref.Kind == "Pod" || ref.Kind == "ReplicationController"
+}
+
+// sameSpec compares two objects without their metadata and status: what a generation counts.
+func sameSpec(a, b manifest.Object) bool {
+	if a == b {
+		return true
+	}
+	x, errX := runtime.DefaultUnstructuredConverter.ToUnstructured(a)
+	y, errY := runtime.DefaultUnstructuredConverter.ToUnstructured(b)
+	if errX != nil || errY != nil {
+		return false
+	}
+	for _, m := range []map[string]any{x, y} {
+		delete(m, "metadata")
+		delete(m, "status")
+	}
+	return equality.Semantic.DeepEqual(x, y)
+}
