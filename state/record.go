@@ -3,6 +3,7 @@ package state
 import (
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"writ/manifest"
@@ -18,7 +19,14 @@ const (
 	Derived
 	// Builtin objects are there although nobody wrote them: namespace default, Service default/kubernetes.
 	Builtin
+	// Restored objects were found with the running Pods when the store was rebuilt. They stand for
+	// authored ones until a commit is adopted: it takes them over with their UIDs, or prunes them.
+	Restored
 )
+
+// PodStopped is the type of the Pod condition by which a node says that nothing of a deleted Pod is
+// left on it: no process, mount or address. The record may then be removed.
+const PodStopped corev1.PodConditionType = "writ.dev/Stopped"
 
 func (o Origin) String() string {
 	switch o {
@@ -28,6 +36,8 @@ func (o Origin) String() string {
 		return "derived"
 	case Builtin:
 		return "builtin"
+	case Restored:
+		return "restored"
 	}
 	return "unknown"
 }

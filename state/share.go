@@ -2,12 +2,17 @@ package state
 
 import (
 	"iter"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"writ/manifest"
 )
 
 // View is what one node may see of a World: its own Pods with their ConfigMaps, Secrets and
-// ServiceAccounts, and all Nodes, Services, EndpointSlices, Endpoints and Namespaces. Effectors see nothing else; it
+// ServiceAccounts and the owners above them, and all Nodes, Services, EndpointSlices, Endpoints and Namespaces. Effectors see nothing else; it
 // is what the agent of a large cluster will hold.
 type View struct {
 	w    *World
@@ -113,6 +118,40 @@ func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 	}
 }
 
+// Kin yields what has to be known beside a Pod to restore it on an empty store: its controller, the
+// controller's controller and so on, and the Services that select it.
+func (v View) Kin(pod *Record) iter.Seq[*Record] {
+	return func(yield func(*Record) bool) {
+		for r := v.controller(pod); r != nil; r = v.controller(r) {
+			if !yield(r) {
+				return
+			}
+		}
+		for s := range v.Services(pod.Ref.Namespace) {
+			service, ok := s.Object.(*corev1.Service)
+			if ok && len(service.Spec.Selector) > 0 && labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Object.GetLabels())) && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+func (v View) controller(r *Record) *Record {
+	c := metav1.GetControllerOfNoCopy(r.Object)
+	if c == nil {
+		return nil
+	}
+	group, _, _ := strings.Cut(c.APIVersion, "/")
+	if group == c.APIVersion {
+		group = ""
+	}
+	owner := v.w.Get(manifest.Ref{Group: group, Kind: c.Kind, Namespace: r.Ref.Namespace, Name: c.Name})
+	if owner == nil || owner.UID != c.UID {
+		return nil
+	}
+	return owner
+}
+
 // Records yields every record that the View holds, each once: what is sent to the node's agent.
 func (v View) Records() iter.Seq[*Record] {
 	return func(yield func(*Record) bool) {
@@ -139,6 +178,11 @@ func (v View) Records() iter.Seq[*Record] {
 			}
 			for ref := range v.needs(pod) {
 				if !once(v.w.Get(ref)) {
+					return
+				}
+			}
+			for r := range v.Kin(pod) {
+				if !once(r) {
 					return
 				}
 			}
