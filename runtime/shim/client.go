@@ -1,0 +1,239 @@
+package shim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Client speaks to the shim of one pod. It holds no connection: each call
+// makes its own, so calls may run at the same time, and a Client stays good
+// over a replaced shim. Every call returns ErrNoShim if nothing listens, an
+// *Error if the shim refused, and the context's error if that ended first.
+type Client struct {
+	dir string
+}
+
+// New returns the client of the pod directory; it does not connect.
+func New(dir string) *Client { return &Client{dir: dir} }
+
+// Dir is the pod directory.
+func (c *Client) Dir() string { return c.dir }
+
+// Hello asks who is there.
+func (c *Client) Hello(ctx context.Context) (Hello, error) {
+	return call[Hello](ctx, c, OpHello, nil)
+}
+
+// Sandbox makes what the pod's containers share. Repeating it is fine.
+func (c *Client) Sandbox(ctx context.Context, s Sandbox) (SandboxState, error) {
+	return call[SandboxState](ctx, c, OpSandbox, s)
+}
+
+// Start creates and starts a container. An error that is ErrStart means that
+// its process could not be started: the container exists, exited, with
+// ReasonStartError, exit code 128 and the error's text as its message. Any
+// other error means that there is no such container.
+func (c *Client) Start(ctx context.Context, r StartRequest) (Container, error) {
+	return call[Container](ctx, c, OpStart, r)
+}
+
+// Signal sends a signal ("SIGHUP", "HUP", "1") to a container's first process.
+func (c *Client) Signal(ctx context.Context, id, signal string) error {
+	_, err := call[struct{}](ctx, c, OpSignal, SignalRequest{ID: id, Signal: signal})
+	return err
+}
+
+// Stop ends a container and returns when it has exited. If ctx ends first the
+// shim still does what was asked for.
+func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) (Container, error) {
+	return call[Container](ctx, c, OpStop, StopRequest{ID: id, GraceMillis: grace.Milliseconds()})
+}
+
+// StopWith is Stop with a signal of its own instead of the container's.
+func (c *Client) StopWith(ctx context.Context, id string, grace time.Duration, signal string) (Container, error) {
+	return call[Container](ctx, c, OpStop, StopRequest{ID: id, GraceMillis: grace.Milliseconds(), Signal: signal})
+}
+
+// Remove forgets an exited container and deletes its files, but not its logs.
+// Removing one that is not there is fine; a running one is ErrConflict.
+func (c *Client) Remove(ctx context.Context, id string) error {
+	_, err := call[struct{}](ctx, c, OpRemove, ContainerRequest{ID: id})
+	return err
+}
+
+// State returns all that the shim knows.
+func (c *Client) State(ctx context.Context) (PodState, error) {
+	return call[PodState](ctx, c, OpState, nil)
+}
+
+// Stats returns what the pod and its running containers use.
+func (c *Client) Stats(ctx context.Context) (PodStats, error) {
+	return call[PodStats](ctx, c, OpStats, nil)
+}
+
+// Update changes limits while it runs; id "" is the pod's cgroup.
+func (c *Client) Update(ctx context.Context, r UpdateRequest) error {
+	_, err := call[struct{}](ctx, c, OpUpdate, r)
+	return err
+}
+
+// ReopenLogs makes the shim open the log files anew by path; id "" means all.
+func (c *Client) ReopenLogs(ctx context.Context, id string) error {
+	_, err := call[struct{}](ctx, c, OpReopenLogs, ContainerRequest{ID: id})
+	return err
+}
+
+// PutRecord keeps data beside the pod, durable on return.
+func (c *Client) PutRecord(ctx context.Context, data []byte) error {
+	_, err := call[struct{}](ctx, c, OpPutRecord, Record{Data: data})
+	return err
+}
+
+// GetRecord returns what PutRecord kept, nil if nothing was.
+func (c *Client) GetRecord(ctx context.Context) ([]byte, error) {
+	r, err := call[Record](ctx, c, OpGetRecord, nil)
+	return r.Data, err
+}
+
+// Shutdown ends the shim and removes the pod's cgroup and namespaces; a
+// container that is not exited is ErrConflict. It returns when the socket is
+// gone. What else lies in the directory is left for Destroy.
+func (c *Client) Shutdown(ctx context.Context) error {
+	_, err := call[struct{}](ctx, c, OpShutdown, nil)
+	return err
+}
+
+// Events calls fn for every event after the sequence number, in order, first
+// those that are past, then EventSync, then as they happen. It returns when
+// ctx ends, fn fails or the connection breaks, always with an error.
+func (c *Client) Events(ctx context.Context, after uint64, fn func(Event) error) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	if _, err := conn.request(OpEvents, EventsRequest{After: after}); err != nil {
+		return conn.reason(err)
+	}
+	for {
+		var event Event
+		if err := conn.readJSON(&event); err != nil {
+			return conn.reason(fmt.Errorf("read events: %w", err))
+		}
+		if err := fn(event); err != nil {
+			return err
+		}
+	}
+}
+
+func call[T any](ctx context.Context, c *Client, op Op, body any) (T, error) {
+	var out T
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer conn.close()
+	answer, refusal := conn.request(op, body)
+	if len(answer) > 0 {
+		if err := json.Unmarshal(answer, &out); err != nil {
+			return out, fmt.Errorf("decode answer to %s: %w", op, err)
+		}
+	}
+	if refusal != nil {
+		return out, conn.reason(refusal)
+	}
+	return out, nil
+}
+
+// connection is one connection that ends with its context.
+type connection struct {
+	net.Conn
+	ctx    context.Context
+	frames *FrameWriter
+	stop   func() bool
+}
+
+// dial connects through a descriptor of the directory, because the address of
+// a unix socket is limited to 107 bytes (unix(7)) and directories are not.
+func (c *Client) dial(ctx context.Context) (*connection, error) {
+	dir, err := os.OpenFile(c.dir, unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_PATH, 0)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%w in %s", ErrNoShim, c.dir)
+		}
+		return nil, fmt.Errorf("open pod directory: %w", err)
+	}
+	defer dir.Close()
+	path := filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), socketName)
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w in %s", ErrNoShim, c.dir)
+	case err != nil:
+		return nil, fmt.Errorf("connect to shim of %s: %w", c.dir, err)
+	}
+	return &connection{
+		Conn:   conn,
+		ctx:    ctx,
+		frames: NewFrameWriter(conn),
+		stop:   context.AfterFunc(ctx, func() { conn.Close() }),
+	}, nil
+}
+
+func (c *connection) close() {
+	c.stop()
+	c.Conn.Close()
+}
+
+// reason prefers the context's error to what it did to the connection.
+func (c *connection) reason(err error) error {
+	var refusal *Error
+	if ctxErr := c.ctx.Err(); ctxErr != nil && !errors.As(err, &refusal) {
+		return ctxErr
+	}
+	return err
+}
+
+// request sends one request and returns the body of the answer, also beside a
+// refusal.
+func (c *connection) request(op Op, body any) (json.RawMessage, error) {
+	request := Request{Version: Version, Op: op}
+	if body != nil {
+		var err error
+		if request.Body, err = json.Marshal(body); err != nil {
+			return nil, fmt.Errorf("encode %s: %w", op, err)
+		}
+	}
+	if err := c.frames.WriteJSON(FrameMessage, request); err != nil {
+		return nil, fmt.Errorf("send %s: %w", op, err)
+	}
+	var response Response
+	if err := c.readJSON(&response); err != nil {
+		return nil, fmt.Errorf("read answer to %s: %w", op, err)
+	}
+	if response.Error != nil {
+		return response.Body, response.Error
+	}
+	return response.Body, nil
+}
+
+func (c *connection) readJSON(v any) error {
+	kind, payload, err := ReadFrame(c.Conn, nil)
+	if err != nil {
+		return err
+	}
+	if kind != FrameMessage {
+		return fmt.Errorf("frame of kind %q where a message was expected", kind)
+	}
+	return json.Unmarshal(payload, v)
+}
