@@ -1,0 +1,231 @@
+package writ
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The law of the house: which packages of this module a package may import. A folder's row holds for
+// everything below it until a longer row is given. A new package is a new row, with its reason.
+var mayImport = map[string][]string{
+	"manifest":      {},
+	"sync":          {},
+	"state":         {"manifest"},
+	"state/store":   {"manifest", "state"},
+	"state/event":   {"manifest", "state"},
+	"schedule":      {"manifest", "state"},
+	"runtime":       {"manifest", "state", "runtime"},
+	"runtime/image": {},
+	"runtime/shim":  {"runtime/shim"}, // the supervisor below it stands on the protocol
+	"network":       {"manifest", "state", "network"},
+	"dns":           {"manifest", "state", "dns"},
+	"reconcile":     {"manifest", "state", "schedule", "reconcile"},
+	// The loop also keeps events that are told to people, and nothing else of the impure floors.
+	"reconcile/loop": {"manifest", "state", "reconcile"},
+	"api":            {"manifest", "state", "reconcile", "api"},
+	"web":            {"manifest", "state", "reconcile"},
+	// The container's re-exec hook must be initialised before everything else.
+	"cmd":      nil, // everything
+	"fixtures": nil, // everything: tests only
+}
+
+// pure packages hold no context, clock, goroutine, lock, log, file, socket or randomness.
+var pure = []string{"manifest", "state", "schedule", "reconcile", "reconcile/admit", "reconcile/sim"}
+
+// impure lists the standard packages whose import makes a package impure.
+var impure = []string{
+	"context", "log", "log/slog", "net/http", "os", "os/exec", "os/signal", "math/rand", "math/rand/v2",
+	"crypto/rand", "sync", "sync/atomic", "syscall", "io/ioutil", "testing/synctest",
+}
+
+// impureCalls are functions of otherwise harmless packages.
+var impureCalls = map[string][]string{
+	"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+	"net":  {"Dial", "DialTimeout", "Listen", "ListenPacket", "ListenUDP", "ListenTCP", "LookupHost", "LookupIP", "Interfaces", "InterfaceAddrs"},
+	"uuid": {"New", "NewString", "NewRandom", "NewUUID"},
+}
+
+type source struct {
+	dir, name string // dir is slash-separated below the module
+	file      *ast.File
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	set := token.NewFileSet()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && p != "." || d.Name() == "testdata" || d.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(set, p, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		all = append(all, source{dir: path.Dir(filepath.ToSlash(p)), name: filepath.ToSlash(p), file: f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 20 {
+		t.Fatalf("found %d source files: the test does not see the house", len(all))
+	}
+	return all
+}
+
+// row is the longest row of the table that a folder stands under.
+func row(dir string) (string, bool) {
+	for d := dir; d != "."; d = path.Dir(d) {
+		if _, ok := mayImport[d]; ok {
+			return d, true
+		}
+	}
+	return "", false
+}
+
+func TestArchitecture_Imports(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.dir == "." {
+			continue
+		}
+		name, ok := row(s.dir)
+		if !ok {
+			t.Errorf("%s: package %s has no row in the import table", s.name, s.dir)
+			continue
+		}
+		for _, target := range imports(s.file) {
+			checkImport(t, s, name, target)
+		}
+	}
+}
+
+func checkImport(t *testing.T, s source, name, target string) {
+	own, ok := strings.CutPrefix(target, "writ/")
+	if !ok {
+		if name == "runtime/shim" && strings.HasPrefix(target, "k8s.io/") {
+			t.Errorf("%s imports %s: the shim stays small", s.name, target)
+		}
+		return
+	}
+	allowed := mayImport[name]
+	if allowed == nil || own == s.dir {
+		return
+	}
+	for _, a := range allowed {
+		// Naming a folder allows what stands below it only to its own sub-packages and to those below it.
+		if own == a || strings.HasPrefix(own, a+"/") && strings.HasPrefix(name, a) {
+			return
+		}
+	}
+	t.Errorf("%s imports %s: %s may import %v", s.name, target, name, allowed)
+}
+
+// sync and runtime keep folder name = package name, which hides standard packages: only cmd imports
+// them, under other names.
+func TestArchitecture_RenamedImports(t *testing.T) {
+	want := map[string]string{"writ/sync": "gitsync", "writ/runtime": "noderuntime"}
+	for _, s := range sources(t) {
+		for _, spec := range s.file.Imports {
+			target, _ := strconv.Unquote(spec.Path.Value)
+			name, ok := want[target]
+			if !ok {
+				continue
+			}
+			if spec.Name == nil || spec.Name.Name != name {
+				t.Errorf("%s imports %s, which must be named %s", s.name, target, name)
+			}
+			if !strings.HasPrefix(s.dir, "cmd/") && !strings.HasPrefix(s.dir, "fixtures/") {
+				t.Errorf("%s imports %s: only cmd does", s.name, target)
+			}
+		}
+	}
+}
+
+func TestArchitecture_Purity(t *testing.T) {
+	for _, s := range sources(t) {
+		if !slices.Contains(pure, s.dir) {
+			continue
+		}
+		for _, target := range imports(s.file) {
+			if slices.Contains(impure, target) {
+				t.Errorf("%s imports %s: %s is pure", s.name, target, s.dir)
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if what := impurity(n); what != "" {
+				t.Errorf("%s: %s: %s is pure", s.name, what, s.dir)
+			}
+			return true
+		})
+	}
+}
+
+func impurity(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return "starts a goroutine"
+	case *ast.SelectStmt:
+		return "selects on channels"
+	case *ast.SelectorExpr:
+		if x, ok := n.X.(*ast.Ident); ok && x.Obj == nil && slices.Contains(impureCalls[x.Name], n.Sel.Name) {
+			return fmt.Sprintf("uses %s.%s", x.Name, n.Sel.Name)
+		}
+	}
+	return ""
+}
+
+// Every package says once what it is for.
+func TestArchitecture_PackageComments(t *testing.T) {
+	comments := map[string]int{}
+	for _, s := range sources(t) {
+		comments[s.dir] += 0
+		if s.file.Doc != nil && (strings.HasPrefix(s.file.Doc.Text(), "Package ") || strings.HasPrefix(s.file.Doc.Text(), "Command ")) {
+			comments[s.dir]++
+		}
+	}
+	for dir, n := range comments {
+		if n != 1 {
+			t.Errorf("package in %s has %d package comments, want 1", dir, n)
+		}
+	}
+}
+
+func TestArchitecture_FileLength(t *testing.T) {
+	for _, s := range sources(t) {
+		data, err := os.ReadFile(s.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(string(data), "\n"); lines > 500 {
+			t.Errorf("%s has %d lines: split it at 500", s.name, lines)
+		}
+	}
+}
+
+func imports(f *ast.File) []string {
+	var targets []string
+	for _, spec := range f.Imports {
+		target, err := strconv.Unquote(spec.Path.Value)
+		if err == nil {
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
