@@ -8,24 +8,27 @@ import (
 // Set is every object of one commit: rendered, defaulted and validated, each with where it was
 // written. It is immutable.
 type Set struct {
-	items    []Item // sorted by Ref
-	index    map[Ref]int
+	items    []Item       // sorted by Ref
+	digests  []itemDigest // of the items, in the same order
 	warnings Mistakes
 	settings Cluster
 	digest   string
-	cache    *cache // what Load reuses for the next commit; nil for a Set made by NewSet
 }
 
 // NewSet makes a Set of items that are already defaulted and valid, sorting them by Ref.
-// The caller gives up ownership of items.
+// The caller gives up ownership of items. It panics when an object cannot be encoded, which no
+// defaulted and valid object does.
 func NewSet(settings Cluster, items []Item, warnings Mistakes) *Set {
 	slices.SortFunc(items, func(a, b Item) int { return a.Ref.Compare(b.Ref) })
-	index := make(map[Ref]int, len(items))
+	s := &Set{items: items, digests: make([]itemDigest, len(items)), warnings: warnings, settings: settings}
 	for i := range items {
-		index[items[i].Ref] = i
+		d, err := digestItem(items[i].Object)
+		if err != nil {
+			panic("manifest: " + err.Error())
+		}
+		s.digests[i] = d
 	}
-	s := &Set{items: items, index: index, warnings: warnings, settings: settings}
-	s.digest = digestOf(settings, items)
+	s.digest = digestOf(settings, s.digests)
 	return s
 }
 
@@ -37,7 +40,7 @@ func (s *Set) Len() int { return len(s.items) }
 
 // Get is the item with the given identity.
 func (s *Set) Get(ref Ref) (Item, bool) {
-	i, ok := s.index[ref]
+	i, ok := slices.BinarySearchFunc(s.items, ref, func(it Item, r Ref) int { return it.Ref.Compare(r) })
 	if !ok {
 		return Item{}, false
 	}
