@@ -1,0 +1,192 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// format of index.json. A newer one is refused rather than misread.
+const format = 1
+
+// index is what the store knows. A published one is never changed: clone, change,
+// save, publish.
+type index struct {
+	Format int `json:"format"`
+	// Images by ID.
+	Images map[string]record `json:"images"`
+	// Pulled holds full references, by tag and by digest.
+	Pulled map[string]target `json:"pulled"`
+	// Archives by file name.
+	Archives map[string]archiveEntry `json:"archives"`
+	// Proofs say who has shown to a registry that they may read repository@digest.
+	Proofs map[string]proof `json:"proofs"`
+}
+
+type record struct {
+	Config v1.Config `json:"config"`
+	Layers []string  `json:"layers"`
+	Size   int64     `json:"size"`
+}
+
+// target is what a reference stands for.
+type target struct {
+	ID     string `json:"id"`
+	Digest string `json:"digest,omitempty"`
+}
+
+// archiveEntry is one file of the archive folder that was taken up.
+type archiveEntry struct {
+	Identity fileIdentity      `json:"identity"`
+	Names    map[string]target `json:"names"`
+}
+
+// fileIdentity changes whenever the file is replaced or written to.
+type fileIdentity struct {
+	Inode    uint64 `json:"inode"`
+	Size     int64  `json:"size"`
+	Modified int64  `json:"modified"` // nanoseconds
+}
+
+type proof struct {
+	// Anonymous: the registry serves it to anybody.
+	Anonymous bool `json:"anonymous,omitempty"`
+	// Namespaces whose own secrets were accepted.
+	Namespaces []string `json:"namespaces,omitempty"`
+}
+
+func (p proof) covers(namespace string) bool {
+	return p.Anonymous || slices.Contains(p.Namespaces, namespace)
+}
+
+func newIndex() *index {
+	return &index{Format: format, Images: map[string]record{}, Pulled: map[string]target{},
+		Archives: map[string]archiveEntry{}, Proofs: map[string]proof{}}
+}
+
+func (x *index) clone() *index {
+	return &index{Format: format, Images: maps.Clone(x.Images), Pulled: maps.Clone(x.Pulled),
+		Archives: maps.Clone(x.Archives), Proofs: maps.Clone(x.Proofs)}
+}
+
+// lookup finds what a reference stands for. An archive's tag goes before a pulled
+// one: the administrator of this node put it there. A digest means the same
+// content from either, so a pulled one is preferred.
+func (x *index) lookup(r ref) (Image, bool) {
+	pulled, ok := x.Pulled[r.full]
+	if ok && r.digest != "" {
+		return x.image(r, pulled, false)
+	}
+	for _, file := range slices.Sorted(maps.Keys(x.Archives)) {
+		if t, found := x.Archives[file].Names[r.full]; found {
+			return x.image(r, t, true)
+		}
+	}
+	if !ok {
+		return Image{}, false
+	}
+	return x.image(r, pulled, false)
+}
+
+func (x *index) image(r ref, t target, archive bool) (Image, bool) {
+	rec, ok := x.Images[t.ID]
+	if !ok {
+		return Image{}, false
+	}
+	return Image{ID: t.ID, Digest: t.Digest, Ref: r.full, Repository: r.repository, Config: rec.Config,
+		Layers: rec.Layers, Size: rec.Size, FromArchive: archive}, true
+}
+
+// add makes the index name the image under the reference and under each digest.
+func (x *index) add(names map[string]target, full, repository, id string, digests []string) {
+	t := target{ID: id}
+	if len(digests) > 0 {
+		t.Digest = digests[0]
+	}
+	names[full] = t
+	for _, d := range digests {
+		names[repository+"@"+d] = target{ID: id, Digest: d}
+	}
+}
+
+// drop removes images for which gone is true, and every reference to them.
+func (x *index) drop(gone func(id string, r record) bool) {
+	maps.DeleteFunc(x.Images, gone)
+	orphan := func(_ string, t target) bool { _, ok := x.Images[t.ID]; return !ok }
+	maps.DeleteFunc(x.Pulled, orphan)
+	for file, a := range x.Archives {
+		if names := maps.Clone(a.Names); len(names) > 0 {
+			maps.DeleteFunc(names, orphan)
+			if len(names) != len(a.Names) {
+				// Forget the file as a whole, so that the next look takes it up again.
+				delete(x.Archives, file)
+			}
+		}
+	}
+	maps.DeleteFunc(x.Proofs, func(key string, _ proof) bool { _, ok := x.Pulled[key]; return !ok })
+}
+
+func loadIndex(path string) (*index, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newIndex(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read image index: %w", err)
+	}
+	x := newIndex()
+	if err := json.Unmarshal(data, x); err != nil {
+		return nil, fmt.Errorf("read image index %s: %w", path, err)
+	}
+	if x.Format != format {
+		return nil, fmt.Errorf("read image index %s: format is %d, this version knows %d", path, x.Format, format)
+	}
+	return x, nil
+}
+
+// save replaces the file in one step and writes it through.
+func (x *index) save(path string) error {
+	data, err := json.Marshal(x)
+	if err != nil {
+		return fmt.Errorf("write image index: %w", err)
+	}
+	tmp := path + ".new"
+	if err := writeThrough(tmp, data); err != nil {
+		return fmt.Errorf("write image index: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("write image index: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func writeThrough(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync folder %s: %w", path, err)
+	}
+	return nil
+}

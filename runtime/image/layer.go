@@ -1,0 +1,100 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// blob is one layer as its source offers it, compressed or not.
+type blob struct {
+	size int64
+	open func(ctx context.Context) (io.ReadCloser, error)
+	// source keeps pulls from one slow source from holding up another.
+	source string
+}
+
+// layerDir is where the layer of a diff id lives once it is complete.
+func (s *Store) layerDir(diffID string) string {
+	return filepath.Join(s.layersDir(), strings.TrimPrefix(diffID, "sha256:"))
+}
+
+// layer makes sure that the layer is unpacked. The caller has pinned it.
+func (s *Store) layer(ctx context.Context, diffID string, b blob) error {
+	unlock, err := s.layers.lock(ctx, diffID+" "+b.source)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Lstat(s.layerDir(diffID)); err == nil {
+		return nil
+	}
+	work, err := os.MkdirTemp(s.tmpDir(), "layer-")
+	if err != nil {
+		return fmt.Errorf("unpack layer %s: %w: %w", diffID, ErrStorage, err)
+	}
+	defer os.RemoveAll(work)
+	rc, err := b.open(ctx)
+	if err != nil {
+		return fmt.Errorf("open layer %s: %w", diffID, err)
+	}
+	defer rc.Close()
+	root := filepath.Join(work, "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return fmt.Errorf("unpack layer %s: %w: %w", diffID, ErrStorage, err)
+	}
+	if err := unpack(ctx, root, rc, diffID, s.limits); err != nil {
+		return fmt.Errorf("unpack layer %s: %w", diffID, err)
+	}
+	if err := s.adopt(root, diffID); err != nil {
+		return fmt.Errorf("keep layer %s: %w: %w", diffID, ErrStorage, err)
+	}
+	return nil
+}
+
+// adopt writes the unpacked files through, then gives them their final name: after
+// a power cut a layer folder is either whole or not there.
+func (s *Store) adopt(root, diffID string) error {
+	d, err := os.Open(root)
+	if err != nil {
+		return err
+	}
+	err = unix.Syncfs(int(d.Fd()))
+	if err := errors.Join(err, d.Close()); err != nil {
+		return err
+	}
+	err = os.Rename(root, s.layerDir(diffID))
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
+		return nil // the same content came from another source meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(s.layersDir())
+}
+
+// pin keeps Prune away from layers that a running pull will name. The returned
+// function ends that.
+func (s *Store) pin(diffIDs []string) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range diffIDs {
+		s.pinned[d]++
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, d := range diffIDs {
+			if s.pinned[d]--; s.pinned[d] == 0 {
+				delete(s.pinned, d)
+			}
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package image
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/distribution/reference"
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// ref is a parsed reference. A digest beats a tag written beside it, as it does in
+// Kubernetes.
+type ref struct {
+	full       string // docker.io/library/nginx:1.25, or ...@sha256:...
+	repository string // docker.io/library/nginx
+	domain     string // docker.io
+	digest     string // sha256:..., empty for a tag
+}
+
+// Normalize writes a reference in full, as Kubernetes reads it: the default
+// registry, "library/" and ":latest" are filled in. The error is ErrInvalidName.
+func Normalize(s string) (string, error) {
+	r, err := parseRef(s)
+	return r.full, err
+}
+
+func parseRef(s string) (ref, error) {
+	named, err := reference.ParseNormalizedNamed(s)
+	if err != nil {
+		return ref{}, fmt.Errorf("read image reference %q: %w: %w", s, ErrInvalidName, err)
+	}
+	r := ref{repository: named.Name(), domain: reference.Domain(named)}
+	if d, ok := named.(reference.Digested); ok {
+		if d.Digest().Algorithm() != "sha256" {
+			return ref{}, fmt.Errorf("read image reference %q: %w: digest is %s, want sha256", s, ErrInvalidName, d.Digest().Algorithm())
+		}
+		r.digest = d.Digest().String()
+		r.full = r.repository + "@" + r.digest
+		return r, nil
+	}
+	r.full = reference.TagNameOnly(named).String()
+	return r, nil
+}
+
+// at is the same repository at a digest.
+func (r ref) at(digest string) string { return r.repository + "@" + digest }
+
+// remote is the reference as the registry client wants it.
+func (r ref) remote(full string) (name.Reference, error) {
+	var opts []name.Option
+	if isLoopback(r.domain) {
+		opts = append(opts, name.Insecure)
+	}
+	out, err := name.ParseReference(full, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("read image reference %q: %w: %w", full, ErrInvalidName, err)
+	}
+	return out, nil
+}
+
+// isLoopback looks at the text alone: a name that merely resolves to a loopback
+// address does not count.
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	if host == "localhost" {
+		return true
+	}
+	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
+		host = host[1 : len(host)-1]
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

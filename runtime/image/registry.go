@@ -1,0 +1,95 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// silence is how long a registry may send nothing before a pull gives up.
+const silence = 90 * time.Second
+
+var (
+	errPlainHTTP = errors.New("plain http is spoken to loopback registries only")
+	errSilent    = fmt.Errorf("%w: nothing came for %s", ErrUnavailable, silence)
+)
+
+// registryClient holds the connections to registries. Encrypted and plain ones never mix.
+type registryClient struct {
+	secure, plain http.RoundTripper
+}
+
+func newRegistryClient() *registryClient {
+	base := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 30 * time.Second,
+		IdleConnTimeout:       30 * time.Second,
+		MaxIdleConnsPerHost:   4,
+	}
+	return &registryClient{secure: &guard{base: base}, plain: &guard{base: base, loopback: true}}
+}
+
+// guard refuses plain HTTP, wherever a redirect or a token address leads. Only a
+// registry that is itself on loopback may use it, and only there.
+type guard struct {
+	base     http.RoundTripper
+	loopback bool
+}
+
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" && !(g.loopback && isLoopback(r.URL.Host)) {
+		return nil, fmt.Errorf("%w: %s", errPlainHTTP, r.URL.Host)
+	}
+	return g.base.RoundTrip(r)
+}
+
+// puller speaks to the registry of r with one credential. Trying again later is the
+// caller's: a node with many pods must not hammer a registry in trouble.
+func (c *registryClient) puller(r ref, auth authn.Authenticator) (*remote.Puller, error) {
+	t := c.secure
+	if isLoopback(r.domain) {
+		t = c.plain
+	}
+	return remote.NewPuller(remote.WithTransport(t), remote.WithAuth(auth), remote.WithUserAgent("writ"),
+		remote.WithRetryStatusCodes(), remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 2}))
+}
+
+// watched cancels the pull when a reader has had nothing for too long.
+type watched struct {
+	io.ReadCloser
+	timer *time.Timer
+}
+
+func watch(rc io.ReadCloser, cancel context.CancelCauseFunc) *watched {
+	return &watched{ReadCloser: rc, timer: time.AfterFunc(silence, func() { cancel(errSilent) })}
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(silence)
+	n, err := w.ReadCloser.Read(p)
+	if err != nil {
+		w.timer.Stop()
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.timer.Stop()
+	return w.ReadCloser.Close()
+}
+
+func isNetwork(err error) bool {
+	var ne net.Error
+	var oe *net.OpError
+	return errors.As(err, &ne) || errors.As(err, &oe)
+}

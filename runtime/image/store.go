@@ -1,0 +1,131 @@
+package image
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Store is the image store of one node. All methods may be called at once.
+type Store struct {
+	dir      string // holds index.json, layers/, tmp/ and the folder empty/
+	archives string
+	log      *slog.Logger
+	limits   limits
+	registry *registryClient
+
+	current atomic.Pointer[index]
+	writing sync.Mutex // held while a next index is made, saved and published
+
+	pulls  flights
+	layers keyedLocks
+
+	mu      sync.Mutex
+	pinned  map[string]int   // layers that a running pull counts on
+	refused map[string]error // archive files that could not be taken up
+	folder  error            // why the archive folder is refused
+}
+
+// Open opens the store below dir, which is made when it is not there. The folder of
+// archives is looked at by LoadArchives and Run only; an empty name means none. One
+// process at a time may have a store open.
+func Open(dir, archives string, log *slog.Logger) (*Store, error) {
+	s := &Store{dir: dir, archives: archives, log: log.With("component", "images"), limits: defaultLimits(),
+		registry: newRegistryClient(), pinned: map[string]int{}, refused: map[string]error{}}
+	for _, d := range []string{dir, s.layersDir(), s.tmpDir()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("open image store: %w", err)
+		}
+	}
+	if err := os.MkdirAll(s.emptyDir(), 0o755); err != nil {
+		return nil, fmt.Errorf("open image store: %w", err)
+	}
+	if err := s.clearTmp(); err != nil {
+		return nil, err
+	}
+	x, err := loadIndex(s.indexPath())
+	if err != nil {
+		return nil, err
+	}
+	x.drop(func(_ string, r record) bool { return !s.complete(r) })
+	s.current.Store(x)
+	return s, nil
+}
+
+func (s *Store) indexPath() string { return filepath.Join(s.dir, "index.json") }
+func (s *Store) layersDir() string { return filepath.Join(s.dir, "layers") }
+func (s *Store) tmpDir() string    { return filepath.Join(s.dir, "tmp") }
+func (s *Store) emptyDir() string  { return filepath.Join(s.dir, "empty") }
+
+// clearTmp removes what a crash left half done.
+func (s *Store) clearTmp() error {
+	entries, err := os.ReadDir(s.tmpDir())
+	if err != nil {
+		return fmt.Errorf("open image store: %w", err)
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(s.tmpDir(), e.Name())); err != nil {
+			return fmt.Errorf("open image store: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) complete(r record) bool {
+	for _, l := range r.Layers {
+		if _, err := os.Lstat(s.layerDir(l)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// update publishes a changed index. Nothing is published that is not on disk.
+func (s *Store) update(change func(*index)) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	next := s.current.Load().clone()
+	change(next)
+	if err := next.save(s.indexPath()); err != nil {
+		return fmt.Errorf("%w: %w", ErrStorage, err)
+	}
+	s.current.Store(next)
+	return nil
+}
+
+// Resolve finds an image on this node, without asking anybody. It does not say
+// whether a namespace may use it: see Allowed and Ensure.
+func (s *Store) Resolve(reference string) (Image, bool) {
+	r, err := parseRef(reference)
+	if err != nil {
+		return Image{}, false
+	}
+	return s.current.Load().lookup(r)
+}
+
+// List is every reference and what it stands for, sorted by reference. Where an
+// archive hides a pulled tag, the archive's image is listed.
+func (s *Store) List() []Image {
+	x := s.current.Load()
+	names := map[string]bool{}
+	for n := range x.Pulled {
+		names[n] = true
+	}
+	for _, a := range x.Archives {
+		for n := range a.Names {
+			names[n] = true
+		}
+	}
+	var out []Image
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		if img, ok := s.Resolve(n); ok {
+			out = append(out, img)
+		}
+	}
+	return out
+}

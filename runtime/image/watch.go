@@ -1,0 +1,67 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// recheck is how soon a file that is being written is looked at again: nothing tells
+// that its writer is done.
+const recheck = 250 * time.Millisecond
+
+// Run follows the archive folder until the context ends. It looks once at once.
+func (s *Store) Run(ctx context.Context) error {
+	if s.archives == "" {
+		<-ctx.Done()
+		return nil
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch archive folder: %w", err)
+	}
+	defer w.Close()
+	s.scan(ctx) // makes the folder when it is missing
+	if err := w.Add(s.archives); err != nil {
+		return fmt.Errorf("watch archive folder: %w", err)
+	}
+	pending := time.NewTimer(0) // what came between the first look and the watch
+	defer pending.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-w.Errors:
+			// Events were lost at worst; look at everything.
+			s.log.Warn("watch archive folder", "err", err)
+			pending.Reset(0)
+		case e := <-w.Events:
+			if e.Name == s.archives || isArchiveName(filepath.Base(e.Name)) {
+				pending.Reset(settle(e))
+			}
+		case <-pending.C:
+			if s.scan(ctx) {
+				pending.Reset(recheck)
+			}
+		}
+	}
+}
+
+// settle gathers the events of one change. A write is followed by more; a rename is done.
+func settle(e fsnotify.Event) time.Duration {
+	if e.Has(fsnotify.Write) {
+		return recheck
+	}
+	return 10 * time.Millisecond
+}
+
+func (s *Store) scan(ctx context.Context) (again bool) {
+	again, err := s.LoadArchives(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("image archives are not taken up", "err", err)
+	}
+	return again
+}
