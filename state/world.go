@@ -97,7 +97,7 @@ func (w *World) Select(group, kind, namespace string, selector labels.Selector) 
 		return func(func(*Record) bool) {}
 	}
 	candidates := w.List(group, kind, namespace)
-	if key, value, ok := equality(selector); ok && labelIndexed(group, kind) {
+	if key, value, ok := exactly(selector); ok && labelIndexed(group, kind) {
 		candidates = w.follow(w.byLabel, join(kind, group, namespace, key, value))
 	}
 	return func(yield func(*Record) bool) {
@@ -133,8 +133,8 @@ func (w *World) follow(index *iradix.Tree[manifest.Ref], prefix []byte) iter.Seq
 	}
 }
 
-// equality finds a requirement that names one value, by which an index can be entered.
-func equality(s labels.Selector) (key, value string, ok bool) {
+// exactly finds a requirement that names one value, by which an index can be entered.
+func exactly(s labels.Selector) (key, value string, ok bool) {
 	requirements, selectable := s.Requirements()
 	if !selectable {
 		return "", "", false

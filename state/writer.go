@@ -55,8 +55,9 @@ func sameSpec(a, b manifest.Object) bool {
 		return false
 	}
 	for _, m := range []map[string]any{x, y} {
-		delete(m, "metadata")
-		delete(m, "status")
+		for _, field := range []string{"apiVersion", "kind", "metadata", "status"} {
+			delete(m, field)
+		}
 	}
 	return equality.Semantic.DeepEqual(x, y)
 }
