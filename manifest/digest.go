@@ -24,16 +24,16 @@ func digestItem(obj Object) (itemDigest, error) {
 	return d, nil
 }
 
-// digestOf joins the settings with the digests of the items, which are sorted by Ref.
-func digestOf(settings Cluster, each []itemDigest) string {
+// digestOf joins the settings with the digests of the objects, which are sorted by Ref.
+func digestOf(settings Cluster, objects []*parsed) string {
 	h := sha256.New()
 	data, err := json.Marshal(settings)
 	if err != nil {
 		panic("manifest: encode settings: " + err.Error()) // strings only
 	}
 	h.Write(data)
-	for i := range each {
-		h.Write(each[i][:])
+	for _, p := range objects {
+		h.Write(p.digest[:])
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -1,6 +1,10 @@
 package manifest
 
 import (
+	"cmp"
+	"strconv"
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -25,4 +29,16 @@ type Item struct {
 type Source struct {
 	Path string `json:"path"`
 	Line int    `json:"line,omitempty"`
+}
+
+// String is path:line.
+func (s Source) String() string {
+	if s.Line == 0 {
+		return s.Path
+	}
+	return s.Path + ":" + strconv.Itoa(s.Line)
+}
+
+func (s Source) compare(o Source) int {
+	return cmp.Or(strings.Compare(s.Path, o.Path), cmp.Compare(s.Line, o.Line))
 }

@@ -8,43 +8,52 @@ import (
 // Set is every object of one commit: rendered, defaulted and validated, each with where it was
 // written. It is immutable.
 type Set struct {
-	items    []Item       // sorted by Ref
-	digests  []itemDigest // of the items, in the same order
+	objects  []*parsed // sorted by Ref
 	warnings Mistakes
 	settings Cluster
 	digest   string
+	root     *folder // what Load takes over for the next commit; nil for a Set made by NewSet
+	scopes   scopes
 }
 
 // NewSet makes a Set of items that are already defaulted and valid, sorting them by Ref.
 // The caller gives up ownership of items. It panics when an object cannot be encoded, which no
 // defaulted and valid object does.
 func NewSet(settings Cluster, items []Item, warnings Mistakes) *Set {
-	slices.SortFunc(items, func(a, b Item) int { return a.Ref.Compare(b.Ref) })
-	s := &Set{items: items, digests: make([]itemDigest, len(items)), warnings: warnings, settings: settings}
-	for i := range items {
-		d, err := digestItem(items[i].Object)
+	s := &Set{objects: make([]*parsed, len(items)), warnings: warnings, settings: settings}
+	for i, item := range items {
+		p, err := newParsed(item, "")
 		if err != nil {
 			panic("manifest: " + err.Error())
 		}
-		s.digests[i] = d
+		s.objects[i] = p
 	}
-	s.digest = digestOf(settings, s.digests)
+	slices.SortFunc(s.objects, compareParsed)
+	s.digest = digestOf(settings, s.objects)
 	return s
 }
 
 // All yields the items in the order of their Ref.
-func (s *Set) All() iter.Seq[Item] { return slices.Values(s.items) }
+func (s *Set) All() iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		for _, p := range s.objects {
+			if !yield(p.Item) {
+				return
+			}
+		}
+	}
+}
 
 // Len is the number of objects.
-func (s *Set) Len() int { return len(s.items) }
+func (s *Set) Len() int { return len(s.objects) }
 
 // Get is the item with the given identity.
 func (s *Set) Get(ref Ref) (Item, bool) {
-	i, ok := slices.BinarySearchFunc(s.items, ref, func(it Item, r Ref) int { return it.Ref.Compare(r) })
+	i, ok := slices.BinarySearchFunc(s.objects, ref, func(p *parsed, r Ref) int { return p.Ref.Compare(r) })
 	if !ok {
 		return Item{}, false
 	}
-	return s.items[i], true
+	return s.objects[i].Item, true
 }
 
 // Warnings is what is accepted but probably not meant, sorted by place.

@@ -1,0 +1,159 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kjson "sigs.k8s.io/json"
+)
+
+// take decodes, defaults and checks an object whose head is read and adds it to the file.
+func (o *object) take(k *kind, h *head) {
+	defer o.survive()
+	o.identify(k, h)
+	warnings, mistakes := h.clean()
+	for _, p := range warnings {
+		o.warn(p)
+	}
+	for _, p := range mistakes {
+		o.mistake(p)
+	}
+	data, err := h.encode()
+	if err != nil {
+		o.mistake(problem{what: err.Error()})
+		return
+	}
+	made := o.decode(k, h, data)
+	if made == nil {
+		return
+	}
+	made.SetNamespace(o.ref.Namespace)
+	problems, hints := check(k, made)
+	for _, p := range problems {
+		if p.path != "metadata.name" || o.ref.Name != "" {
+			o.mistake(p)
+		}
+	}
+	for _, p := range hints {
+		o.warn(p)
+	}
+	if !o.failed {
+		o.add(k, made)
+	}
+}
+
+// identify completes the object's Ref: the namespace that is meant when none is written.
+func (o *object) identify(k *kind, h *head) {
+	if k != nil {
+		o.ref.Group = k.gvk.Group
+	}
+	switch {
+	case k == nil:
+	case k.namespaced && o.ref.Namespace == "":
+		o.ref.Namespace = "default"
+	case !k.namespaced && o.ref.Namespace != "":
+		o.ref.Namespace = ""
+		delete(h.meta, "namespace")
+		o.mistake(problem{"metadata.namespace", k.gvk.Kind + " is cluster-wide, its objects are in no namespace; remove it"})
+	}
+	if o.ref.Name == "" && h.meta["generateName"] == nil {
+		o.mistake(problem{"metadata.name", "is missing"})
+	}
+}
+
+// survive turns a panic of upstream's code on hostile content into a mistake: a commit must not stop
+// the daemon.
+func (o *object) survive() {
+	if cause := recover(); cause != nil {
+		o.mistake(problem{what: fmt.Sprintf("cannot be checked: %v", cause)})
+	}
+}
+
+// decode makes an object of the stored version with every default filled in, or nil after reporting
+// why it cannot.
+func (o *object) decode(k *kind, h *head, data []byte) Object {
+	if k == nil {
+		return o.decodeCustom(data)
+	}
+	written, err := k.scheme.New(h.gvk)
+	if err != nil {
+		o.mistake(problem{"apiVersion", err.Error()})
+		return nil
+	}
+	if !o.decodeStrict(data, written) {
+		return nil
+	}
+	made, err := k.canonical(written)
+	if err != nil {
+		o.mistake(problem{what: err.Error()})
+		return nil
+	}
+	return made
+}
+
+// decodeStrict reports unknown fields and goes on, and reports every wrong type.
+func (o *object) decodeStrict(data []byte, into runtime.Object) bool {
+	strict, err := kjson.UnmarshalStrict(data, into, kjson.DisallowUnknownFields)
+	for _, p := range strictProblems(strict) {
+		o.misplaced(p)
+	}
+	if err == nil {
+		return true
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(data)))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) != nil {
+		o.mistake(problem{what: err.Error()})
+		return false
+	}
+	problems := typeProblems(value, reflect.TypeOf(into))
+	for _, p := range problems {
+		o.mistake(p)
+	}
+	if len(problems) == 0 {
+		o.mistake(problem{what: strings.TrimPrefix(err.Error(), "json: ")})
+	}
+	return false
+}
+
+// misplaced reports a problem whose text already names the field.
+func (o *object) misplaced(p problem) {
+	o.failed = true
+	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, p.what})
+}
+
+func (o *object) decodeCustom(data []byte) Object {
+	made := &unstructured.Unstructured{}
+	if err := made.UnmarshalJSON(data); err != nil {
+		o.mistake(problem{what: err.Error()})
+		return nil
+	}
+	return made
+}
+
+// add puts a valid object into the file.
+func (o *object) add(k *kind, made Object) {
+	p, err := newParsed(Item{Ref: o.ref, Object: made, Source: Source{o.path, o.line("")}}, o.within)
+	if err == nil && k == nil && o.ref.Namespace == "" {
+		inDefault := made.DeepCopyObject().(Object)
+		inDefault.SetNamespace("default")
+		item := p.Item
+		item.Ref.Namespace, item.Object = "default", inDefault
+		p.local, err = newParsed(item, o.within)
+	}
+	if err != nil {
+		o.mistake(problem{what: err.Error()})
+		return
+	}
+	o.objects = append(o.objects, p)
+}
+
+func newParsed(item Item, within string) (*parsed, error) {
+	digest, err := digestItem(item.Object)
+	return &parsed{Item: item, digest: digest, within: within}, err
+}

@@ -1,0 +1,209 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// file is what one file of the tree holds. It is immutable and is taken over into the next commit as
+// long as the file's path and content are the same.
+type file struct {
+	path     string
+	id       string // identity of the content
+	objects  []*parsed
+	warnings Mistakes
+	mistakes Mistakes
+	broken   []Ref // objects that are there and have mistakes
+	unread   bool  // something could not even be identified
+	size     int   // of the objects as JSON, in bytes
+}
+
+// parsed is one object that is defaulted and valid by itself.
+type parsed struct {
+	Item
+	digest itemDigest
+	within string  // field path of the object inside its document: items[2] of a List
+	local  *parsed // a custom resource written without a namespace, as it is in namespace default
+}
+
+// reader makes a file of its content.
+type reader struct{ *file }
+
+// readFile reads every document of a file.
+func readFile(name, id string, data []byte) *file {
+	r := reader{&file{path: name, id: id}}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if what := checkText(data); what != "" {
+		r.unreadable(0, what)
+		return r.file
+	}
+	if path.Ext(name) == ".json" {
+		r.json(data)
+	} else {
+		r.yaml(data)
+	}
+	if n := len(r.mistakes); n > maxMistakesOfFile {
+		r.mistakes = append(r.mistakes[:maxMistakesOfFile:maxMistakesOfFile],
+			Mistake{Source: Source{Path: name}, What: fmt.Sprintf("and %d mistakes more", n-maxMistakesOfFile)})
+	}
+	return r.file
+}
+
+// unreadable reports something that hides which objects there are.
+func (r reader) unreadable(line int, what string) {
+	r.unread = true
+	r.mistakes = append(r.mistakes, Mistake{Source: Source{r.path, line}, What: what})
+}
+
+func (r reader) yaml(data []byte) {
+	chunks := splitYAML(data)
+	if len(chunks) > maxDocuments {
+		r.unreadable(0, fmt.Sprintf("holds %d documents, at most %d are allowed", len(chunks), maxDocuments))
+		return
+	}
+	for _, c := range chunks {
+		if r.size > maxExpandedBytes {
+			r.unreadable(c.line, fmt.Sprintf("the file's objects are larger than %d MiB", maxExpandedBytes>>20))
+			return
+		}
+		o := object{reader: r, loc: &locator{chunk: c}}
+		data, problems := toJSON(c.text)
+		for _, p := range problems {
+			if data == nil {
+				r.unreadable(c.line+max(p.line-1, 0), p.what)
+			} else {
+				r.mistakes = append(r.mistakes, Mistake{Source: Source{r.path, c.line + p.line - 1}, What: p.what})
+			}
+		}
+		if data != nil {
+			o.read(data)
+		}
+	}
+}
+
+func (r reader) json(data []byte) {
+	chunks, problem := splitJSON(data)
+	if problem != nil {
+		r.unreadable(problem.line, problem.what)
+	}
+	for _, c := range chunks {
+		o := object{reader: r, loc: &locator{chunk: c}}
+		for _, p := range checkJSON(c.text) {
+			o.mistake(p)
+		}
+		o.read(c.text)
+	}
+}
+
+// object is one object of a file while it is being read.
+type object struct {
+	reader
+	loc    *locator
+	within string // field path inside the document
+	ref    Ref
+	failed bool
+}
+
+// mistake reports a problem of the object at the line of its field.
+func (o *object) mistake(p problem) {
+	o.failed = true
+	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, p.String()})
+}
+
+func (o *object) warn(p problem) {
+	o.warnings = append(o.warnings, Mistake{Source{o.path, o.line(p.path)}, o.ref, p.String()})
+}
+
+// line is that of a field of the object.
+func (o *object) line(field string) int {
+	if o.within == "" && field == "" {
+		return o.loc.begin()
+	}
+	return o.loc.line(o.within + "." + field)
+}
+
+// read takes up the object that data, JSON, holds, or the objects of a List.
+func (o *object) read(data []byte) {
+	if string(bytes.TrimSpace(data)) == "null" {
+		return
+	}
+	if n := nesting(data); n > maxNesting {
+		o.reader.unreadable(o.line(""), fmt.Sprintf("is nested %d levels deep, at most %d are allowed", n, maxNesting))
+		return
+	}
+	h, problems := readHead(data)
+	if h != nil {
+		if _, encrypted := h.fields["sops"]; encrypted {
+			o.unread = true
+			o.ref = h.ref
+			o.mistake(problem{"sops", "is encrypted with SOPS, which is not supported yet; keep it out with .writignore"})
+			return
+		}
+		o.ref = h.ref
+	}
+	for _, p := range problems {
+		o.unread = true
+		o.mistake(p)
+	}
+	if h == nil || len(problems) > 0 {
+		return
+	}
+	if items, isList, err := h.items(); isList {
+		o.list(items, err)
+		return
+	}
+	if !h.local {
+		o.one(h, len(data))
+	}
+}
+
+func (o *object) list(items []json.RawMessage, err error) {
+	if err != nil {
+		o.unread = true
+		o.mistake(problem{"items", err.Error()})
+	}
+	for i, item := range items {
+		element := &object{reader: o.reader, loc: o.loc, within: o.within + ".items[" + strconv.Itoa(i) + "]"}
+		element.read(item)
+	}
+}
+
+// one takes up a single object, once it is clear what it claims to be.
+func (o *object) one(h *head, size int) {
+	o.size += size
+	k, problem := find(h.gvk)
+	if problem != nil {
+		o.unread = true
+		o.mistake(*problem)
+		return
+	}
+	if size > maxObjectBytes {
+		o.mistake(tooLarge(size))
+	} else {
+		o.take(k, h)
+	}
+	if o.failed {
+		o.broken = append(o.broken, o.ref)
+	}
+}
+
+func tooLarge(size int) problem {
+	return problem{what: fmt.Sprintf("is %d KiB large, at most %d KiB are allowed", size>>10, maxObjectBytes>>10)}
+}
+
+// find is the kind of an object, nil for one of a CustomResourceDefinition.
+func find(gvk schema.GroupVersionKind) (*kind, *problem) {
+	k := kinds[gvk.GroupKind()]
+	if k != nil && k.reads(gvk.Version) {
+		return k, nil
+	}
+	if k == nil && !ownGroup(gvk.Group) {
+		return nil, nil
+	}
+	return nil, &problem{"apiVersion", wrongKind(gvk, k)}
+}

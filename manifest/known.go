@@ -1,0 +1,59 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// foreignGroups are groups of Kubernetes' own none of whose kinds can be declared.
+var foreignGroups = []string{
+	"authentication.k8s.io", "authorization.k8s.io", "extensions", "flowcontrol.apiserver.k8s.io", "imagepolicy.k8s.io",
+	"internal.apiserver.k8s.io", "resource.k8s.io", "storagemigration.k8s.io", "admission.k8s.io", "metrics.k8s.io",
+}
+
+// ownGroup tells whether an API group is Kubernetes' own. Groups without a dot are its own, as no
+// CustomResourceDefinition can have one.
+func ownGroup(group string) bool {
+	if !strings.Contains(group, ".") || slices.Contains(foreignGroups, group) {
+		return true
+	}
+	for gk := range kinds {
+		if gk.Group == group {
+			return true
+		}
+	}
+	return group == settingsGroup
+}
+
+// reads tells whether objects may be written in the version.
+func (k *kind) reads(version string) bool {
+	return version == k.gvk.Version || slices.Contains(k.others, version)
+}
+
+// wrongKind says what to write instead of a kind or version that is not read.
+func wrongKind(gvk schema.GroupVersionKind, k *kind) string {
+	written := gvk.GroupVersion().String()
+	if k != nil {
+		return fmt.Sprintf("%s is not served for %s; write apiVersion: %s", written, gvk.Kind, k.gvk.GroupVersion())
+	}
+	if gvk.Group == settingsGroup {
+		return fmt.Sprintf("%s %s belongs in %s at the root of the followed folder, or is not known", written, gvk.Kind, settingsFile)
+	}
+	var others []string
+	for gk, other := range kinds {
+		if strings.EqualFold(gk.Kind, gvk.Kind) {
+			others = append(others, fmt.Sprintf("apiVersion: %s, kind: %s", other.gvk.GroupVersion(), gk.Kind))
+		}
+	}
+	slices.Sort(others)
+	if len(others) > 0 {
+		return fmt.Sprintf("%s has no kind %q; write %s", written, gvk.Kind, strings.Join(others, " or "))
+	}
+	if slices.Contains(foreignGroups, gvk.Group) {
+		return fmt.Sprintf("objects of %s are not supported", written)
+	}
+	return fmt.Sprintf("%s has no kind %q that can be declared", written, gvk.Kind)
+}

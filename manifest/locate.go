@@ -1,0 +1,86 @@
+package manifest
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	yaml "go.yaml.in/yaml/v3"
+)
+
+// locator finds the line of a field. It parses its document only when it is asked.
+type locator struct {
+	chunk  chunk
+	asked  bool
+	parsed *yaml.Node
+}
+
+// begin is the line on which the document's content begins.
+func (l *locator) begin() int {
+	return l.chunk.line + max(firstContent(l.chunk.text), 0)
+}
+
+// line is that of the field with the given path (spec.containers[0].image, data[key]), or of the
+// nearest enclosing field that is written, or of the document.
+func (l *locator) line(path string) int {
+	node, line := l.root(), 0
+	for node != nil {
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
+		}
+		path = strings.TrimPrefix(path, ".")
+		if path == "" {
+			break
+		}
+		var at *yaml.Node
+		if at, node, path = descend(node, path); at != nil {
+			line = at.Line
+		}
+	}
+	if line == 0 {
+		return l.begin()
+	}
+	return l.chunk.line + line - 1
+}
+
+// root is the document's top node, nil if it cannot be parsed.
+func (l *locator) root() *yaml.Node {
+	if !l.asked {
+		l.asked = true
+		var top yaml.Node
+		text := bytes.ReplaceAll(l.chunk.text, []byte("\t"), []byte(" ")) // JSON indented by tabs
+		if err := yaml.Unmarshal(text, &top); err == nil && len(top.Content) == 1 {
+			l.parsed = top.Content[0]
+		}
+	}
+	return l.parsed
+}
+
+// descend follows the first step of path: where it is written (a mapping's key or a list's element),
+// the node below, and what is left of the path. Nil when the step is not there.
+func descend(node *yaml.Node, path string) (at, below *yaml.Node, rest string) {
+	switch node.Kind {
+	case yaml.MappingNode:
+		return descendKey(node, path)
+	case yaml.SequenceNode:
+		inside, rest, _ := strings.Cut(strings.TrimPrefix(path, "["), "]")
+		if i, err := strconv.Atoi(inside); err == nil && i >= 0 && i < len(node.Content) {
+			return node.Content[i], node.Content[i], rest
+		}
+	}
+	return nil, nil, ""
+}
+
+// descendKey takes the longest key that path begins with, since keys may hold dots.
+func descendKey(node *yaml.Node, path string) (at, below *yaml.Node, rest string) {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key := node.Content[i].Value
+		for _, form := range [2]string{key, "[" + key + "]"} {
+			left, found := strings.CutPrefix(path, form)
+			if found && (left == "" || left[0] == '.' || left[0] == '[') && (at == nil || len(left) < len(rest)) {
+				at, below, rest = node.Content[i], node.Content[i+1], left
+			}
+		}
+	}
+	return at, below, rest
+}

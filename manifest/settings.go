@@ -1,0 +1,139 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	kjson "sigs.k8s.io/json"
+)
+
+const (
+	settingsFile    = "writ.yaml"
+	settingsGroup   = "writ.dev"
+	settingsVersion = "writ.dev/v1alpha1"
+	settingsKind    = "Cluster"
+)
+
+// defaultSettings is the writ.yaml of a tree that has none.
+func defaultSettings() Cluster {
+	var c Cluster
+	c.APIVersion, c.Kind = settingsVersion, settingsKind
+	c.fill()
+	return c
+}
+
+// fill sets every field that is empty to its default.
+func (c *Cluster) fill() {
+	for field, value := range map[*string]string{
+		&c.Spec.PodCIDR:       "10.244.0.0/16",
+		&c.Spec.ServiceCIDR:   "10.96.0.0/16",
+		&c.Spec.ClusterDomain: "cluster.local",
+		&c.Spec.NodePorts:     "30000-32767",
+	} {
+		if *field == "" {
+			*field = value
+		}
+	}
+}
+
+// readSettings reads the writ.yaml at the root of the tree.
+func readSettings(data []byte) (Cluster, Mistakes) {
+	settings := defaultSettings()
+	var mistakes Mistakes
+	report := func(line int, what string) {
+		mistakes = append(mistakes, Mistake{Source: Source{settingsFile, line}, What: what})
+	}
+	if what := checkText(data); what != "" {
+		report(0, what)
+		return settings, mistakes
+	}
+	chunks := splitYAML(data)
+	if len(chunks) == 0 {
+		return settings, nil
+	}
+	if len(chunks) > 1 {
+		report(chunks[1].line, "holds more than one document")
+	}
+	loc := &locator{chunk: chunks[0]}
+	converted, problems := toJSON(chunks[0].text)
+	for _, p := range problems {
+		report(chunks[0].line+max(p.line-1, 0), p.what)
+	}
+	if converted == nil {
+		return settings, mistakes
+	}
+	settings = Cluster{}
+	strict, err := kjson.UnmarshalStrict(converted, &settings, kjson.DisallowUnknownFields)
+	for _, p := range strictProblems(strict) {
+		report(loc.line(p.path), p.what)
+	}
+	if err != nil {
+		report(loc.begin(), strings.TrimPrefix(err.Error(), "json: "))
+		return defaultSettings(), mistakes
+	}
+	if settings.APIVersion != settingsVersion || settings.Kind != settingsKind {
+		report(loc.begin(), fmt.Sprintf("must have apiVersion: %s and kind: %s", settingsVersion, settingsKind))
+	}
+	settings.fill()
+	for _, p := range settings.validate() {
+		report(loc.line(p.path), p.String())
+	}
+	return settings, mistakes
+}
+
+// validate checks settings that are filled in.
+func (c *Cluster) validate() []problem {
+	var problems []problem
+	ranges := make(map[string]netip.Prefix)
+	for _, r := range []struct{ path, text string }{{"spec.podCIDR", c.Spec.PodCIDR}, {"spec.serviceCIDR", c.Spec.ServiceCIDR}} {
+		prefix, err := parseRange(r.text)
+		if err != nil {
+			problems = append(problems, problem{r.path, err.Error()})
+			continue
+		}
+		ranges[r.path] = prefix
+	}
+	if len(ranges) == 2 && ranges["spec.podCIDR"].Overlaps(ranges["spec.serviceCIDR"]) {
+		problems = append(problems, problem{"spec.serviceCIDR", fmt.Sprintf("%s overlaps the pods' range %s", c.Spec.ServiceCIDR, c.Spec.PodCIDR)})
+	}
+	for _, what := range validation.IsDNS1123Subdomain(c.Spec.ClusterDomain) {
+		problems = append(problems, problem{"spec.clusterDomain", what})
+	}
+	if _, _, err := c.Spec.NodePortRange(); err != nil {
+		problems = append(problems, problem{"spec.nodePorts", err.Error()})
+	}
+	return problems
+}
+
+func parseRange(text string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return prefix, fmt.Errorf("%q is not a range such as 10.244.0.0/16", text)
+	case !prefix.Addr().Is4():
+		return prefix, fmt.Errorf("%s is not an IPv4 range; IPv6 is not supported yet", text)
+	case prefix != prefix.Masked():
+		return prefix, fmt.Errorf("%s has bits set beyond its length; write %s", text, prefix.Masked())
+	case prefix.Bits() < 8 || prefix.Bits() > 28:
+		return prefix, fmt.Errorf("%s must have a length between 8 and 28", text)
+	}
+	return prefix, nil
+}
+
+// NodePortRange is the first and last node port, both included.
+func (s ClusterSpec) NodePortRange() (first, last int, err error) {
+	a, b, found := strings.Cut(s.NodePorts, "-")
+	first, errFirst := strconv.Atoi(a)
+	last, errLast := strconv.Atoi(b)
+	if !found || errors.Join(errFirst, errLast) != nil {
+		return 0, 0, fmt.Errorf("%q is not a range such as 30000-32767", s.NodePorts)
+	}
+	if first < 1 || last > 65535 || first > last {
+		return 0, 0, fmt.Errorf("%s must lie within 1-65535, the smaller port first", s.NodePorts)
+	}
+	return first, last, nil
+}

@@ -1,0 +1,167 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// typeProblems compares a decoded JSON value (numbers as json.Number) with the Go type that it is
+// meant for and lists every value of a wrong type. Decoding itself reports only the first.
+func typeProblems(value any, t reflect.Type) []problem {
+	var c typeChecker
+	c.check("", value, t)
+	return c.problems
+}
+
+type typeChecker struct{ problems []problem }
+
+func (c *typeChecker) add(path, format string, args ...any) {
+	c.problems = append(c.problems, problem{path, fmt.Sprintf(format, args...)})
+}
+
+func (c *typeChecker) check(path string, value any, t reflect.Type) {
+	if value == nil {
+		return
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if decodesItself(t) {
+		c.decode(path, value, t)
+		return
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		if object, ok := c.object(path, value); ok {
+			c.structure(path, object, t)
+		}
+	case reflect.Map:
+		object, _ := c.object(path, value)
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			c.check(path+"["+key+"]", object[key], t.Elem())
+		}
+	case reflect.Slice:
+		list, ok := value.([]any)
+		if !ok {
+			c.add(path, "must be a list, found %s", describe(value))
+		}
+		for i, v := range list {
+			c.check(path+"["+strconv.Itoa(i)+"]", v, t.Elem())
+		}
+	default:
+		c.scalar(path, value, t)
+	}
+}
+
+func (c *typeChecker) object(path string, value any) (map[string]any, bool) {
+	object, ok := value.(map[string]any)
+	if !ok {
+		c.add(path, "must be a mapping, found %s", describe(value))
+	}
+	return object, ok
+}
+
+func (c *typeChecker) structure(path string, object map[string]any, t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, inline := jsonName(f)
+		if inline {
+			c.structure(path, object, f.Type)
+			continue
+		}
+		if v, ok := object[name]; ok && name != "" {
+			c.check(strings.TrimPrefix(path+"."+name, "."), v, f.Type)
+		}
+	}
+}
+
+func (c *typeChecker) scalar(path string, value any, t reflect.Type) {
+	number, isNumber := value.(json.Number)
+	switch t.Kind() {
+	case reflect.String:
+		if _, ok := value.(string); !ok {
+			c.add(path, "must be a string, found %s%s", describe(value), quoteHint(value))
+		}
+	case reflect.Bool:
+		if _, ok := value.(bool); !ok {
+			c.add(path, "must be true or false, found %s", describe(value))
+		}
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64:
+		if !isNumber {
+			c.add(path, "must be a whole number, found %s", describe(value))
+		} else if _, err := strconv.ParseInt(number.String(), 10, t.Bits()); err != nil {
+			c.add(path, "must be a whole number of at most %d bits, found %s", t.Bits(), number)
+		}
+	case reflect.Float32, reflect.Float64:
+		if !isNumber {
+			c.add(path, "must be a number, found %s", describe(value))
+		}
+	}
+}
+
+// decode tries a value on a type that has its own way of reading JSON.
+func (c *typeChecker) decode(path string, value any, t reflect.Type) {
+	data, err := json.Marshal(value)
+	if err == nil {
+		err = json.Unmarshal(data, reflect.New(t).Interface())
+	}
+	if err != nil {
+		c.add(path, "found %s: %v", describe(value), err)
+	}
+}
+
+// decodesItself is true for types with an UnmarshalJSON (quantities, times) and for bytes (base64).
+func decodesItself(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) ||
+		t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
+}
+
+// jsonName is the name of a field in JSON, empty if it has none, and whether its own fields stand in
+// the place of it.
+func jsonName(f reflect.StructField) (name string, inline bool) {
+	tag, tagged := f.Tag.Lookup("json")
+	name, options, _ := strings.Cut(tag, ",")
+	switch {
+	case name == "-" || !f.IsExported():
+		return "", false
+	case name == "" && f.Type.Kind() == reflect.Struct && (f.Anonymous || strings.Contains(options, "inline")):
+		return "", true
+	case name == "" && !tagged:
+		return f.Name, false
+	}
+	return name, false
+}
+
+// describe names what was found as the author would.
+func describe(value any) string {
+	switch v := value.(type) {
+	case string:
+		if len(v) > 40 {
+			v = v[:40] + "..."
+		}
+		return "string " + strconv.Quote(v)
+	case bool:
+		return strconv.FormatBool(v)
+	case json.Number:
+		return "number " + v.String()
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a mapping"
+	}
+	return "null"
+}
+
+// quoteHint tells how to make a string of a scalar that YAML reads as something else.
+func quoteHint(value any) string {
+	switch value.(type) {
+	case bool, json.Number:
+		return " (put it in quotes)"
+	}
+	return ""
+}
