@@ -14,26 +14,21 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
-const (
-	copyBatch     = 2000 // objects in memory at once
-	maxAlternates = 16
-)
+const maxAlternates = 16
 
 // objectReader reads the objects of a local repository, also those that it borrows from others
 // (objects/info/alternates). go-git's own way opens a borrowed index anew for every object.
 type objectReader struct {
-	storer.EncodedObjectStorer // the repository's own objects
-	borrowed                   []*filesystem.Storage
+	own      *filesystem.Storage
+	borrowed []*filesystem.Storage
 }
 
 func newObjectReader(common string, own *filesystem.Storage) *objectReader {
-	r := &objectReader{EncodedObjectStorer: own}
+	r := &objectReader{own: own}
 	for _, dir := range alternates(filepath.Join(common, "objects")) {
 		// go-git wants the folder above "objects"; git allows any name, but makes only this one.
 		if filepath.Base(dir) == "objects" {
@@ -72,7 +67,7 @@ func alternates(objects string) []string {
 }
 
 func (r *objectReader) EncodedObject(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
-	o, err := r.EncodedObjectStorer.EncodedObject(t, h)
+	o, err := r.own.ObjectStorage.EncodedObject(t, h)
 	for i := 0; err != nil && i < len(r.borrowed); i++ {
 		o, err = r.borrowed[i].EncodedObject(t, h)
 	}
@@ -86,113 +81,102 @@ func (r *objectReader) Close() {
 	}
 }
 
-// copyCommit brings a commit with its files, and the bare commits of its history, into the mirror.
-// A tree is written with or after everything below it and a commit after its own tree, so what is
-// in the mirror is complete there, whenever a crash comes; only trees of commits that were never
-// delivered are left out.
+// copyCommit brings a commit with its files, and the bare commits of its history, into the mirror as
+// one pack. Hence a tree in the mirror is complete and a commit there has its history; only trees of
+// commits that were never delivered are left out.
 func copyCommit(ctx context.Context, from *objectReader, db *objects, tip *object.Commit) error {
 	c := &copier{ctx: ctx, from: from, db: db, seen: map[plumbing.Hash]bool{}}
 	if err := c.tree(tip.TreeHash); err != nil {
 		return err
 	}
-	commits, err := c.history(tip)
-	if err != nil {
+	if err := c.history(tip); err != nil {
 		return err
 	}
-	if len(c.batch)+len(commits) <= copyBatch {
-		c.batch = append(c.batch, commits...)
-		return c.flush()
+	if len(c.list) == 0 {
+		return nil
 	}
-	if err := c.flush(); err != nil {
+	if _, err := db.addPack(func(w io.Writer) error { return writePack(w, c, c.list) }); err != nil {
 		return err
 	}
-	c.batch = commits
-	return c.flush()
+	// The mirror names objects by what they hold. One that lied about its name is missing now.
+	for _, h := range c.list {
+		if !db.has(h) {
+			return fmt.Errorf("object %s is damaged in the repository", h)
+		}
+	}
+	return nil
 }
 
+// copier lists what is missing in the mirror.
 type copier struct {
-	ctx   context.Context
-	from  *objectReader
-	db    *objects
-	seen  map[plumbing.Hash]bool
-	batch []plumbing.Hash
+	ctx  context.Context
+	from *objectReader
+	db   *objects
+	seen map[plumbing.Hash]bool
+	list []plumbing.Hash
 }
 
-// tree adds what is missing below h, children first.
+// EncodedObject reads from the repository until ctx ends.
+func (c *copier) EncodedObject(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
+	if err := c.ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.from.EncodedObject(t, h)
+}
+
+func (c *copier) add(h plumbing.Hash) {
+	c.seen[h] = true
+	c.list = append(c.list, h)
+}
+
+// tree adds what is missing at and below h.
 func (c *copier) tree(h plumbing.Hash) error {
 	if c.seen[h] || c.db.has(h) {
 		return nil
 	}
-	c.seen[h] = true
-	t, err := object.GetTree(c.from, h)
+	o, err := c.EncodedObject(plumbing.TreeObject, h)
 	if err != nil {
 		return fmt.Errorf("read directory %s: %w", h, err)
 	}
+	t, err := object.DecodeTree(nil, o)
+	if err != nil {
+		return fmt.Errorf("read directory %s: %w", h, err)
+	}
+	c.add(h)
 	for _, e := range t.Entries {
 		switch {
 		case e.Mode == filemode.Submodule || c.seen[e.Hash]:
 		case e.Mode == filemode.Dir:
-			err = c.tree(e.Hash)
+			if err := c.tree(e.Hash); err != nil {
+				return err
+			}
 		case !c.db.has(e.Hash):
-			err = c.add(e.Hash)
-		}
-		if err != nil {
-			return err
+			c.add(e.Hash)
 		}
 	}
-	return c.add(h)
+	return nil
 }
 
-func (c *copier) add(h plumbing.Hash) error {
-	c.seen[h] = true
-	if c.batch = append(c.batch, h); len(c.batch) < copyBatch {
-		return nil
-	}
-	return c.flush()
-}
-
-// history lists the commits that the mirror does not have. They come in one pack, so that a commit
-// in the mirror always has its history there.
-func (c *copier) history(tip *object.Commit) ([]plumbing.Hash, error) {
-	var missing []plumbing.Hash
+// history adds the commits that are missing.
+func (c *copier) history(tip *object.Commit) error {
 	for queue := []plumbing.Hash{tip.Hash}; len(queue) > 0; queue = queue[1:] {
 		h := queue[0]
 		if c.seen[h] || c.db.has(h) {
 			continue
 		}
-		c.seen[h] = true
-		commit, err := object.GetCommit(c.from, h)
+		o, err := c.EncodedObject(plumbing.CommitObject, h)
 		if errors.Is(err, plumbing.ErrObjectNotFound) && h != tip.Hash {
 			continue // the repository is shallow here
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read commit %s: %w", h, err)
+			return fmt.Errorf("read commit %s: %w", h, err)
 		}
-		missing = append(missing, h)
+		commit, err := object.DecodeCommit(nil, o)
+		if err != nil {
+			return fmt.Errorf("read commit %s: %w", h, err)
+		}
+		c.add(h)
 		queue = append(queue, commit.ParentHashes...)
 	}
-	return missing, nil
-}
-
-func (c *copier) flush() error {
-	if len(c.batch) == 0 {
-		return nil
-	}
-	if err := c.ctx.Err(); err != nil {
-		return err
-	}
-	err := c.db.addPack(false, func(w io.Writer) error {
-		_, err := packfile.NewEncoder(w, c.from, false).Encode(c.batch, 0)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, h := range c.batch {
-		if !c.db.has(h) {
-			return fmt.Errorf("object %s is damaged in the repository", h)
-		}
-	}
-	c.batch = c.batch[:0]
 	return nil
 }

@@ -86,39 +86,52 @@ func (db *objects) wipe() error {
 	if err := os.MkdirAll(pack, 0o700); err != nil {
 		return fmt.Errorf("empty mirror: %w", err)
 	}
-	db.reopen()
+	db.forget()
 	return nil
 }
 
-// complete checks that a tree and everything below it is in the mirror.
-func (db *objects) complete(root plumbing.Hash) error {
-	seen := map[plumbing.Hash]bool{}
-	var walk func(plumbing.Hash) error
-	walk = func(h plumbing.Hash) error {
-		if seen[h] {
-			return nil
-		}
-		seen[h] = true
-		t, err := db.tree(h)
-		if err != nil {
-			return fmt.Errorf("directory %s: %w", h, err)
-		}
-		for _, e := range t.entries {
-			switch {
-			case e.mode == filemode.Dir:
-				if err := walk(e.hash); err != nil {
-					return err
-				}
-			case e.mode == filemode.Submodule || seen[e.hash]:
-			case !db.has(e.hash):
-				return fmt.Errorf("file %s: %w", e.hash, plumbing.ErrObjectNotFound)
-			default:
-				seen[e.hash] = true
-			}
-		}
+// complete checks that a tree and everything below it is in the mirror. What stands at the same
+// place in like, a tree already known to be complete, is not looked at again; like may be zero.
+func (db *objects) complete(root, like plumbing.Hash) error {
+	if root == like {
 		return nil
 	}
-	return walk(root)
+	t, err := db.tree(root)
+	if err != nil {
+		return fmt.Errorf("directory %s: %w", root, err)
+	}
+	old := &tree{}
+	if !like.IsZero() {
+		if old, err = db.tree(like); err != nil {
+			return fmt.Errorf("directory %s: %w", like, err)
+		}
+	}
+	for _, e := range t.entries {
+		before, _ := old.find(e.name)
+		switch {
+		case e.hash == before.hash || e.mode == filemode.Submodule:
+		case e.mode != filemode.Dir:
+			if !db.has(e.hash) {
+				return fmt.Errorf("file %s: %w", e.hash, plumbing.ErrObjectNotFound)
+			}
+		default:
+			if before.mode != filemode.Dir {
+				before.hash = plumbing.ZeroHash
+			}
+			if err := db.complete(e.hash, before.hash); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// treeOf is the root tree of a commit, zero where the mirror does not have it.
+func (db *objects) treeOf(commit plumbing.Hash) plumbing.Hash {
+	if c, err := db.commit(commit); err == nil && db.has(c.TreeHash) {
+		return c.TreeHash
+	}
+	return plumbing.ZeroHash
 }
 
 // descends tells whether young is old or has it in its history, as far as the mirror knows it.

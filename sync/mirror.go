@@ -107,7 +107,7 @@ func (m *Mirror) restore() error {
 	m.base, m.sent = kept, kept
 	c, err := m.db.commit(kept)
 	if err == nil {
-		err = m.db.complete(c.TreeHash)
+		err = m.db.complete(c.TreeHash, plumbing.ZeroHash)
 	}
 	if err != nil {
 		m.log.Warn("mirror is damaged and will be fetched again", "commit", kept, "err", err)
@@ -220,6 +220,9 @@ func (m *Mirror) Sync(ctx context.Context) error {
 	if p != nil {
 		return p
 	}
+	if err := m.db.consolidate(); err != nil {
+		m.log.Warn("packs of the mirror pile up", "err", err)
+	}
 	return nil
 }
 
@@ -239,7 +242,7 @@ func (m *Mirror) once(ctx context.Context) (target, *object.Commit, *problem) {
 	if err != nil {
 		return t, nil, explain(m.src.String(), err)
 	}
-	c, err := m.db.peel(t.hash)
+	c, err := peel(m.db, t.hash)
 	if err != nil {
 		return t, nil, explain(m.src.String(), err)
 	}

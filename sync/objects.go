@@ -1,21 +1,15 @@
 package sync
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/storage/filesystem"
-	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 )
 
 const (
@@ -23,15 +17,16 @@ const (
 	treeCacheBudget = 50_000           // directory entries kept parsed
 )
 
-// objects is the mirror's object database: packs in a bare repository. go-git's storage is not safe
-// for concurrent use, so every access holds mu; a pack that is being downloaded takes mu only when
-// it is complete.
+// objects is the mirror's object database: packs in a bare repository, no loose objects. go-git's
+// readers are not safe for concurrent use, so every access holds mu; a pack that is being
+// downloaded takes mu only when it is complete.
 type objects struct {
 	dir     string
 	maxFile int64
 
 	mu      sync.Mutex
-	st      *filesystem.Storage
+	packs   []*pack // oldest first
+	cache   *cache.ObjectLRU
 	trees   map[plumbing.Hash]*tree
 	entries int // in trees
 }
@@ -39,100 +34,103 @@ type objects struct {
 // openObjects opens the bare repository in dir, making it where there is none, and removes what a
 // crash left half written.
 func openObjects(dir string, maxFile int64) (*objects, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "objects", "pack"), 0o700); err != nil {
-		return nil, fmt.Errorf("make mirror: %w", err)
+	for _, d := range []string{filepath.Join("objects", "pack"), "refs"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			return nil, fmt.Errorf("make mirror: %w", err)
+		}
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "refs"), 0o700); err != nil {
-		return nil, fmt.Errorf("make mirror: %w", err)
-	}
-	if err := writeFile(filepath.Join(dir, "config"), "[core]\n\trepositoryformatversion = 0\n\tbare = true\n[gc]\n\tauto = 0\n"); err != nil {
-		return nil, fmt.Errorf("make mirror: %w", err)
-	}
-	if err := writeFile(filepath.Join(dir, "HEAD"), "ref: refs/heads/main\n"); err != nil {
-		return nil, fmt.Errorf("make mirror: %w", err)
+	for name, text := range map[string]string{
+		"config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n[gc]\n\tauto = 0\n",
+		"HEAD":   "ref: refs/heads/main\n",
+	} {
+		if err := writeFile(filepath.Join(dir, name), text); err != nil {
+			return nil, fmt.Errorf("make mirror: %w", err)
+		}
 	}
 	db := &objects{dir: dir, maxFile: maxFile}
+	db.forget()
 	if err := db.sweep(); err != nil {
 		return nil, fmt.Errorf("clean mirror: %w", err)
 	}
-	db.reopen()
 	return db, nil
 }
 
-// sweep removes half-written packs: temporary files, and an index without its pack, which the next
-// download of the same pack would take for complete.
-func (db *objects) sweep() error {
-	folder := filepath.Join(db.dir, "objects", "pack")
-	files, err := os.ReadDir(folder)
-	if err != nil {
-		return err
+// forget drops what is only in memory. The caller holds mu or is alone.
+func (db *objects) forget() {
+	for _, p := range db.packs {
+		p.close()
 	}
-	for _, f := range files {
-		name := filepath.Join(folder, f.Name())
-		stale := strings.HasPrefix(f.Name(), "tmp_")
-		if base, ok := strings.CutSuffix(name, ".idx"); ok {
-			_, err := os.Stat(base + ".pack")
-			stale = errors.Is(err, os.ErrNotExist)
-		}
-		if stale {
-			if err := os.Remove(name); err != nil {
-				return err
-			}
+	db.packs = nil
+	db.cache = cache.NewObjectLRU(objectCache)
+	db.trees, db.entries = map[plumbing.Hash]*tree{}, 0
+}
+
+// Close releases the files; nothing can be read afterwards.
+func (db *objects) Close() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.forget()
+}
+
+// find is the pack that holds an object, nil where none does. The caller holds mu.
+func (db *objects) find(h plumbing.Hash) *pack {
+	for i := len(db.packs) - 1; i >= 0; i-- {
+		if ok, err := db.packs[i].idx.Contains(h); ok && err == nil {
+			return db.packs[i]
 		}
 	}
 	return nil
 }
 
-// reopen forgets everything read so far. The caller holds mu or is alone.
-func (db *objects) reopen() {
-	if db.st != nil {
-		_ = db.st.Close()
+// get reads an object whole. The caller holds mu.
+func (db *objects) get(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
+	p := db.find(h)
+	if p == nil {
+		return nil, plumbing.ErrObjectNotFound
 	}
-	db.st = filesystem.NewStorageWithOptions(osfs.New(db.dir), cache.NewObjectLRU(objectCache),
-		filesystem.Options{KeepDescriptors: true})
-	db.trees, db.entries = map[plumbing.Hash]*tree{}, 0
+	o, err := p.file.Get(h)
+	if err != nil {
+		return nil, err
+	}
+	if t != plumbing.AnyObject && o.Type() != t {
+		return nil, fmt.Errorf("object %s is a %s, not a %s", h, o.Type(), t)
+	}
+	return o, nil
 }
 
-// Close releases the files. Reading a commit afterwards opens them again.
-func (db *objects) Close() {
+// EncodedObject reads any object whole.
+func (db *objects) EncodedObject(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.reopen()
+	return db.get(t, h)
 }
 
 // has tells whether an object is in the mirror.
 func (db *objects) has(h plumbing.Hash) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.st.HasEncodedObject(h) == nil
+	return db.find(h) != nil
 }
 
 // commit reads a commit.
 func (db *objects) commit(h plumbing.Hash) (*object.Commit, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	return object.GetCommit(db.st, h)
-}
-
-// peel follows annotated tags down to a commit.
-func (db *objects) peel(h plumbing.Hash) (*object.Commit, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	return peel(db.st, h)
+	o, err := db.EncodedObject(plumbing.CommitObject, h)
+	if err != nil {
+		return nil, err
+	}
+	return object.DecodeCommit(nil, o)
 }
 
 // blob reads a whole file, refusing one larger than maxFile before reading it.
 func (db *objects) blob(h plumbing.Hash) ([]byte, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	size, err := db.st.EncodedObjectSize(h)
+	size, err := db.blobSize(h)
 	if err != nil {
 		return nil, err
 	}
 	if size > db.maxFile {
 		return nil, fmt.Errorf("%d bytes are more than the %d that may be read", size, db.maxFile)
 	}
-	o, err := db.st.EncodedObject(plumbing.BlobObject, h)
+	o, err := db.EncodedObject(plumbing.BlobObject, h)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +148,18 @@ func (db *objects) blob(h plumbing.Hash) ([]byte, error) {
 func (db *objects) blobSize(h plumbing.Hash) (int64, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.st.EncodedObjectSize(h)
+	if o, ok := db.cache.Get(h); ok {
+		return o.Size(), nil
+	}
+	p := db.find(h)
+	if p == nil {
+		return 0, plumbing.ErrObjectNotFound
+	}
+	offset, err := p.idx.FindOffset(h)
+	if err != nil {
+		return 0, err
+	}
+	return p.file.GetSizeByOffset(offset)
 }
 
 // tree reads a directory. The result is shared and must not be modified.
@@ -160,7 +169,11 @@ func (db *objects) tree(h plumbing.Hash) (*tree, error) {
 	if t, ok := db.trees[h]; ok {
 		return t, nil
 	}
-	raw, err := object.GetTree(db.st, h)
+	o, err := db.get(plumbing.TreeObject, h)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := object.DecodeTree(nil, o)
 	if err != nil {
 		return nil, err
 	}
@@ -173,57 +186,4 @@ func (db *objects) tree(h plumbing.Hash) (*tree, error) {
 	}
 	db.trees[h] = t
 	return t, nil
-}
-
-// addPack stores what fill writes as a new pack. When it returns nil the pack is complete, indexed,
-// readable and, if durable, safe from a loss of power; on an error nothing half-written is left.
-func (db *objects) addPack(durable bool, fill func(io.Writer) error) error {
-	db.mu.Lock()
-	w, err := db.st.PackfileWriter()
-	db.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("begin pack: %w", err)
-	}
-	pack := w.(*dotgit.PackWriter)
-	notify, name := pack.Notify, plumbing.ZeroHash
-	pack.Notify = func(h plumbing.Hash, idx *idxfile.Writer) {
-		db.mu.Lock()
-		defer db.mu.Unlock()
-		notify(h, idx)
-		name = h
-	}
-	err = fill(w)
-	if cerr := w.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil && durable {
-		err = db.syncPack(name)
-	}
-	if err != nil {
-		db.mu.Lock()
-		defer db.mu.Unlock()
-		db.reopen()
-		return errors.Join(err, db.sweep())
-	}
-	return nil
-}
-
-// syncPack waits until a pack is on the disk.
-func (db *objects) syncPack(name plumbing.Hash) error {
-	base := filepath.Join(db.dir, "objects", "pack", "pack-"+name.String())
-	for _, file := range []string{base + ".pack", base + ".idx", filepath.Dir(base)} {
-		if err := syncFile(file); err != nil {
-			return fmt.Errorf("write pack: %w", err)
-		}
-	}
-	return nil
-}
-
-func syncFile(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

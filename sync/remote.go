@@ -19,6 +19,8 @@ import (
 // fetchTimeout bounds a whole look, however steadily the server sends.
 const fetchTimeout = time.Hour
 
+var errPartial = errors.New("the server sent only a part")
+
 // remote is a repository behind http or ssh. Every look lists the references; only a reference
 // that moved is fetched, in the same session.
 type remote struct {
@@ -40,6 +42,10 @@ func (r *remote) fetch(ctx context.Context, db *objects, known plumbing.Hash) (t
 	defer guard.stop()
 
 	t, err := r.talk(ctx, guard, db, known)
+	if errors.Is(err, errPartial) && !known.IsZero() {
+		// The mirror lacks something that the server takes for granted. Ask for everything.
+		t, err = r.talk(ctx, guard, db, plumbing.ZeroHash)
+	}
 	if err != nil && guard.fired() {
 		err = errStalled
 	}
@@ -60,26 +66,29 @@ func (r *remote) talk(ctx context.Context, guard *silence, db *objects, known pl
 	if err != nil {
 		return target{}, err
 	}
-	if t.hash == known || db.has(t.hash) {
-		c, err := db.peel(t.hash)
-		if err == nil && (c.Hash == known || db.complete(c.TreeHash) == nil) {
-			return t, nil
-		}
+	if c, err := peel(db, t.hash); err == nil && (c.Hash == known || db.complete(c.TreeHash, db.treeOf(known)) == nil) {
+		return t, nil
 	}
-	if err := r.download(ctx, s, adv, wants, db, known); err != nil {
-		return t, err
+	err = r.download(ctx, s, adv, wants, db, known)
+	if err == nil {
+		err = r.check(t, db, known)
 	}
-	c, err := db.peel(t.hash)
+	return t, err
+}
+
+// check tells whether what was fetched is whole.
+func (r *remote) check(t target, db *objects, known plumbing.Hash) error {
+	c, err := peel(db, t.hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return t, problemf(RefMissing, "%s does not give out commit %s", r.src, t.hash)
+		return problemf(RefMissing, "%s does not give out commit %s", r.src, t.hash)
 	}
 	if err != nil {
-		return t, err
+		return err
 	}
-	if err := db.complete(c.TreeHash); err != nil {
-		return t, fmt.Errorf("commit %s is not whole: %w", c.Hash, err)
+	if err := db.complete(c.TreeHash, db.treeOf(known)); err != nil {
+		return fmt.Errorf("%w: commit %s: %w", errPartial, c.Hash, err)
 	}
-	return t, nil
+	return nil
 }
 
 func (r *remote) dial(ctx context.Context, guard *silence) (session, error) {
@@ -179,10 +188,11 @@ func (r *remote) download(ctx context.Context, s session, adv *packp.AdvRefs, wa
 	}
 	defer resp.Close()
 	pack := &limitedReader{r: demux(req.Capabilities, resp), left: r.cfg.MaxPack, limit: r.cfg.MaxPack}
-	return db.addPack(true, func(w io.Writer) error {
+	_, err = db.addPack(func(w io.Writer) error {
 		_, err := io.Copy(w, pack)
 		return err
 	})
+	return err
 }
 
 func demux(caps *capability.List, r io.Reader) io.Reader {

@@ -10,7 +10,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
 // tree is a parsed directory, sorted by name.
@@ -73,17 +72,17 @@ func lookup(db *objects, root plumbing.Hash, name string) (entry, error) {
 }
 
 // peel follows annotated tags, a bounded number of times, down to a commit.
-func peel(st storer.EncodedObjectStorer, h plumbing.Hash) (*object.Commit, error) {
+func peel(from objectSource, h plumbing.Hash) (*object.Commit, error) {
 	for range 5 {
-		o, err := st.EncodedObject(plumbing.AnyObject, h)
+		o, err := from.EncodedObject(plumbing.AnyObject, h)
 		if err != nil {
 			return nil, err
 		}
 		switch o.Type() {
 		case plumbing.CommitObject:
-			return object.DecodeCommit(st, o)
+			return object.DecodeCommit(nil, o)
 		case plumbing.TagObject:
-			tag, err := object.DecodeTag(st, o)
+			tag, err := object.DecodeTag(nil, o)
 			if err != nil {
 				return nil, err
 			}
