@@ -1,0 +1,226 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"writ/fixtures/images"
+	"writ/fixtures/registry"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// openStore opens a store with an archive folder beside it.
+func openStore(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(dir, "store"), filepath.Join(dir, "archives"), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func small(t *testing.T, env []string, layers ...map[string]string) v1.Image {
+	t.Helper()
+	img, err := images.Small(env, layers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func push(t *testing.T, reg *registry.Registry, img v1.Image, name string) string {
+	t.Helper()
+	ref := reg.Host + "/" + name
+	if err := images.Push(t.Context(), img, ref, reg.Auth()); err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func digest(t *testing.T, img v1.Image) string {
+	t.Helper()
+	d, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.String()
+}
+
+// content reads one file of one layer.
+func content(t *testing.T, s *Store, img Image, layer int, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.layerDir(img.Layers[layer]), path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// noTraces fails when a pull left temporary files or pins behind.
+func noTraces(t *testing.T, s *Store) {
+	t.Helper()
+	entries, err := os.ReadDir(s.tmpDir())
+	if err != nil || len(entries) != 0 {
+		t.Errorf("temporary files left: %v, %v", entries, err)
+	}
+	if len(s.pinned) != 0 {
+		t.Errorf("pins left: %v", s.pinned)
+	}
+}
+
+func TestPull_RoundTripAndReopen(t *testing.T) {
+	reg := registry.Start(t)
+	src := small(t, []string{"A=1"}, map[string]string{"etc/": "", "etc/one": "first"}, map[string]string{"two": "second"})
+	ref := push(t, reg, src, "team/app:1.0")
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if _, ok := s.Resolve(ref); ok {
+		t.Error("image is there before it was pulled")
+	}
+	img, err := s.Pull(t.Context(), ref, Access{Namespace: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := src.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.ID != id.String() || img.Digest != digest(t, src) || img.Ref != ref || img.FromArchive || len(img.Layers) != 2 || img.Config.Env[0] != "A=1" || img.Size == 0 {
+		t.Errorf("image is %+v, want id %s, digest %s, two layers, A=1", img, id, digest(t, src))
+	}
+	if got, want := img.StatusID(), reg.Host+"/team/app@"+digest(t, src); got != want {
+		t.Errorf("status id is %s, want %s", got, want)
+	}
+	if got := content(t, s, img, 0, "etc/one") + content(t, s, img, 1, "two"); got != "firstsecond" {
+		t.Errorf("content is %q, want firstsecond", got)
+	}
+	noTraces(t, s)
+
+	reg.Stop() // from here on the node is alone
+	s = openStore(t, dir)
+	for _, name := range []string{ref, reg.Host + "/team/app@" + digest(t, src), reg.Host + "/team/app:9@" + digest(t, src)} {
+		if again, ok := s.Resolve(name); !ok || again.ID != img.ID {
+			t.Errorf("after reopening, %s is %+v, %v; want the image", name, again, ok)
+		}
+	}
+	checkModes(t, dir)
+}
+
+// checkModes: nobody but the owner may look into the store.
+func checkModes(t *testing.T, dir string) {
+	t.Helper()
+	for path, want := range map[string]os.FileMode{"store": 0o700, "store/layers": 0o700, "store/tmp": 0o700, "store/index.json": 0o600} {
+		st, err := os.Stat(filepath.Join(dir, path))
+		if err != nil || st.Mode().Perm() != want {
+			t.Errorf("mode of %s is %v, %v; want %v", path, st.Mode().Perm(), err, want)
+		}
+	}
+}
+
+func TestPull_AgainAsksForTheDigestOnly(t *testing.T) {
+	reg := registry.Start(t)
+	ref := push(t, reg, small(t, nil, map[string]string{"a": "1"}), "app:v")
+	s := openStore(t, t.TempDir())
+	if _, err := s.Pull(t.Context(), ref, Access{}); err != nil {
+		t.Fatal(err)
+	}
+	reg.Forget()
+	if _, err := s.Pull(t.Context(), ref, Access{}); err != nil {
+		t.Fatal(err)
+	}
+	if reg.Count("GET /v2/app/") != 0 || reg.Count("HEAD /v2/app/manifests/v") != 1 {
+		t.Errorf("requests are %q, want one HEAD and no GET of the image", reg.Requests())
+	}
+	next := small(t, nil, map[string]string{"a": "2"})
+	push(t, reg, next, "app:v")
+	img, err := s.Pull(t.Context(), ref, Access{})
+	if err != nil || img.Digest != digest(t, next) || content(t, s, img, 0, "a") != "2" {
+		t.Errorf("after the tag moved: %+v, %v; want %s", img, err, digest(t, next))
+	}
+}
+
+func TestPull_SharedLayerIsFetchedOnce(t *testing.T) {
+	reg := registry.Start(t)
+	base := map[string]string{"base": strings.Repeat("x", 1000)}
+	one := push(t, reg, small(t, nil, base, map[string]string{"a": "1"}), "one:v")
+	two := push(t, reg, small(t, nil, base, map[string]string{"b": "2"}), "two:v")
+	s := openStore(t, t.TempDir())
+	if _, err := s.Pull(t.Context(), one, Access{}); err != nil {
+		t.Fatal(err)
+	}
+	reg.Forget()
+	if _, err := s.Pull(t.Context(), two, Access{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := reg.Count("GET /v2/two/blobs/"); got != 2 {
+		t.Errorf("%d blobs were fetched, want configuration and one layer: %q", got, reg.Requests())
+	}
+}
+
+func TestPull_ManyCallersOnePull(t *testing.T) {
+	reg := registry.Start(t)
+	ref := push(t, reg, small(t, nil, map[string]string{"a": "1"}), "app:v")
+	s := openStore(t, t.TempDir())
+	reg.Forget()
+	reg.Hold()
+	short, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() { _, err := s.Pull(short, ref, Access{}); first <- err }()
+	waitFor(t, func() bool { return reg.Count("GET /v2/app/blobs/") > 0 })
+	rest := make(chan error, 20)
+	for range 20 {
+		go func() { _, err := s.Pull(t.Context(), ref, Access{}); rest <- err }()
+	}
+	waitFor(t, func() bool { return waiting(s) == 21 })
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller that went away got %v, want context canceled", err)
+	}
+	reg.Release()
+	for range 20 {
+		if err := <-rest; err != nil {
+			t.Errorf("a caller that stayed got %v", err)
+		}
+	}
+	if got := reg.Count("GET /v2/app/manifests/"); got != 1 {
+		t.Errorf("the manifest was fetched %d times, want once", got)
+	}
+}
+
+func TestPull_StopsWhenNobodyWaits(t *testing.T) {
+	reg := registry.Start(t)
+	ref := push(t, reg, small(t, nil, map[string]string{"a": "1"}), "app:v")
+	s := openStore(t, t.TempDir())
+	reg.Forget()
+	reg.Hold()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { _, err := s.Pull(ctx, ref, Access{}); done <- err }()
+	waitFor(t, func() bool { return reg.Count("GET /v2/app/blobs/") > 0 })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context canceled", err)
+	}
+	reg.Release()
+	if _, err := s.Pull(t.Context(), ref, Access{}); err != nil {
+		t.Errorf("the next pull got %v, want a fresh start", err)
+	}
+}
+
+func waiting(s *Store) int {
+	s.pulls.mu.Lock()
+	defer s.pulls.mu.Unlock()
+	n := 0
+	for _, f := range s.pulls.fly {
+		n += f.waiting
+	}
+	return n
+}
