@@ -70,14 +70,16 @@ func makeMountDirs(upper, work, target string) error {
 }
 
 // lower lists folders from the top. Without an upper folder overlayfs wants two, and
-// an image may have no layer at all: the empty folder at the bottom serves both.
+// an image may have no layer at all: empty folders at the bottom make up the number.
 func (s *Store) lower(img Image, readOnly bool) []string {
 	out := make([]string, 0, len(img.Layers)+1)
 	for i := len(img.Layers) - 1; i >= 0; i-- {
 		out = append(out, s.layerDir(img.Layers[i]))
 	}
-	if readOnly || len(out) == 0 {
-		out = append(out, s.emptyDir())
+	for _, dir := range s.emptyDirs() {
+		if len(out) < 1 || (readOnly && len(out) < 2) {
+			out = append(out, dir)
+		}
 	}
 	return out
 }

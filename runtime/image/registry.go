@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -89,7 +90,8 @@ func (w *watched) Close() error {
 }
 
 func isNetwork(err error) bool {
-	var ne net.Error
+	// Not net.Error: every errno of the file system is one too.
+	var ue *url.Error
 	var oe *net.OpError
-	return errors.As(err, &ne) || errors.As(err, &oe)
+	return errors.As(err, &ue) || errors.As(err, &oe)
 }

@@ -13,7 +13,7 @@ import (
 
 // Store is the image store of one node. All methods may be called at once.
 type Store struct {
-	dir      string // holds index.json, layers/, tmp/ and the folder empty/
+	dir      string // holds index.json, layers/, tmp/ and empty/
 	archives string
 	log      *slog.Logger
 	limits   limits
@@ -42,8 +42,10 @@ func Open(dir, archives string, log *slog.Logger) (*Store, error) {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := os.MkdirAll(s.emptyDir(), 0o755); err != nil {
-		return nil, fmt.Errorf("open image store: %w", err)
+	for _, d := range s.emptyDirs() {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return nil, fmt.Errorf("open image store: %w", err)
+		}
 	}
 	if err := s.clearTmp(); err != nil {
 		return nil, err
@@ -60,7 +62,11 @@ func Open(dir, archives string, log *slog.Logger) (*Store, error) {
 func (s *Store) indexPath() string { return filepath.Join(s.dir, "index.json") }
 func (s *Store) layersDir() string { return filepath.Join(s.dir, "layers") }
 func (s *Store) tmpDir() string    { return filepath.Join(s.dir, "tmp") }
-func (s *Store) emptyDir() string  { return filepath.Join(s.dir, "empty") }
+
+// emptyDirs are for images with fewer layers than overlayfs wants.
+func (s *Store) emptyDirs() []string {
+	return []string{filepath.Join(s.dir, "empty", "a"), filepath.Join(s.dir, "empty", "b")}
+}
 
 // clearTmp removes what a crash left half done.
 func (s *Store) clearTmp() error {

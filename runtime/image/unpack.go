@@ -140,7 +140,7 @@ func (f *filter) accept(h *tar.Header) (bool, error) {
 // says whether the entry itself is to be written.
 func convertWhiteout(h *tar.Header, path string) (bool, error) {
 	const prefix, opaque = ".wh.", ".wh..wh..opq"
-	dir, base := filepath.Split(path)
+	dir, base := filepath.Dir(path), filepath.Base(path)
 	switch {
 	case base == opaque:
 		return false, unix.Lsetxattr(dir, "trusted.overlay.opaque", []byte{'y'}, 0)
