@@ -53,6 +53,9 @@ func BenchmarkLocalDelivery(b *testing.B) {
 		point(b, repo, changes[i%len(changes)])
 		next(b, m)
 		i++
+		b.StopTimer()
+		sync(b, m) // waits until it is idle again
+		b.StartTimer()
 	}
 }
 

@@ -32,6 +32,9 @@ func (db *objects) consolidate() error {
 	if err != nil {
 		return fmt.Errorf("consolidate packs: %w", err)
 	}
+	if err := db.settle(); err != nil {
+		return err
+	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	for _, p := range old {

@@ -220,8 +220,10 @@ func (m *Mirror) Sync(ctx context.Context) error {
 	if p != nil {
 		return p
 	}
-	if err := m.db.consolidate(); err != nil {
-		m.log.Warn("packs of the mirror pile up", "err", err)
+	// The commit is on its way; what follows need not keep it waiting. A local commit that a loss
+	// of power takes from the mirror is copied again.
+	if err := errors.Join(m.db.settle(), m.db.consolidate()); err != nil {
+		m.log.Warn("mirror cannot be tidied", "err", err)
 	}
 	return nil
 }

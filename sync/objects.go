@@ -24,11 +24,12 @@ type objects struct {
 	dir     string
 	maxFile int64
 
-	mu      sync.Mutex
-	packs   []*pack // oldest first
-	cache   *cache.ObjectLRU
-	trees   map[plumbing.Hash]*tree
-	entries int // in trees
+	mu        sync.Mutex
+	packs     []*pack // oldest first
+	unsettled []plumbing.Hash
+	cache     *cache.ObjectLRU
+	trees     map[plumbing.Hash]*tree
+	entries   int // in trees
 }
 
 // openObjects opens the bare repository in dir, making it where there is none, and removes what a

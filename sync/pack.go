@@ -98,8 +98,8 @@ func (db *objects) addIndexed(name plumbing.Hash, idx *idxfile.MemoryIndex) erro
 }
 
 // addPack stores what fill writes as a new pack, which must hold no delta against an object outside
-// of it, and returns its name. When it returns nil the pack is complete, indexed, readable and safe from a loss of power;
-// on an error nothing half-written is left.
+// of it, and returns its name. When it returns nil the pack is complete, indexed and readable; after
+// settle it is also safe from a loss of power. On an error nothing half-written is left.
 func (db *objects) addPack(fill func(io.Writer) error) (plumbing.Hash, error) {
 	w, err := dotgit.New(osfs.New(db.dir)).NewObjectPack()
 	if err != nil {
@@ -119,9 +119,6 @@ func (db *objects) addPack(fill func(io.Writer) error) (plumbing.Hash, error) {
 	if err == nil && idx == nil {
 		err = errors.New("the pack is empty")
 	}
-	if err == nil {
-		err = db.syncPack(name)
-	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if err == nil && !slices.ContainsFunc(db.packs, func(p *pack) bool { return p.name == name }) {
@@ -130,12 +127,24 @@ func (db *objects) addPack(fill func(io.Writer) error) (plumbing.Hash, error) {
 	if err != nil {
 		return plumbing.ZeroHash, errors.Join(err, db.sweep())
 	}
+	db.unsettled = append(db.unsettled, name)
 	return name, nil
 }
 
-// syncPack waits until a pack is on the disk.
-func (db *objects) syncPack(name plumbing.Hash) error {
-	for _, file := range []string{db.packFile(name, ".pack"), db.packFile(name, ".idx"), filepath.Join(db.dir, "objects", "pack")} {
+// settle waits until every pack is on the disk.
+func (db *objects) settle() error {
+	db.mu.Lock()
+	names := db.unsettled
+	db.unsettled = nil
+	db.mu.Unlock()
+	if len(names) == 0 {
+		return nil
+	}
+	files := []string{filepath.Join(db.dir, "objects", "pack")}
+	for _, name := range names {
+		files = append(files, db.packFile(name, ".pack"), db.packFile(name, ".idx"))
+	}
+	for _, file := range files {
 		f, err := os.Open(file)
 		if err != nil {
 			return fmt.Errorf("write pack: %w", err)

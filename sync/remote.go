@@ -192,7 +192,10 @@ func (r *remote) download(ctx context.Context, s session, adv *packp.AdvRefs, wa
 		_, err := io.Copy(w, pack)
 		return err
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return db.settle() // the server may be away when it is needed again
 }
 
 func demux(caps *capability.List, r io.Reader) io.Reader {
