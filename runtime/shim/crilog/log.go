@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -31,7 +32,7 @@ type Config struct {
 type Log struct {
 	cfg     Config
 	file    *os.File
-	dropped int64
+	dropped atomic.Int64
 }
 
 // Position is a place in a log file.
@@ -100,7 +101,7 @@ func (l *Log) Append(text []byte, raw int, begin func(Position)) error {
 	}
 	err := l.append(text, begin)
 	if err != nil {
-		l.dropped += int64(raw)
+		l.dropped.Add(int64(raw))
 	}
 	return err
 }
@@ -187,8 +188,9 @@ func (l *Log) Reopen() error {
 	return nil
 }
 
-// Dropped is how many bytes of output could not be written.
-func (l *Log) Dropped() int64 { return l.dropped }
+// Dropped is how many bytes of output could not be written. It may be called
+// at any time.
+func (l *Log) Dropped() int64 { return l.dropped.Load() }
 
 // Close closes the file.
 func (l *Log) Close() error {

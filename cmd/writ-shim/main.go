@@ -1,0 +1,108 @@
+// Command writ-shim holds the containers of one pod. The daemon starts it; it
+// is of no use by hand but to clean up.
+//
+//	writ-shim run     --dir DIR [--cgroup PATH]   start a shim in the background
+//	writ-shim serve   --dir DIR [--cgroup PATH]   the same, in the foreground
+//	writ-shim destroy --dir DIR                   remove a pod and all it left
+//	writ-shim version
+//
+// It exits 0 if all is well, 1 on an error, 2 if it was called wrongly. "init"
+// is for the container library, which runs this program in a new container.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	"writ/runtime/shim/supervisor"
+)
+
+const (
+	exitError = 1
+	exitUsage = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	const usage = "usage: writ-shim run|serve|destroy|version [--dir DIR] [--cgroup PATH]"
+	if len(args) == 0 {
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	command := args[0]
+	if command == "version" {
+		fmt.Fprintln(stdout, build())
+		return 0
+	}
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	dir := flags.String("dir", "", "the pod's run directory, absolute")
+	cgroup := flags.String("cgroup", "", "cgroup the shim puts itself into, absolute")
+	if err := flags.Parse(args[1:]); err != nil {
+		return exitUsage
+	}
+	if !filepath.IsAbs(*dir) || flags.NArg() > 0 {
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	var err error
+	switch command {
+	case "run":
+		err = background(*dir, *cgroup)
+	case "serve":
+		err = serve(*dir, *cgroup, stderr)
+	case "destroy":
+		err = supervisor.Destroy(*dir, slog.New(slog.NewTextHandler(stderr, nil)))
+	default:
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "writ-shim:", err)
+		return exitError
+	}
+	return 0
+}
+
+// serve runs until it is shut down or told to end; containers go on either way.
+func serve(dir, cgroup string, stderr io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	ready := notifyReady()
+	err := supervisor.Serve(ctx, supervisor.Config{
+		Dir: dir, Cgroup: cgroup, Build: build(),
+		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	}, func() { ready(nil) })
+	if errors.Is(err, supervisor.ErrHeld) && alive(dir) {
+		err = nil // somebody else was faster
+	}
+	ready(err)
+	return err
+}
+
+func build() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	version := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			version += " " + s.Value
+		}
+	}
+	return version
+}

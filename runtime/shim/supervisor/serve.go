@@ -1,0 +1,160 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/manager"
+	"golang.org/x/sys/unix"
+
+	"writ/runtime/shim"
+)
+
+// Config says what a supervisor is for.
+type Config struct {
+	Dir    string // the pod's run directory, absolute
+	Cgroup string // where the supervisor itself goes; empty: it stays
+	Build  string // version, told in Hello
+	Log    *slog.Logger
+}
+
+// ErrHeld means that another supervisor serves the directory.
+var ErrHeld = errors.New("another shim serves this directory")
+
+// Serve takes over what is in the directory, calls ready when it listens, and
+// answers until Shutdown is asked for or ctx ends. Neither stops a container.
+func Serve(ctx context.Context, cfg Config, ready func()) error {
+	lock, err := acquire(paths{cfg.Dir}.lock())
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := setUpProcess(cfg.Cgroup); err != nil {
+		return err
+	}
+	p, err := open(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go p.reaper.run(ctx)
+	if err := p.takeOver(); err != nil {
+		return err
+	}
+	listener, err := listen(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	cfg.Log.Info("shim serves", "dir", cfg.Dir, "incarnation", p.hello.Incarnation)
+	ready()
+	debug.FreeOSMemory()
+	s := &server{pod: p, log: cfg.Log, shutdown: cancel}
+	return s.serve(ctx, listener)
+}
+
+// acquire takes the directory's lock, which ends with the process.
+func acquire(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return file, nil
+	}
+	file.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrHeld
+	}
+	return nil, fmt.Errorf("lock %s: %w", path, err)
+}
+
+// gcPercent trades a little time for memory: a shim allocates next to nothing
+// between starts, and there is one for each pod.
+const gcPercent = 25
+
+func setUpProcess(cgroup string) error {
+	debug.SetGCPercent(gcPercent)
+	unix.Umask(0o022)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	if cgroup == "" {
+		return nil
+	}
+	m, err := manager.New(&cgroups.Cgroup{Path: cgroup, Resources: &cgroups.Resources{SkipDevices: true}})
+	if err != nil {
+		return fmt.Errorf("enter cgroup: %w", err)
+	}
+	if err := m.Apply(os.Getpid()); err != nil {
+		return fmt.Errorf("enter cgroup: %w", err)
+	}
+	return nil
+}
+
+// open reads and raises the incarnation and makes an empty pod.
+func open(cfg Config) (*pod, error) {
+	bootID, err := readBootID()
+	if err != nil {
+		return nil, err
+	}
+	where := paths{cfg.Dir}
+	var last self
+	if _, err := readJSON(where.self(), &last); err != nil {
+		cfg.Log.Warn("record of the last shim is damaged", "err", err)
+		last.Incarnation = uint64(time.Now().Unix()) // above any counted one
+	}
+	who, err := identify(os.Getpid(), bootID)
+	if err != nil {
+		return nil, err
+	}
+	me := self{
+		PID: who.pid, PIDStart: who.start, BootID: bootID,
+		Version: shim.Version, Build: cfg.Build, Incarnation: last.Incarnation + 1,
+	}
+	if err := writeJSON(where.self(), me, survivesKill); err != nil {
+		return nil, fmt.Errorf("record shim: %w", err)
+	}
+	hello := shim.Hello{
+		Version:  shim.Version,
+		Features: []string{shim.FeatureExec, shim.FeatureTTY, shim.FeatureAttach, shim.FeatureUpdate},
+		PID:      me.PID, Incarnation: me.Incarnation, StartedAt: time.Now().UTC(), Build: cfg.Build,
+	}
+	return newPod(cfg.Dir, cfg.Log, hello, bootID), nil
+}
+
+// listen makes the socket. It goes through a descriptor of the directory,
+// because addresses are limited to 107 bytes (unix(7)).
+func listen(dir string) (*net.UnixListener, error) {
+	handle, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_PATH, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	path := shim.SocketPath(dir)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
+	short := filepath.Join("/proc/self/fd", strconv.Itoa(int(handle.Fd())), filepath.Base(path))
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	listener.SetUnlinkOnClose(false)
+	if err := os.Chmod(path, 0o600); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}

@@ -1,0 +1,78 @@
+package supervisor
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"writ/runtime/shim"
+)
+
+// stdin is the writing side of a container's standard input. A container that
+// is to see the end of it (StdinOnce) only reads its FIFO; any other holds it
+// for writing too and so never sees an end, also when no shim is there.
+type stdin struct {
+	once bool
+	mu   sync.Mutex
+	file *os.File
+}
+
+const stdinName = "stdin"
+
+// openStdin makes the FIFO and returns the container's end.
+func (c *container) openStdin(once bool) (*os.File, error) {
+	path := c.pod.fifo(c.id, stdinName)
+	if err := makeFIFO(path); err != nil {
+		return nil, err
+	}
+	if err := c.joinStdin(once); err != nil {
+		return nil, err
+	}
+	if once {
+		return os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	}
+	return openFIFO(path, 0)
+}
+
+// joinStdin opens the shim's end.
+func (c *container) joinStdin(once bool) error {
+	file, err := openFIFO(c.pod.fifo(c.id, stdinName), unix.O_NONBLOCK)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.stdin = &stdin{once: once, file: file}
+	return nil
+}
+
+// Write blocks while the container does not read.
+func (s *stdin) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	file := s.file
+	s.mu.Unlock()
+	if file == nil {
+		return 0, shim.Errorf(shim.CodeConflict, "standard input is closed")
+	}
+	return file.Write(p)
+}
+
+// end is called when an attached client is done.
+func (s *stdin) end() {
+	if s.once {
+		s.close()
+	}
+}
+
+func (s *stdin) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}

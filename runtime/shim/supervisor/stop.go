@@ -1,0 +1,188 @@
+package supervisor
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"writ/runtime/shim"
+)
+
+// stopper turns a deadline into a kill. The deadline itself is in the
+// container's state, where a next shim finds it.
+type stopper struct {
+	wake    chan struct{} // the deadline has changed
+	started bool          // guarded by pod.mu
+}
+
+// stop sends the stop signal, and SIGKILL after the grace. It returns when the
+// container has ended or ctx has; what was begun goes on.
+func (p *pod) stop(ctx context.Context, r shim.StopRequest) (shim.Container, error) {
+	c, err := p.get(r.ID)
+	if err != nil {
+		return shim.Container{}, err
+	}
+	sig, err := c.stopSignal(r.Signal)
+	if err != nil {
+		return shim.Container{}, err
+	}
+	if done, err := c.use(); err == nil {
+		c.beginStop(sig, time.Duration(max(r.GraceMillis, 0))*time.Millisecond)
+		done()
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		return shim.Container{}, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.state, nil
+}
+
+// stopSignal is what the request names, or else the container's own.
+func (c *container) stopSignal(name string) (syscall.Signal, error) {
+	if name == "" {
+		request, err := c.request()
+		if err != nil {
+			return 0, err
+		}
+		name = request.StopSignal
+	}
+	return parseSignal(name)
+}
+
+// beginStop notes the deadline before the signal is sent. The container is in
+// use.
+func (c *container) beginStop(sig syscall.Signal, grace time.Duration) {
+	deadline := time.Now().Add(grace).UTC()
+	first := false
+	c.pod.change(c, survivesKill, func(s *shim.Container) {
+		first = s.StopDeadline.IsZero()
+		if first || deadline.Before(s.StopDeadline) {
+			s.StopDeadline = deadline
+		}
+	})
+	if first && grace > 0 {
+		if err := c.pidfd.signal(sig); err != nil {
+			c.pod.log.Warn("signal container", "container", c.id, "err", err)
+		}
+	}
+	c.armStop()
+}
+
+// armStop makes sure that somebody waits for the deadline, and looks again.
+func (c *container) armStop() {
+	c.pod.mu.Lock()
+	defer c.pod.mu.Unlock()
+	if !c.stop.started {
+		c.stop.started = true
+		c.pod.work.Go(c.enforceStop)
+	}
+	select {
+	case c.stop.wake <- struct{}{}:
+	default:
+	}
+}
+
+// enforceStop kills at the deadline, and again if that is not enough.
+func (c *container) enforceStop() {
+	const again = 10 * time.Second
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-c.stop.wake:
+		case <-timer.C:
+		}
+		c.pod.mu.Lock()
+		left := time.Until(c.state.StopDeadline)
+		c.pod.mu.Unlock()
+		if left <= 0 {
+			c.kill()
+			left = again
+		}
+		timer.Reset(left)
+	}
+}
+
+// kill kills everything in the container.
+func (c *container) kill() {
+	done, err := c.use()
+	if err != nil {
+		return
+	}
+	defer done()
+	c.killAll()
+}
+
+func (p *pod) signal(r shim.SignalRequest) error {
+	sig, err := parseSignal(r.Signal)
+	if err != nil {
+		return err
+	}
+	c, err := p.get(r.ID)
+	if err != nil {
+		return err
+	}
+	done, err := c.use()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.pidfd.signal(sig)
+}
+
+// parseSignal reads "SIGTERM", "term" or "15"; nothing means SIGTERM.
+func parseSignal(name string) (syscall.Signal, error) {
+	if name == "" {
+		return unix.SIGTERM, nil
+	}
+	const last = 64
+	if n, err := strconv.Atoi(name); err == nil {
+		if n < 1 || n > last {
+			return 0, shim.Errorf(shim.CodeInvalid, "signal %q: 1 to %d are allowed", name, last)
+		}
+		return syscall.Signal(n), nil
+	}
+	upper := strings.ToUpper(name)
+	if !strings.HasPrefix(upper, "SIG") {
+		upper = "SIG" + upper
+	}
+	if sig := unix.SignalNum(upper); sig != 0 {
+		return sig, nil
+	}
+	if sig, ok := realtimeSignal(strings.TrimPrefix(upper, "SIG")); ok {
+		return sig, nil
+	}
+	return 0, shim.Errorf(shim.CodeInvalid, "unknown signal %q", name)
+}
+
+// realtimeSignal reads RTMIN, RTMIN+3, RTMAX-2 as signal(7) counts them; some
+// images stop by SIGRTMIN+3.
+func realtimeSignal(name string) (syscall.Signal, bool) {
+	const lowest, highest = 34, 64
+	number := 0
+	switch {
+	case strings.HasPrefix(name, "RTMIN"):
+		number, name = lowest, strings.TrimPrefix(name, "RTMIN")
+	case strings.HasPrefix(name, "RTMAX"):
+		number, name = highest, strings.TrimPrefix(name, "RTMAX")
+	default:
+		return 0, false
+	}
+	if name != "" {
+		offset, err := strconv.Atoi(name)
+		if err != nil {
+			return 0, false
+		}
+		number += offset
+	}
+	return syscall.Signal(number), number >= lowest && number <= highest
+}
