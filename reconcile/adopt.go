@@ -1,0 +1,188 @@
+package reconcile
+
+import (
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/manifest"
+	"writ/reconcile/admit"
+	"writ/state"
+)
+
+// Adopt plans a commit: the difference of its Set to the authored objects of the World, and everything
+// that follows from it. The same commit may be adopted again; then only what is missing is put.
+//
+// Errors are Mistakes (the commit cannot take the place of what runs) or a Held (it would delete what
+// was perhaps not meant). With an error nothing of the commit is done.
+func Adopt(w *state.World, set *manifest.Set, c Commit, now time.Time, o Options) (Plan, error) {
+	d := newDraft(w, now, o)
+	d.set = set
+	again := w.Adopted().Commit == c.Hash && w.Adopted().Digest == set.Digest()
+	d.adopt = adoption(w, set, c, now, again)
+	diff, err := d.diff()
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := guard(w, set, c, diff); err != nil {
+		return Plan{}, err
+	}
+	if again && diff.empty() {
+		d.adopt = nil
+	}
+	d.carryOut(diff)
+	d.addAll()
+	return d.run()
+}
+
+func adoption(w *state.World, set *manifest.Set, c Commit, now time.Time, again bool) *state.Adoption {
+	if again {
+		a := w.Adopted()
+		return &a
+	}
+	sources := make(map[manifest.Ref]manifest.Source, set.Len())
+	for item := range set.All() {
+		sources[item.Ref] = item.Source
+	}
+	return &state.Adoption{
+		Commit: c.Hash, Tree: c.Tree, Digest: set.Digest(), Branch: c.Branch, Subject: c.Subject, Author: c.Author,
+		Committed: c.Committed, Adopted: now, Settings: set.Settings(), Sources: sources,
+	}
+}
+
+// difference is what a commit changes of what is authored.
+type difference struct {
+	puts  []state.Put
+	prune []*state.Record
+	again []*state.Record // to be deleted first: it was going, and is declared
+	held  int             // authored objects that the World has
+}
+
+func (f *difference) empty() bool { return len(f.puts)+len(f.prune)+len(f.again) == 0 }
+
+func standsAuthored(r *state.Record) bool {
+	return r.Origin == state.Authored || r.Origin == state.Restored
+}
+
+func (d *draft) diff() (*difference, error) {
+	f := &difference{}
+	var mistakes manifest.Mistakes
+	for item := range d.set.All() {
+		what, err := d.compare(f, item)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range what {
+			mistakes = append(mistakes, manifest.Mistake{Source: item.Source, Ref: item.Ref, What: m})
+		}
+	}
+	for r := range d.w.Records() {
+		if !standsAuthored(r) {
+			continue
+		}
+		f.held++
+		if _, declared := d.set.Get(r.Ref); !declared && r.Deletion == nil {
+			f.prune = append(f.prune, r)
+		}
+	}
+	mistakes = append(mistakes, d.collisions(f)...)
+	if len(mistakes) > 0 {
+		mistakes.Sort()
+		return nil, mistakes
+	}
+	return f, nil
+}
+
+// compare adds what an item changes to the difference, or says why it cannot take its object's place.
+func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, err error) {
+	r := d.w.Get(item.Ref)
+	if r != nil && r.Deletion != nil && item.Ref.Kind == "Pod" {
+		return nil, nil // it ends first, and is made again then
+	}
+	object, err := d.admitted(item, r)
+	if err != nil {
+		var refused manifest.Mistakes
+		if errors.As(err, &refused) {
+			return nil, err
+		}
+		return []string{err.Error()}, nil
+	}
+	put := state.Put{Ref: item.Ref, Object: object, Origin: state.Authored, Why: "declared in " + item.Source.Path}
+	switch {
+	case r == nil:
+		put.Why = "new in " + item.Source.Path
+		if pod, ok := object.(*corev1.Pod); ok {
+			put.Status = pending(pod)
+		}
+	case r.Deletion != nil || r.Origin == state.Derived && item.Ref.Kind != "Node":
+		f.again = append(f.again, r)
+	case r.Origin == state.Authored && sameObject(r.Object, object):
+		return nil, nil
+	case item.Ref.Kind == "Pod" && terminal(r):
+		f.prune = append(f.prune, r) // it has ended; the new one is made when nothing of it is left
+		return nil, nil
+	default:
+		if standsAuthored(r) {
+			if mistakes = manifest.ValidateUpdate(r.Object, object); len(mistakes) > 0 {
+				return mistakes, nil
+			}
+		}
+		put.Why = "changed in " + item.Source.Path
+	}
+	f.puts = append(f.puts, put)
+	return nil, nil
+}
+
+// admitted is the object of an item as the World holds it. r is the record in its place, or nil.
+func (d *draft) admitted(item manifest.Item, r *state.Record) (manifest.Object, error) {
+	switch o := item.Object.(type) {
+	case *corev1.Pod:
+		if r != nil && r.Pod() != nil {
+			return admit.Keep(r.Pod(), o), nil
+		}
+		return admit.Pod(d.declared(), o)
+	case *corev1.Node:
+		return d.withRange(o), nil
+	}
+	return item.Object, nil
+}
+
+// carryOut puts the difference into the draft.
+func (d *draft) carryOut(f *difference) {
+	var deletes []state.Delete
+	puts := f.puts
+	for _, r := range f.again {
+		deletes = append(deletes, state.Delete{Ref: r.Ref, UID: r.UID, Why: "declared again"})
+	}
+	var ends []*state.Record
+	for _, r := range f.prune {
+		switch {
+		case builtin(r.Ref) != nil:
+			puts = append(puts, state.Put{Ref: r.Ref, Object: builtin(r.Ref), Origin: state.Builtin, Why: "no longer declared"})
+		case r.Ref.Kind == "Pod":
+			ends = append(ends, r)
+		case r.Ref.Kind == "Namespace":
+			puts = append(puts, state.Put{Ref: r.Ref, Deletion: &state.Deletion{At: d.now, Reason: "no longer declared"}, Why: "no longer declared"})
+		default:
+			deletes = append(deletes, state.Delete{Ref: r.Ref, UID: r.UID, Why: "no longer declared"})
+		}
+	}
+	if d.adopt != nil {
+		d.move()
+	}
+	d.apply(deletes, puts)
+	for _, r := range ends {
+		d.end(r, "no longer declared")
+	}
+}
+
+// move makes the commit the adopted one, before any of its objects.
+func (d *draft) move() {
+	next, _, err := state.Apply(d.w, state.Batch{Writer: state.WriterReconcile, Base: d.base.Revision(), Now: d.now, Adopt: d.adopt}, d.w.Revision()+1)
+	if err != nil {
+		d.err = err
+		return
+	}
+	d.w = next
+}

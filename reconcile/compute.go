@@ -1,0 +1,149 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// Options is what a computation needs to know beside the World.
+type Options struct {
+	// Node is the name under which the one node registers itself when the commit declares no Node;
+	// empty: none does.
+	Node string
+	// OS and Arch are its labels, as in Go's names ("linux", "amd64").
+	OS, Arch string
+	// Set is that of the adopted commit, from which a declared Pod that was lost is made again. Nil
+	// while it is not known: such Pods wait.
+	Set *manifest.Set
+}
+
+// rounds bounds how often one key may be computed in one Plan; more means that concerns disagree.
+const rounds = 64
+
+// Compute plans everything for a World. Before the first adoption there is nothing to do.
+func Compute(w *state.World, now time.Time, o Options) (Plan, error) {
+	d := newDraft(w, now, o)
+	if w.Adopted().Commit == "" {
+		return d.plan(), nil
+	}
+	d.addAll()
+	return d.run()
+}
+
+// ComputeFor plans for the given keys and for what their results wake. Fed with what Wakes says of
+// every change and with the keys whose time has come, it gives what Compute gives.
+func ComputeFor(w *state.World, keys []Key, now time.Time, o Options) (Plan, error) {
+	d := newDraft(w, now, o)
+	if w.Adopted().Commit == "" {
+		return d.plan(), nil
+	}
+	for _, k := range keys {
+		d.queue.add(k)
+	}
+	return d.run()
+}
+
+// addAll queues every key there is.
+func (d *draft) addAll() {
+	d.queue.add(Key{Concern: builtins})
+	d.queue.add(Key{Concern: registration})
+	d.queue.add(Key{Concern: placement})
+	for r := range d.w.Records() {
+		keysFor(r.Ref, d.queue.add)
+	}
+}
+
+// run computes until no key is left.
+func (d *draft) run() (Plan, error) {
+	times := map[Key]int{}
+	for d.err == nil {
+		k, ok := d.queue.next()
+		if !ok {
+			break
+		}
+		if times[k]++; times[k] > rounds {
+			return Plan{}, fmt.Errorf("compute %s: no end after %d rounds", k, rounds)
+		}
+		d.current = k
+		delete(d.wakes, k)
+		delete(d.notes, k)
+		d.compute(k)
+	}
+	if d.err != nil {
+		return Plan{}, d.err
+	}
+	p := d.plan()
+	p.computed = times
+	return p, nil
+}
+
+func (d *draft) compute(k Key) {
+	switch k.Concern {
+	case builtins:
+		d.builtins(k.Ref)
+	case registration:
+		d.registration()
+	case placement:
+		d.placement()
+	default:
+		if r := d.w.Get(k.Ref); r != nil {
+			d.computeRecord(k.Concern, r)
+		} else if k.Concern == endpoints || k.Concern == mirrors {
+			d.removeSlices(k)
+		}
+	}
+}
+
+func (d *draft) computeRecord(c Concern, r *state.Record) {
+	switch c {
+	case allocation:
+		d.allocate(r)
+	case rollout:
+		d.rollout(r)
+	case replicas:
+		d.replicas(r)
+	case pods:
+		d.pod(r)
+	case endpoints:
+		d.endpoints(r)
+	case mirrors:
+		d.mirror(r)
+	case replicaSetStatus:
+		d.replicaSetStatus(r)
+	case deploymentStatus:
+		d.deploymentStatus(r)
+	case namespaces:
+		d.namespace(r)
+	}
+}
+
+// keysFor yields the concerns about an object itself.
+func keysFor(ref manifest.Ref, yield func(Key)) {
+	switch ref.Kind {
+	case "Namespace":
+		yield(Key{builtins, ref})
+		yield(Key{namespaces, ref})
+	case "Service":
+		if ref.Group == "" {
+			yield(Key{allocation, ref})
+			yield(Key{endpoints, ref})
+		}
+	case "Endpoints":
+		yield(Key{mirrors, ref})
+	case "Pod":
+		yield(Key{pods, ref})
+	case "Deployment":
+		if ref.Group == "apps" {
+			yield(Key{rollout, ref})
+			yield(Key{deploymentStatus, ref})
+		}
+	case "ReplicaSet":
+		if ref.Group == "apps" {
+			yield(Key{replicas, ref})
+			yield(Key{replicaSetStatus, ref})
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/schedule"
+	"writ/state"
+)
+
+const scheduler = "default-scheduler"
+
+// placement binds every Pod that waits, the most important and oldest first, or says why it waits.
+func (d *draft) placement() {
+	var waiting []*state.Record
+	for r := range d.waiting() {
+		if r.Node == "" && active(r) && !d.held(r) && len(r.Pod().Spec.SchedulingGates) == 0 {
+			waiting = append(waiting, r)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	slices.SortFunc(waiting, func(a, b *state.Record) int {
+		return cmp.Or(
+			cmp.Compare(deref(b.Pod().Spec.Priority), deref(a.Pod().Spec.Priority)),
+			a.Created.Compare(b.Created),
+			a.Ref.Compare(b.Ref),
+		)
+	})
+	if d.nodes == nil {
+		d.nodes = schedule.NewIndex(d.w)
+	}
+	puts := make([]state.Put, 0, len(waiting))
+	for _, r := range waiting {
+		to, why := d.nodes.Place(r.Pod())
+		if to == "" {
+			puts = d.refuse(puts, r, why)
+			continue
+		}
+		d.nodes.Assume(r.UID, r.Pod(), to)
+		status := scheduled(r, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: d.stamp()})
+		puts = append(puts, state.Put{Ref: r.Ref, Node: to, Status: status})
+		d.event(r, corev1.EventTypeNormal, "Scheduled", scheduler, "Successfully assigned %s/%s to %s", r.Ref.Namespace, r.Ref.Name, to)
+	}
+	d.put(puts...)
+}
+
+// waiting yields at least every Pod that is not bound.
+func (d *draft) waiting() func(yield func(*state.Record) bool) {
+	if d.unbound != nil {
+		return d.unbound
+	}
+	return d.w.Pods("")
+}
+
+// refuse states why a Pod waits, if that is news.
+func (d *draft) refuse(puts []state.Put, r *state.Record, why string) []state.Put {
+	before := podCondition(r.PodStatus(), corev1.PodScheduled)
+	if before != nil && before.Status == corev1.ConditionFalse && before.Message == why {
+		return puts
+	}
+	c := corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+		Message: why, LastTransitionTime: d.stamp(),
+	}
+	if before != nil && before.Status == c.Status {
+		c.LastTransitionTime = before.LastTransitionTime
+	}
+	d.event(r, corev1.EventTypeWarning, "FailedScheduling", scheduler, "%s", why)
+	return append(puts, state.Put{Ref: r.Ref, Status: scheduled(r, c)})
+}
+
+// scheduled is the status of a Pod with another PodScheduled condition.
+func scheduled(r *state.Record, c corev1.PodCondition) *corev1.PodStatus {
+	s := *r.PodStatus()
+	s.Conditions = slices.DeleteFunc(slices.Clone(s.Conditions), func(o corev1.PodCondition) bool { return o.Type == c.Type })
+	s.Conditions = append(s.Conditions, c)
+	return &s
+}

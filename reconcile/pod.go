@@ -1,0 +1,130 @@
+package reconcile
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubernetes/pkg/apis/core/v1/helper/qos"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// defaultGrace is upstream's terminationGracePeriodSeconds, in seconds.
+const defaultGrace = 30
+
+// pod carries a Pod to its end: one whose owner or node is gone goes, and a deleted one whose node has
+// nothing left of it is removed. A Pod of the repository that was lost is made again.
+func (d *draft) pod(r *state.Record) {
+	if r.Deletion == nil {
+		c := metav1.GetControllerOfNoCopy(r.Object)
+		if r.Origin == state.Derived && c != nil && controller(d.w, r) == nil {
+			d.end(r, "its owner is gone")
+			return
+		}
+		if r.Node != "" && d.w.Get(manifest.NodeRef(string(r.Node))) == nil {
+			d.remove(r, "its node is gone")
+			return
+		}
+		d.held(r)
+		return
+	}
+	switch {
+	case r.Node == "":
+		d.remove(r, "it was never bound")
+	case d.w.Get(manifest.NodeRef(string(r.Node))) == nil:
+		d.remove(r, "its node is gone")
+	case stopped(r):
+		d.remove(r, "nothing of it is left")
+	}
+}
+
+// end decides that a Pod goes, with the grace it asks for. What runs nowhere goes at once.
+func (d *draft) end(r *state.Record, why string) {
+	if r.Deletion != nil {
+		return
+	}
+	grace := int64(defaultGrace)
+	if pod := r.Pod(); pod != nil && pod.Spec.TerminationGracePeriodSeconds != nil {
+		grace = *pod.Spec.TerminationGracePeriodSeconds
+	}
+	if r.Node == "" {
+		if r.Origin != state.Authored || d.adopt != nil {
+			d.delete(r, why)
+			return
+		}
+		grace = 0
+	}
+	d.put(state.Put{Ref: r.Ref, Deletion: &state.Deletion{At: d.now, Grace: grace, Reason: why}, Why: why})
+}
+
+// remove takes the record of a Pod away, and makes the Pod again at once if the commit says that it runs.
+func (d *draft) remove(r *state.Record, why string) {
+	if r.Origin == state.Authored {
+		d.remake(r, why)
+		return
+	}
+	d.delete(r, why)
+}
+
+// remake replaces a declared Pod that was lost. What is authored is put by an adoption only: that of
+// the adopted commit is repeated. While the commit's Set is not known, the Pod waits for it.
+func (d *draft) remake(r *state.Record, why string) {
+	if d.set == nil {
+		if r.Deletion != nil {
+			d.delete(r, why)
+		}
+		return
+	}
+	d.readopt()
+	del := []state.Delete{{Ref: r.Ref, UID: r.UID, Why: why}}
+	item, ok := d.set.Get(r.Ref)
+	if !ok {
+		d.apply(del, nil)
+		return
+	}
+	object, err := d.admitted(item, nil)
+	if err != nil {
+		d.note(r.Ref, "", err.Error())
+		d.apply(del, nil)
+		return
+	}
+	d.apply(del, []state.Put{{Ref: r.Ref, Object: object, Origin: state.Authored, Status: pending(object.(*corev1.Pod)), Why: "declared, and was lost"}})
+}
+
+// readopt lets this draft put what the adopted commit declares.
+func (d *draft) readopt() {
+	if d.adopt == nil {
+		a := d.base.Adopted()
+		d.adopt = &a
+	}
+}
+
+// pending is the status of a Pod that nobody has looked at yet.
+func pending(pod *corev1.Pod) *corev1.PodStatus {
+	return &corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qos.ComputePodQOS(pod)}
+}
+
+func podCondition(s *corev1.PodStatus, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == kind {
+			return &s.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func podReady(r *state.Record) bool {
+	c := podCondition(r.PodStatus(), corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+func stopped(r *state.Record) bool {
+	c := podCondition(r.PodStatus(), state.PodStopped)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+// terminal says that a Pod has ended by itself and will not run again.
+func terminal(r *state.Record) bool {
+	phase := r.PodStatus().Phase
+	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
+}

@@ -1,0 +1,284 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"writ/state"
+)
+
+// generation is that which a record will have once the draft is true: however often the draft changed
+// its spec, it counts once.
+func (d *draft) generation(r *state.Record, same func(a, b *state.Record) bool) int64 {
+	old := d.base.Get(r.Ref)
+	if old == nil || old.UID != r.UID {
+		return 1
+	}
+	if old.Object == r.Object || same(old, r) {
+		return old.Generation
+	}
+	return old.Generation + 1
+}
+
+func (d *draft) replicaSetStatus(r *state.Record) {
+	rs, ok := r.Object.(*appsv1.ReplicaSet)
+	if !ok {
+		return
+	}
+	before, _ := r.Status.(*appsv1.ReplicaSetStatus)
+	if before == nil {
+		before = &appsv1.ReplicaSetStatus{}
+	}
+	v := d.revision(r)
+	next := &appsv1.ReplicaSetStatus{
+		Replicas: v.actual, ReadyReplicas: v.ready, AvailableReplicas: v.available,
+		Conditions: before.Conditions,
+		ObservedGeneration: d.generation(r, func(a, b *state.Record) bool {
+			x, ok := a.Object.(*appsv1.ReplicaSet)
+			return ok && equality.Semantic.DeepEqual(&x.Spec, &rs.Spec)
+		}),
+	}
+	template := labels.SelectorFromValidatedSet(rs.Spec.Template.Labels)
+	var terminating int32
+	for p := range d.w.Owned(r.UID) {
+		switch {
+		case p.Ref.Kind != "Pod" || terminal(p):
+		case p.Deletion != nil:
+			terminating++
+		case template.Matches(labels.Set(p.Object.GetLabels())):
+			next.FullyLabeledReplicas++
+		}
+	}
+	next.TerminatingReplicas = &terminating
+	d.replicaFailure(r, rs, next)
+	d.setStatus(r, next, "")
+}
+
+// replicaFailure says in the status that Pods of a ReplicaSet are not admitted.
+func (d *draft) replicaFailure(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1.ReplicaSetStatus) {
+	var err error
+	if s.Replicas < deref(rs.Spec.Replicas) && r.Deletion == nil && !d.uses(r) {
+		_, err = d.podOf(r, &rs.Spec.Template)
+	}
+	at := slices.IndexFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool { return c.Type == appsv1.ReplicaSetReplicaFailure })
+	switch {
+	case err == nil && at >= 0:
+		s.Conditions = slices.Delete(slices.Clone(s.Conditions), at, at+1)
+	case err != nil && (at < 0 || s.Conditions[at].Message != err.Error()):
+		c := appsv1.ReplicaSetCondition{
+			Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate",
+			Message: err.Error(), LastTransitionTime: d.stamp(),
+		}
+		if at >= 0 {
+			c.LastTransitionTime = s.Conditions[at].LastTransitionTime
+			s.Conditions = slices.Delete(slices.Clone(s.Conditions), at, at+1)
+		}
+		s.Conditions = append(slices.Clip(s.Conditions), c)
+	}
+	if len(s.Conditions) == 0 {
+		s.Conditions = nil
+	}
+}
+
+func failedBefore(r *state.Record, err error) bool {
+	s, ok := r.Status.(*appsv1.ReplicaSetStatus)
+	return ok && slices.ContainsFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool {
+		return c.Type == appsv1.ReplicaSetReplicaFailure && c.Message == err.Error()
+	})
+}
+
+func (d *draft) deploymentStatus(r *state.Record) {
+	x := d.deployment(r)
+	if x == nil {
+		return
+	}
+	before, _ := r.Status.(*appsv1.DeploymentStatus)
+	if before == nil {
+		before = &appsv1.DeploymentStatus{}
+	}
+	next := x.counts(before)
+	x.availability(next)
+	x.progress(before, next)
+	x.failure(next)
+	d.setStatus(r, next, "")
+}
+
+func (x *deployment) counts(before *appsv1.DeploymentStatus) *appsv1.DeploymentStatus {
+	s := &appsv1.DeploymentStatus{
+		Conditions: slices.Clone(before.Conditions), CollisionCount: before.CollisionCount,
+		ObservedGeneration: x.d.generation(x.r, func(a, b *state.Record) bool {
+			old, ok := a.Object.(*appsv1.Deployment)
+			return ok && equality.Semantic.DeepEqual(&old.Spec, &x.dep.Spec)
+		}),
+	}
+	var terminating int32
+	for _, v := range x.all() {
+		s.Replicas += v.actual
+		s.ReadyReplicas += v.ready
+		s.AvailableReplicas += v.available
+		for p := range x.d.w.Owned(v.r.UID) {
+			if p.Deletion != nil && !terminal(p) {
+				terminating++
+			}
+		}
+	}
+	if x.next != nil {
+		s.UpdatedReplicas = x.next.actual
+	}
+	s.TerminatingReplicas = &terminating
+	s.UnavailableReplicas = max(0, size(x.all())-s.AvailableReplicas)
+	return s
+}
+
+func (x *deployment) availability(s *appsv1.DeploymentStatus) {
+	_, unavailable := x.limits()
+	if s.AvailableReplicas >= deref(x.dep.Spec.Replicas)-unavailable {
+		x.set(s, appsv1.DeploymentAvailable, corev1.ConditionTrue, "MinimumReplicasAvailable", "Deployment has minimum availability.")
+	} else {
+		x.set(s, appsv1.DeploymentAvailable, corev1.ConditionFalse, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+	}
+}
+
+// progress keeps the Progressing condition, by which clients wait for a rollout.
+func (x *deployment) progress(before, s *appsv1.DeploymentStatus) {
+	deadline := x.dep.Spec.ProgressDeadlineSeconds
+	if deadline == nil || *deadline == 1<<31-1 {
+		s.Conditions = without(s.Conditions, appsv1.DeploymentProgressing)
+		return
+	}
+	current := condition(s, appsv1.DeploymentProgressing)
+	if x.pausing(s, current) {
+		return
+	}
+	subject := fmt.Sprintf("Deployment %q", x.r.Ref.Name)
+	if x.next != nil {
+		subject = fmt.Sprintf("ReplicaSet %q", x.next.r.Ref.Name)
+	}
+	if s.Replicas == s.UpdatedReplicas && current != nil && current.Reason == "NewReplicaSetAvailable" && !x.begun(before, s) {
+		return
+	}
+	switch {
+	case x.done(s):
+		x.set(s, appsv1.DeploymentProgressing, corev1.ConditionTrue, "NewReplicaSetAvailable", subject+" has successfully progressed.")
+	case current == nil && x.next == nil:
+	case current == nil || x.begun(before, s) || progressed(before, s):
+		x.advance(s, current, subject)
+	case x.late(current, time.Duration(*deadline)*time.Second):
+		x.set(s, appsv1.DeploymentProgressing, corev1.ConditionFalse, "ProgressDeadlineExceeded", subject+" has timed out progressing.")
+	}
+}
+
+// begun says that the draft gave the Deployment another template: a rollout of its own, whatever the
+// Pods say yet.
+func (x *deployment) begun(before, s *appsv1.DeploymentStatus) bool {
+	return s.ObservedGeneration != before.ObservedGeneration && x.next != nil && x.next.actual < deref(x.dep.Spec.Replicas) && x.d.base.Get(x.next.r.Ref) == nil
+}
+
+func (x *deployment) done(s *appsv1.DeploymentStatus) bool {
+	want := deref(x.dep.Spec.Replicas)
+	return x.next != nil && s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want
+}
+
+func progressed(before, s *appsv1.DeploymentStatus) bool {
+	return s.UpdatedReplicas > before.UpdatedReplicas ||
+		s.Replicas-s.UpdatedReplicas < before.Replicas-before.UpdatedReplicas ||
+		s.ReadyReplicas > before.ReadyReplicas || s.AvailableReplicas > before.AvailableReplicas
+}
+
+// advance notes that the rollout got further, which starts its deadline again.
+func (x *deployment) advance(s *appsv1.DeploymentStatus, current *appsv1.DeploymentCondition, subject string) {
+	now := x.d.stamp()
+	c := appsv1.DeploymentCondition{
+		Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "ReplicaSetUpdated",
+		Message: subject + " is progressing.", LastUpdateTime: now, LastTransitionTime: now,
+	}
+	if current != nil && current.Status == corev1.ConditionTrue {
+		c.LastTransitionTime = current.LastTransitionTime
+	}
+	s.Conditions = append(without(s.Conditions, c.Type), c)
+	x.d.later(now.Add(time.Duration(*x.dep.Spec.ProgressDeadlineSeconds) * time.Second))
+}
+
+// late says that a rollout made no progress for the deadline; before, it asks to be called then.
+func (x *deployment) late(current *appsv1.DeploymentCondition, deadline time.Duration) bool {
+	if current == nil || current.Reason == "NewReplicaSetAvailable" {
+		return false
+	}
+	if current.Reason == "ProgressDeadlineExceeded" {
+		return true
+	}
+	at := current.LastUpdateTime.Add(deadline)
+	if at.After(x.d.now) {
+		x.d.later(at)
+		return false
+	}
+	return true
+}
+
+// pausing keeps the condition of a paused Deployment, to which no deadline applies.
+func (x *deployment) pausing(s *appsv1.DeploymentStatus, current *appsv1.DeploymentCondition) bool {
+	paused := current != nil && current.Reason == "DeploymentPaused"
+	if current != nil && current.Reason == "ProgressDeadlineExceeded" {
+		return x.dep.Spec.Paused
+	}
+	switch {
+	case x.dep.Spec.Paused && !paused:
+		x.set(s, appsv1.DeploymentProgressing, corev1.ConditionUnknown, "DeploymentPaused", "Deployment is paused")
+	case !x.dep.Spec.Paused && paused:
+		x.set(s, appsv1.DeploymentProgressing, corev1.ConditionUnknown, "DeploymentResumed", "Deployment is resumed")
+		*current = *condition(s, appsv1.DeploymentProgressing)
+	}
+	return x.dep.Spec.Paused
+}
+
+// failure shows that Pods of a ReplicaSet are not admitted, the new one's first.
+func (x *deployment) failure(s *appsv1.DeploymentStatus) {
+	for _, v := range slices.Backward(x.all()) {
+		status, ok := v.r.Status.(*appsv1.ReplicaSetStatus)
+		if !ok {
+			continue
+		}
+		for _, c := range status.Conditions {
+			if c.Type == appsv1.ReplicaSetReplicaFailure {
+				x.set(s, appsv1.DeploymentReplicaFailure, c.Status, c.Reason, c.Message)
+				return
+			}
+		}
+	}
+	s.Conditions = without(s.Conditions, appsv1.DeploymentReplicaFailure)
+}
+
+// set is upstream's SetDeploymentCondition: the same status and reason change nothing, the same status
+// keeps its transition time.
+func (x *deployment) set(s *appsv1.DeploymentStatus, kind appsv1.DeploymentConditionType, status corev1.ConditionStatus, reason, message string) {
+	now := x.d.stamp()
+	c := appsv1.DeploymentCondition{Type: kind, Status: status, Reason: reason, Message: message, LastUpdateTime: now, LastTransitionTime: now}
+	if old := condition(s, kind); old != nil {
+		if old.Status == status && old.Reason == reason {
+			return
+		}
+		if old.Status == status {
+			c.LastTransitionTime = old.LastTransitionTime
+		}
+	}
+	s.Conditions = append(without(s.Conditions, kind), c)
+}
+
+func condition(s *appsv1.DeploymentStatus, kind appsv1.DeploymentConditionType) *appsv1.DeploymentCondition {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == kind {
+			return &s.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func without(conditions []appsv1.DeploymentCondition, kind appsv1.DeploymentConditionType) []appsv1.DeploymentCondition {
+	return slices.DeleteFunc(slices.Clone(conditions), func(c appsv1.DeploymentCondition) bool { return c.Type == kind })
+}

@@ -1,0 +1,186 @@
+package reconcile
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// Wakes gives the keys whose answer the changes may change, each once and in order. w is the World
+// after the changes.
+func Wakes(w *state.World, changes []state.Change) []Key {
+	q := newQueue()
+	for i := range changes {
+		wakesOf(w, &changes[i], q.add)
+	}
+	var keys []Key
+	for k, ok := q.next(); ok; k, ok = q.next() {
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// wakesOf yields the keys that one change wakes.
+func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
+	keysFor(c.Ref, yield)
+	switch c.Ref.GroupKind().String() {
+	case "Pod":
+		podWakes(w, c, yield)
+	case "ReplicaSet.apps":
+		replicaSetWakes(w, c, yield)
+	case "Deployment.apps":
+		if gone(c) {
+			owned(w, c.Old, yield)
+		}
+	case "Node":
+		nodeWakes(w, c, yield)
+	case "Service":
+		if gone(c) {
+			yield(Key{Concern: builtins})
+		}
+		yield(Key{mirrors, manifest.EndpointsRef(c.Ref.Namespace, c.Ref.Name)})
+	case "EndpointSlice.discovery.k8s.io":
+		for _, r := range []*state.Record{c.Old, c.New} {
+			if service := state.ServiceOf(r); service != "" {
+				yield(Key{endpoints, manifest.ServiceRef(c.Ref.Namespace, service)})
+				yield(Key{mirrors, manifest.EndpointsRef(c.Ref.Namespace, service)})
+			}
+		}
+	case "Namespace":
+		if gone(c) {
+			yield(Key{Concern: builtins})
+		}
+	case "ServiceAccount", "ConfigMap":
+		if gone(c) || c.Ref.Kind == "ServiceAccount" {
+			yield(Key{builtins, manifest.NamespaceRef(c.Ref.Namespace)})
+		}
+	}
+	if c.Ref.Kind == "ServiceAccount" || c.Ref.Kind == "PriorityClass" {
+		for r := range w.List("apps", "ReplicaSet", c.Ref.Namespace) { // pods that could not be admitted
+			yield(Key{replicas, r.Ref})
+		}
+		for r := range w.Pods(c.Ref.Namespace) {
+			if r.Node == "" {
+				yield(Key{pods, r.Ref})
+			}
+		}
+	}
+	if gone(c) && c.Ref.Namespace != "" {
+		if ns := w.Get(manifest.NamespaceRef(c.Ref.Namespace)); ns != nil && ns.Deletion != nil {
+			yield(Key{namespaces, ns.Ref})
+		}
+	}
+}
+
+func gone(c *state.Change) bool { return c.New == nil }
+
+func owned(w *state.World, owner *state.Record, yield func(Key)) {
+	for r := range w.Owned(owner.UID) {
+		keysFor(r.Ref, yield)
+	}
+}
+
+func podWakes(w *state.World, c *state.Change, yield func(Key)) {
+	for _, r := range []*state.Record{c.Old, c.New} {
+		if r == nil {
+			continue
+		}
+		if rs := controller(w, r); rs != nil && rs.Ref.Kind == "ReplicaSet" {
+			keysFor(rs.Ref, yield)
+			if owner := controller(w, rs); owner != nil {
+				keysFor(owner.Ref, yield)
+			}
+		}
+	}
+	if c.Old == nil || c.New == nil || routing(c.Old) != routing(c.New) || c.Old.Object != c.New.Object || newer(c) {
+		selecting(w, c, func(s *state.Record) { yield(Key{endpoints, s.Ref}) })
+	}
+	freed := c.Old != nil && c.Old.Node != "" && (c.New == nil || terminal(c.New) != terminal(c.Old))
+	waits := c.New != nil && c.New.Node == ""
+	if freed || waits {
+		yield(Key{Concern: placement})
+	}
+}
+
+// route is what of a Pod shows in EndpointSlices.
+type route struct {
+	ip            string
+	node          state.Node
+	ready, going  bool
+	ended, absent bool
+}
+
+func routing(r *state.Record) route {
+	return route{
+		ip: r.PodStatus().PodIP, node: r.Node, ready: podReady(r), going: r.Deletion != nil, ended: terminal(r),
+	}
+}
+
+func newer(c *state.Change) bool { return c.Old.UID != c.New.UID }
+
+// selecting yields the Services that select a changed Pod before or after.
+func selecting(w *state.World, c *state.Change, yield func(*state.Record)) {
+	for s := range w.Services(c.Ref.Namespace) {
+		service, ok := s.Object.(*corev1.Service)
+		if !ok || len(service.Spec.Selector) == 0 {
+			continue
+		}
+		selector := labels.SelectorFromValidatedSet(service.Spec.Selector)
+		for _, r := range []*state.Record{c.Old, c.New} {
+			if r != nil && selector.Matches(labels.Set(r.Object.GetLabels())) {
+				yield(s)
+				break
+			}
+		}
+	}
+}
+
+func replicaSetWakes(w *state.World, c *state.Change, yield func(Key)) {
+	for _, r := range []*state.Record{c.Old, c.New} {
+		if r == nil {
+			continue
+		}
+		if owner := controller(w, r); owner != nil {
+			keysFor(owner.Ref, yield)
+		}
+	}
+	if gone(c) || c.Old != nil && newer(c) {
+		owned(w, c.Old, yield)
+	}
+}
+
+func nodeWakes(w *state.World, c *state.Change, yield func(Key)) {
+	yield(Key{Concern: registration})
+	yield(Key{Concern: placement})
+	if c.Old == nil || c.New == nil {
+		for r := range w.OnNode(state.Node(c.Ref.Name)) {
+			keysFor(r.Ref, yield)
+		}
+	}
+}
+
+// controller is the record of the controlling owner, nil if there is none or it is another
+// incarnation.
+func controller(w *state.World, r *state.Record) *state.Record {
+	c := metav1.GetControllerOfNoCopy(r.Object)
+	if c == nil {
+		return nil
+	}
+	owner := w.Get(manifest.Ref{Group: groupOf(c.APIVersion), Kind: c.Kind, Namespace: r.Ref.Namespace, Name: c.Name})
+	if owner == nil || owner.UID != c.UID {
+		return nil
+	}
+	return owner
+}
+
+func groupOf(apiVersion string) string {
+	for i := range apiVersion {
+		if apiVersion[i] == '/' {
+			return apiVersion[:i]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,105 @@
+package schedule
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	resourcehelper "k8s.io/component-helpers/resource"
+)
+
+// amount is what Pods take and nodes have: milli-CPUs, bytes, bytes and a number of Pods.
+type amount struct {
+	cpu, memory, storage, pods int64
+}
+
+func (a *amount) add(b amount, sign int64) {
+	a.cpu += sign * b.cpu
+	a.memory += sign * b.memory
+	a.storage += sign * b.storage
+	a.pods += sign * b.pods
+}
+
+func (a *amount) raise(b amount) {
+	a.cpu, a.memory = max(a.cpu, b.cpu), max(a.memory, b.memory)
+	a.storage, a.pods = max(a.storage, b.storage), max(a.pods, b.pods)
+}
+
+// fits says that a need of b is covered; what is not asked for is not looked at, so that a node
+// that is over-committed still takes Pods that request nothing.
+func (a *amount) fits(b amount) bool {
+	return (b.cpu == 0 || b.cpu <= a.cpu) && (b.memory == 0 || b.memory <= a.memory) &&
+		(b.storage == 0 || b.storage <= a.storage) && b.pods <= a.pods
+}
+
+// What upstream assumes, for scoring only, of a Pod that requests none.
+const (
+	assumedCPU    = 100
+	assumedMemory = 200 << 20
+)
+
+// need is what one Pod takes of a node.
+type need struct {
+	amount
+	scored amount
+	ports  []hostPort
+}
+
+type hostPort struct {
+	protocol corev1.Protocol
+	ip       string
+	port     int32
+}
+
+func needOf(pod *corev1.Pod) need {
+	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
+	n := need{amount: amount{
+		cpu:     requests.Cpu().MilliValue(),
+		memory:  requests.Memory().Value(),
+		storage: requests.StorageEphemeral().Value(),
+		pods:    1,
+	}}
+	n.scored = n.amount
+	if n.scored.cpu == 0 {
+		n.scored.cpu = assumedCPU
+	}
+	if n.scored.memory == 0 {
+		n.scored.memory = assumedMemory
+	}
+	for i := range pod.Spec.Containers {
+		for _, p := range pod.Spec.Containers[i].Ports {
+			if p.HostPort > 0 {
+				n.ports = append(n.ports, hostPort{protocol: p.Protocol, ip: anyAddress(p.HostIP), port: p.HostPort})
+			}
+		}
+	}
+	return n
+}
+
+func anyAddress(ip string) string {
+	if ip == "" {
+		return "0.0.0.0"
+	}
+	return ip
+}
+
+// taken says that a host port is in use, by the address itself or by one that stands for all.
+func (n *node) taken(p hostPort) bool {
+	for used := range n.ports {
+		if used.port == p.port && used.protocol == p.protocol &&
+			(used.ip == p.ip || used.ip == "0.0.0.0" || p.ip == "0.0.0.0") {
+			return true
+		}
+	}
+	return false
+}
+
+func allocatable(s *corev1.NodeStatus) amount {
+	if s == nil {
+		return amount{}
+	}
+	a := s.Allocatable
+	return amount{
+		cpu:     a.Cpu().MilliValue(),
+		memory:  a.Memory().Value(),
+		storage: a.StorageEphemeral().Value(),
+		pods:    a.Pods().Value(),
+	}
+}

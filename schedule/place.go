@@ -1,0 +1,111 @@
+package schedule
+
+import (
+	"hash/fnv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"writ/state"
+)
+
+// enough is how many nodes that can take a Pod are scored before the search ends. The search starts
+// at a place given by the Pod's name, so that Pods spread over a large cluster.
+const enough = 64
+
+// Place names the node for a Pod, which is neither bound nor reserved by that; Assume does so. With
+// no node it says why, as a sentence for people.
+func (x *Index) Place(pod *corev1.Pod) (to state.Node, why string) {
+	x.settle()
+	q := question{pod: pod, need: needOf(pod), affinity: nodeaffinity.GetRequiredNodeAffinity(pod)}
+	if len(pod.Spec.NodeSelector) == 0 && (pod.Spec.Affinity == nil || pod.Spec.Affinity.NodeAffinity == nil) {
+		q.anyLabels = true
+	}
+	if name := pod.Spec.NodeName; name != "" {
+		n := x.byName[name]
+		if n == nil || !n.known {
+			return "", `node "` + name + `" not found`
+		}
+		if q.room(n) == nil { // who names the node passes by its taints, as upstream
+			return state.Node(name), ""
+		}
+		return "", x.explain(&q)
+	}
+	if best := x.search(&q); best != nil {
+		return state.Node(best.name), ""
+	}
+	return "", x.explain(&q)
+}
+
+// question is one Pod with what is worked out once for all nodes.
+type question struct {
+	pod       *corev1.Pod
+	need      need
+	affinity  nodeaffinity.RequiredNodeAffinity
+	anyLabels bool // neither nodeSelector nor node affinity
+}
+
+func (x *Index) search(q *question) *node {
+	if len(x.nodes) == 0 {
+		return nil
+	}
+	var best *node
+	var top int64
+	found := 0
+	first := start(q.pod, len(x.blocks))
+	for i := range x.blocks {
+		b := (first + i) % len(x.blocks)
+		if !x.blocks[b].fits(q.need.amount) {
+			continue
+		}
+		here := x.nodes[b*blockSize : min((b+1)*blockSize, len(x.nodes))]
+		var bound amount
+		for _, n := range here {
+			free := n.free()
+			bound.raise(free)
+			if !free.fits(q.need.amount) || q.refuses(n) != nil {
+				continue
+			}
+			found++
+			if s := score(n, q); best == nil || s > top {
+				best, top = n, s
+			}
+		}
+		x.blocks[b] = bound
+		if found >= enough {
+			break
+		}
+	}
+	return best
+}
+
+func start(pod *corev1.Pod, blocks int) int {
+	if blocks < 2 {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(pod.Namespace))
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write([]byte(pod.Name))
+	return int(h.Sum32() % uint32(blocks))
+}
+
+// score is upstream's least allocated plus balanced allocation, 0 to 200. Equal scores leave the
+// node found first.
+func score(n *node, q *question) int64 {
+	cpu := left(n.total.cpu, n.scored.cpu+q.need.scored.cpu)
+	memory := left(n.total.memory, n.scored.memory+q.need.scored.memory)
+	apart := cpu - memory
+	if apart < 0 {
+		apart = -apart
+	}
+	return (cpu+memory)/2 + 100 - apart/2
+}
+
+// left is the percentage that stays free.
+func left(total, used int64) int64 {
+	if total <= 0 || used >= total {
+		return 0
+	}
+	return int64(float64(total-used) * 100 / float64(total))
+}

@@ -1,0 +1,99 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// refusal is why one node does not take a Pod: upstream's words, and for a resource what is free.
+type refusal struct {
+	words string
+	asked int64
+	free  int64
+	show  func(int64) string // nil without numbers
+}
+
+// refuses gives the first reason why a node does not take the Pod, its room left aside.
+func (q *question) refuses(n *node) *refusal {
+	if n.object != nil && n.object.Spec.Unschedulable &&
+		untolerated([]corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}, q.pod.Spec.Tolerations) != nil {
+		return &refusal{words: "node(s) were unschedulable"}
+	}
+	if t := untolerated(n.taints, q.pod.Spec.Tolerations); t != nil {
+		return &refusal{words: fmt.Sprintf("node(s) had untolerated taint {%s: %s}", t.Key, t.Value)}
+	}
+	if !q.anyLabels {
+		if ok, err := q.affinity.Match(n.object); !ok || err != nil {
+			return &refusal{words: "node(s) didn't match Pod's node affinity/selector"}
+		}
+	}
+	if slices.ContainsFunc(q.need.ports, n.taken) {
+		return &refusal{words: "node(s) didn't have free ports for the requested pod ports"}
+	}
+	return nil
+}
+
+// room gives every resource of which too little is left, nil if the Pod fits.
+func (q *question) room(n *node) []refusal {
+	var short []refusal
+	free, ask := n.free(), q.need.amount
+	if ask.pods > free.pods {
+		short = append(short, refusal{words: "Too many pods", asked: n.used.pods + 1, free: n.total.pods})
+	}
+	lack := func(name string, asked, free int64, show func(int64) string) {
+		if asked > 0 && asked > free {
+			short = append(short, refusal{words: "Insufficient " + name, asked: asked, free: max(free, 0), show: show})
+		}
+	}
+	lack("cpu", ask.cpu, free.cpu, cores)
+	lack("memory", ask.memory, free.memory, bytes)
+	lack("ephemeral-storage", ask.storage, free.storage, bytes)
+	return short
+}
+
+// explain is upstream's sentence with the numbers it leaves out: what is asked for and the most that
+// any of the nodes has free.
+func (x *Index) explain(q *question) string {
+	count := map[string]int{}
+	most := map[string]refusal{}
+	note := func(r refusal) {
+		count[r.words]++
+		if m, ok := most[r.words]; !ok || r.free > m.free {
+			most[r.words] = r
+		}
+	}
+	for _, n := range x.nodes {
+		if q.pod.Spec.NodeName != "" && q.pod.Spec.NodeName != n.name {
+			note(refusal{words: "node(s) didn't match the requested node name"})
+			continue
+		}
+		if r := q.refuses(n); r != nil && q.pod.Spec.NodeName == "" {
+			note(*r)
+			continue
+		}
+		for _, r := range q.room(n) {
+			note(r)
+		}
+	}
+	if len(x.nodes) == 0 {
+		return "no nodes available to schedule pods"
+	}
+	var parts []string
+	for words, n := range count {
+		part := fmt.Sprintf("%d %s", n, words)
+		if m := most[words]; m.show != nil {
+			part += fmt.Sprintf(" (requested %s, free %s)", m.show(m.asked), m.show(m.free))
+		}
+		parts = append(parts, part)
+	}
+	slices.Sort(parts)
+	return fmt.Sprintf("0/%d nodes are available: %s.", len(x.nodes), strings.Join(parts, ", "))
+}
+
+func cores(milli int64) string { return resource.NewMilliQuantity(milli, resource.DecimalSI).String() }
+
+func bytes(n int64) string { return resource.NewQuantity(n, resource.BinarySI).String() }
