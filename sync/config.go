@@ -86,6 +86,9 @@ func (c Config) folder() string {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Ref == "HEAD" {
+		c.Ref = ""
+	}
 	if c.Interval == 0 {
 		c.Interval = 15 * time.Second
 	}

@@ -161,17 +161,8 @@ func (m *Mirror) Ancestor(ctx context.Context, old, new string) (bool, error) {
 // Run looks at the repository until ctx ends: at a remote in intervals, at a local one whenever
 // it changes. It returns only ctx's error.
 func (m *Mirror) Run(ctx context.Context) error {
-	var changed <-chan struct{}
-	if l, ok := m.up.(*local); ok {
-		w, err := newWatcher(l.src.path, m.log)
-		if err != nil {
-			m.log.Warn("repository is polled because it cannot be watched", "err", err)
-		} else {
-			defer w.stop()
-			changed = w.changed
-			l.watcher = w
-		}
-	}
+	changed, stop := m.watch()
+	defer stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -183,6 +174,29 @@ func (m *Mirror) Run(ctx context.Context) error {
 		}
 		_ = m.Sync(ctx) // the outcome is in State
 		timer.Reset(m.pause())
+	}
+}
+
+// watch begins to watch a local repository. Without a watch the channel is nil.
+func (m *Mirror) watch() (changed <-chan struct{}, stop func()) {
+	l, ok := m.up.(*local)
+	if !ok {
+		return nil, func() {}
+	}
+	w, err := newWatcher(l.src.path, m.log)
+	if err != nil {
+		m.log.Warn("repository is polled because it cannot be watched", "err", err)
+		return nil, func() {}
+	}
+	use := func(w *watcher) {
+		m.look.Lock()
+		defer m.look.Unlock()
+		l.watcher = w
+	}
+	use(w)
+	return w.changed, func() {
+		use(nil)
+		w.stop()
 	}
 }
 
