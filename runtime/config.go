@@ -1,0 +1,89 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	goruntime "runtime"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/volume"
+	"writ/state"
+)
+
+// Config is what a node's runtime is told at its start. Zero values of optional
+// fields are filled in by New.
+type Config struct {
+	// Node is the name of this node.
+	Node state.Node
+	// DataDir keeps what outlives a reboot (emptyDirs, layers of containers),
+	// RunDir what does not (shims). Both are absolute.
+	DataDir, RunDir string
+	// LogDir is where container logs go, /var/log/pods by default. LogLinks is the
+	// folder of links that log collectors read, empty for none.
+	LogDir, LogLinks string
+	// Shim is the path of the writ-shim binary.
+	Shim string
+	// DNS is the resolver of the cluster; nil reads the address of Service kube-system/kube-dns.
+	DNS func() netip.Addr
+	// NodeIP is the node's own address; the zero value is found out.
+	NodeIP netip.Addr
+	// ResolvConf is the node's own, /etc/resolv.conf by default.
+	ResolvConf string
+	// Version is shown as the node's kubeletVersion.
+	Version string
+	// MaxPods is how many Pods the node takes, 110 by default.
+	MaxPods int
+	// Reserved is kept back from the Pods (cpu, memory, ephemeral-storage).
+	Reserved corev1.ResourceList
+	// PIDsLimit bounds the processes of one Pod, 4096 by default, negative for no bound.
+	PIDsLimit int64
+	// Starts is how many containers may be started at once, twice the cores by default.
+	Starts int
+	// Token makes ServiceAccount tokens; nil means that this node issues none.
+	Token volume.TokenFunc
+}
+
+const (
+	defaultLogDir    = "/var/log/pods"
+	defaultMaxPods   = 110
+	defaultPIDsLimit = 4096
+)
+
+// Validate says what is wrong with the Config.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Node == "" {
+		errs = append(errs, errors.New("runtime: the node has no name"))
+	}
+	for _, p := range []struct{ what, path string }{{"data directory", c.DataDir}, {"run directory", c.RunDir}, {"shim", c.Shim}} {
+		if !filepath.IsAbs(p.path) {
+			errs = append(errs, fmt.Errorf("runtime: the path of the %s is %q, it must be absolute", p.what, p.path))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) filled() Config {
+	if c.LogDir == "" {
+		c.LogDir = defaultLogDir
+	}
+	if c.ResolvConf == "" {
+		c.ResolvConf = "/etc/resolv.conf"
+	}
+	if c.MaxPods == 0 {
+		c.MaxPods = defaultMaxPods
+	}
+	if c.PIDsLimit == 0 {
+		c.PIDsLimit = defaultPIDsLimit
+	}
+	if c.Starts == 0 {
+		c.Starts = 2 * goruntime.NumCPU()
+	}
+	if !c.NodeIP.IsValid() {
+		c.NodeIP = nodeAddress()
+	}
+	return c
+}

@@ -1,0 +1,70 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Down ends every Pod of this node gracefully and takes away all that is left of
+// them; it works beside Run and without it. With purge the directories of all Pods go
+// as well. The World is not changed: a daemon that is started again makes the Pods anew.
+func (r *Runtime) Down(ctx context.Context, purge bool) error {
+	r.closing.Store(true)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	for _, uid := range r.onDisk() {
+		if r.workers[uid] == nil {
+			r.hire(ctx, r.orphan(uid))
+		}
+	}
+	var waiting []*worker
+	for _, w := range r.workers {
+		waiting = append(waiting, w)
+		w.ending.Store(true)
+		w.ring()
+	}
+	r.mu.Unlock()
+	for _, w := range waiting {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			return fmt.Errorf("stop pods: %w", ctx.Err())
+		}
+	}
+	if left := r.onDisk(); len(left) > 0 {
+		return fmt.Errorf("stop pods: %d are left, among them %s", len(left), left[0])
+	}
+	errs := []error{removeCgroups(r.cfg.cgroupRoot())}
+	if purge {
+		errs = append(errs, os.RemoveAll(filepath.Join(r.cfg.DataDir, "pods")), os.RemoveAll(filepath.Join(r.cfg.RunDir, "pods")))
+	}
+	return errors.Join(errs...)
+}
+
+// removeCgroups removes the node's own groups, which hold nothing any more.
+func removeCgroups(root string) error {
+	const base = "/sys/fs/cgroup"
+	hierarchies := []string{base}
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			hierarchies = append(hierarchies, filepath.Join(base, e.Name()))
+		}
+	}
+	var errs []error
+	for _, h := range hierarchies {
+		for _, group := range []string{filepath.Join(h, root, "shims"), filepath.Join(h, root)} {
+			if err := os.Remove(group); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,174 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/shim"
+)
+
+// ErrNotFound: no such Pod or container on this node. ErrNotRunning: it is there and
+// does not run now.
+var (
+	ErrNotFound   = errors.New("not found")
+	ErrNotRunning = errors.New("container is not running")
+)
+
+// Size is a terminal's, in characters.
+type Size struct{ Width, Height uint16 }
+
+// ExecOptions is a command to run in a container. Stdin, Stdout and Stderr may be
+// nil. A Stdin whose Read blocks holds a goroutine until it returns.
+type ExecOptions struct {
+	Namespace, Pod string
+	Container      string // empty: the default container
+	Command        []string
+	TTY            bool
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Resize         <-chan Size
+}
+
+// Exec runs a command in a running container and returns its exit code. If ctx ends
+// first the command is killed.
+func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (int, error) {
+	client, id, err := r.runningContainer(o.Namespace, o.Pod, o.Container)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	result, err := client.Exec(ctx, shim.ExecRequest{ID: id, Args: o.Command, TTY: o.TTY}, o.streams(ctx))
+	if err != nil {
+		return 0, fmt.Errorf("exec in %s/%s: %w", o.Namespace, o.Pod, err)
+	}
+	return result.ExitCode, nil
+}
+
+// Attach connects to a running container's own streams; it returns when it ended.
+func (r *Runtime) Attach(ctx context.Context, o ExecOptions) (int, error) {
+	client, id, err := r.runningContainer(o.Namespace, o.Pod, o.Container)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	result, err := client.Attach(ctx, id, o.streams(ctx))
+	if err != nil {
+		return 0, fmt.Errorf("attach to %s/%s: %w", o.Namespace, o.Pod, err)
+	}
+	return result.ExitCode, nil
+}
+
+func (o *ExecOptions) streams(ctx context.Context) shim.Streams {
+	s := shim.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr}
+	if o.Resize != nil {
+		sizes := make(chan shim.Size)
+		s.Resize = sizes
+		go func() {
+			defer close(sizes)
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case size, ok := <-o.Resize:
+					if !ok {
+						return
+					}
+					select {
+					case sizes <- shim.Size{Width: size.Width, Height: size.Height}:
+					case <-ctx.Done():
+						return
+					}
+				}
+			}
+		}()
+	}
+	return s
+}
+
+// Snapshot is a Pod of this node as it is now.
+func (r *Runtime) Snapshot(namespace, pod string) (*Snapshot, error) {
+	w, err := r.find(namespace, pod)
+	if err != nil {
+		return nil, err
+	}
+	s := w.shown.Load()
+	if s == nil {
+		return nil, fmt.Errorf("pod %s/%s: %w", namespace, pod, ErrNotRunning)
+	}
+	return s, nil
+}
+
+func (r *Runtime) find(namespace, pod string) (*worker, error) {
+	if rec := r.view().Pod(namespace, pod); rec != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if w := r.workers[rec.UID]; w != nil {
+			return w, nil
+		}
+	}
+	return nil, fmt.Errorf("pod %s/%s on this node: %w", namespace, pod, ErrNotFound)
+}
+
+// runningContainer finds the shim that holds it.
+func (r *Runtime) runningContainer(namespace, pod, container string) (podShim, string, error) {
+	w, err := r.find(namespace, pod)
+	if err != nil {
+		return nil, "", err
+	}
+	s := w.shown.Load()
+	if s == nil {
+		return nil, "", fmt.Errorf("pod %s/%s: %w", namespace, pod, ErrNotRunning)
+	}
+	if container == "" {
+		container = DefaultContainer(s.Pod)
+	}
+	c, ok := s.Containers[container]
+	switch {
+	case !ok:
+		return nil, "", fmt.Errorf("container %s of pod %s/%s: %w", container, namespace, pod, ErrNotFound)
+	case !c.Running:
+		return nil, "", fmt.Errorf("container %s of pod %s/%s: %w", container, namespace, pod, ErrNotRunning)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := r.shims.Launch(ctx, w.paths.run)
+	return client, c.ID, err
+}
+
+// DefaultContainer is the one that kubectl means when none is named.
+func DefaultContainer(pod *corev1.Pod) string {
+	if name := pod.Annotations["kubectl.kubernetes.io/default-container"]; name != "" {
+		return name
+	}
+	if len(pod.Spec.Containers) == 0 {
+		return ""
+	}
+	return pod.Spec.Containers[0].Name
+}
+
+// PodUsage is what one Pod uses.
+type PodUsage struct {
+	Namespace, Pod string
+	Stats          shim.PodStats
+}
+
+// Stats asks the shim of one Pod.
+func (r *Runtime) Stats(ctx context.Context, namespace, pod string) (PodUsage, error) {
+	w, err := r.find(namespace, pod)
+	if err != nil {
+		return PodUsage{}, err
+	}
+	client, err := r.shims.Launch(ctx, w.paths.run)
+	if err != nil {
+		return PodUsage{}, err
+	}
+	stats, err := client.Stats(ctx)
+	return PodUsage{Namespace: namespace, Pod: pod, Stats: stats}, err
+}

@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/moby/sys/capability"
+	"github.com/opencontainers/cgroups"
+	"golang.org/x/sys/unix"
+
+	"writ/runtime/oci"
+)
+
+// readMachine finds out what this node allows.
+func readMachine(cfg Config) (oci.Machine, error) {
+	m := oci.Machine{CgroupV2: cgroups.IsCgroup2UnifiedMode(), PIDsLimit: max(cfg.PIDsLimit, 0)}
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return m, fmt.Errorf("read memory size: %w", err)
+	}
+	m.MemoryBytes = int64(info.Totalram) * int64(info.Unit)
+	own, err := capability.NewPid2(0)
+	if err != nil {
+		return m, fmt.Errorf("read capabilities: %w", err)
+	}
+	if err := own.Load(); err != nil {
+		return m, fmt.Errorf("read capabilities: %w", err)
+	}
+	known, err := capability.ListSupported()
+	if err != nil {
+		return m, fmt.Errorf("list capabilities: %w", err)
+	}
+	for _, c := range known {
+		if own.Get(capability.BOUNDING, c) && own.Get(capability.EFFECTIVE, c) {
+			m.Capabilities = append(m.Capabilities, "CAP_"+strings.ToUpper(c.String()))
+		}
+	}
+	m.OOMScoreFloor = -1000
+	if !own.Get(capability.EFFECTIVE, capability.CAP_SYS_RESOURCE) {
+		m.OOMScoreFloor = oomScore()
+	}
+	m.Devices = devices()
+	profiles := filepath.Join(cfg.DataDir, "seccomp")
+	m.SeccompProfile = func(name string) ([]byte, error) {
+		root, err := os.OpenRoot(profiles)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		return root.ReadFile(name)
+	}
+	return m, nil
+}
+
+// oomScore is the daemon's own oom_score_adj: without CAP_SYS_RESOURCE nobody can go below.
+func oomScore() int {
+	data, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// devices are the node's device nodes, without terminals and shared memory.
+func devices() []oci.Device {
+	var out []oci.Device
+	_ = filepath.WalkDir("/dev", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fs.SkipDir
+		case d.IsDir() && (name == "/dev/pts" || name == "/dev/shm" || name == "/dev/mqueue" || name == "/dev/fd"):
+			return fs.SkipDir
+		case d.Type()&fs.ModeDevice == 0 || name == "/dev/console":
+			return nil
+		}
+		var st unix.Stat_t
+		if unix.Lstat(name, &st) == nil {
+			kind := "b"
+			if st.Mode&unix.S_IFMT == unix.S_IFCHR {
+				kind = "c"
+			}
+			out = append(out, oci.Device{Path: name, Type: kind, Mode: st.Mode & 0o777,
+				Major: int64(unix.Major(uint64(st.Rdev))), Minor: int64(unix.Minor(uint64(st.Rdev)))})
+		}
+		return nil
+	})
+	return out
+}
+
+// nodeAddress is the address that the node uses towards others: that of the default
+// route, else the first that is not loopback, else loopback. Nothing is sent.
+func nodeAddress() netip.Addr {
+	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil {
+		defer c.Close()
+		if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
+			if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok && !ip.IsLoopback() {
+				return ip
+			}
+		}
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err == nil {
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok {
+				if ip, ok := netip.AddrFromSlice(n.IP.To4()); ok && ip.IsGlobalUnicast() {
+					return ip
+				}
+			}
+		}
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}

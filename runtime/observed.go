@@ -1,0 +1,163 @@
+package runtime
+
+import (
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/image"
+	"writ/runtime/shim"
+	"writ/state"
+)
+
+// Desired is what the World says of one Pod.
+type Desired struct {
+	Pod      *corev1.Pod // full, the runtime's own copy
+	Deletion *state.Deletion
+	// Gone: there is no record any more, so everything has to go. GoneAt is since when.
+	Gone   bool
+	GoneAt time.Time
+	// Routed is up to where the node's routing follows the World.
+	Routed state.Revision
+}
+
+// Observed is what the node knows of one Pod. It belongs to the Pod's worker.
+type Observed struct {
+	Sandbox Attempt // shim, network namespace, cgroup, files
+	Volumes Attempt
+	IP      netip.Addr
+
+	Containers map[string]*Observation
+
+	// OutOfService: routes are gone, or were waited for long enough.
+	OutOfService bool
+	// Failed: the node ended the Pod (DeadlineExceeded, Evicted).
+	Failed *Failure
+	// Cleaned: nothing is left of the Pod.
+	Cleaned bool
+	Cleanup Attempt
+}
+
+// Attempt is something to be made that may fail and is tried again.
+type Attempt struct {
+	Done     bool
+	Failures int
+	Err      error
+	Retry    time.Time
+}
+
+func (a *Attempt) due(now time.Time) bool { return !a.Done && !now.Before(a.Retry) }
+
+func (a *Attempt) fail(err error, now time.Time) {
+	a.Failures++
+	a.Err, a.Retry = err, now.Add(retryDelay(a.Failures))
+}
+
+func (a *Attempt) succeed() { *a = Attempt{Done: true} }
+
+// Failure is why the node ended a Pod.
+type Failure struct{ Reason, Message string }
+
+// Observation is what is known of one container of a Pod.
+type Observation struct {
+	Run  *Run // the newest attempt, nil before the first
+	Last *Run // the one before, ended
+	// Attempts is how often it was started before this daemon knew of it: the
+	// restart count that the next first Run continues.
+	Attempts int
+
+	Image Pull
+	// Create is why the container could not be made; the shim was not asked.
+	Create       Attempt
+	CreateReason string
+
+	Hook   HookState // postStart of Run
+	Ready  bool
+	Passed bool // the startup probe, or there is none
+	// Unhealthy is why Run has to be ended and started again ("failed liveness probe").
+	Unhealthy      string
+	UnhealthyGrace *int64
+	Kill           *Kill // the end of Run is in progress
+}
+
+// Run is one attempt to run a container.
+type Run struct {
+	shim.Container
+	Message string // termination message, once ended
+}
+
+// What the shim keeps beside a container for its daemon.
+const (
+	labelImage   = "image"    // as written in the Pod when it was started
+	labelImageID = "image-id" // digest of the configuration
+	labelStatus  = "status-image-id"
+	labelLevel   = "level" // of the restart back-off
+)
+
+// Running says that its process runs.
+func (r *Run) Running() bool { return r != nil && r.Status == shim.StatusRunning }
+
+// Exited says that it has ended.
+func (r *Run) Exited() bool { return r != nil && r.Status == shim.StatusExited }
+
+// Kill is the end of a run in progress.
+type Kill struct {
+	Deadline time.Time
+	Asked    bool // the stop was handed over
+}
+
+// HookState is how far a postStart hook is.
+type HookState int
+
+// A hook that failed ends its container.
+const (
+	HookPending HookState = iota
+	HookRunning
+	HookDone
+)
+
+// Pull is an image of a container.
+type Pull struct {
+	Ref      string // as written
+	Image    *image.Image
+	Running  bool
+	Failures int
+	Reason   string // ErrImagePull, ErrImageNeverPull, InvalidImageName
+	Message  string
+	FailedAt time.Time
+	Retry    time.Time
+}
+
+func (o *Observed) container(name string) *Observation {
+	c := o.Containers[name]
+	if c == nil {
+		c = &Observation{}
+		o.Containers[name] = c
+	}
+	return c
+}
+
+// begun says that a container of the Pod proper was ever started, so that its init
+// containers are done.
+func (o *Observed) begun(spec *corev1.PodSpec) bool {
+	for i := range spec.Containers {
+		if c := o.Containers[spec.Containers[i].Name]; c != nil && c.Run != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Observed) anyRunning() bool {
+	for _, c := range o.Containers {
+		if c.Run.Running() {
+			return true
+		}
+	}
+	return false
+}
+
+func sidecar(c *corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+}

@@ -1,0 +1,76 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Facts is what the containers of one Pod depend on beside the Pod. Nothing in
+// it is modified.
+type Facts struct {
+	// Pod is the full object: with UID and node name.
+	Pod *corev1.Pod
+	// PodIPs and HostIPs are as in the Pod's status.
+	PodIPs, HostIPs []string
+	// Services are those that the Pod may be told about, with cluster IPs.
+	Services []*corev1.Service
+	// ConfigMap and Secret return an object of the Pod's namespace, nil if there is none.
+	ConfigMap func(name string) *corev1.ConfigMap
+	Secret    func(name string) *corev1.Secret
+	// Allocatable stands in for limits that are not set (resourceFieldRef).
+	Allocatable corev1.ResourceList
+	// Machine is the node.
+	Machine Machine
+}
+
+// Machine is what a node allows and has.
+type Machine struct {
+	// Capabilities are all that the node's daemon can hand on ("CAP_CHOWN"), which
+	// is what ALL and privileged mean.
+	Capabilities []string
+	// MemoryBytes is the node's capacity.
+	MemoryBytes int64
+	// CgroupV2 says that the node has the unified hierarchy only.
+	CgroupV2 bool
+	// OOMScoreFloor is the lowest oom_score_adj the daemon may give.
+	OOMScoreFloor int
+	// PIDsLimit bounds the processes of a Pod; 0 is no bound.
+	PIDsLimit int64
+	// Devices are the node's device nodes, for privileged containers.
+	Devices []Device
+	// SeccompProfile returns the content of a Localhost profile.
+	SeccompProfile func(name string) ([]byte, error)
+}
+
+// ErrConfig: the container cannot be made of what is there now; it may when a
+// ConfigMap, a Secret or the Pod changes (Kubernetes' CreateContainerConfigError).
+var ErrConfig = errors.New("container configuration")
+
+// configError carries upstream's sentence and matches ErrConfig.
+type configError struct{ text string }
+
+func (e *configError) Error() string        { return e.text }
+func (e *configError) Is(target error) bool { return target == ErrConfig }
+
+func configErrorf(format string, args ...any) error {
+	return &configError{fmt.Sprintf(format, args...)}
+}
+
+func optional(b *bool) bool { return b != nil && *b }
+
+// SecretData is a Secret's data with its stringData folded in, as an API server does on write.
+func SecretData(s *corev1.Secret) map[string][]byte {
+	if len(s.StringData) == 0 {
+		return s.Data
+	}
+	data := make(map[string][]byte, len(s.Data)+len(s.StringData))
+	for k, v := range s.Data {
+		data[k] = v
+	}
+	for k, v := range s.StringData {
+		data[k] = []byte(v)
+	}
+	return data
+}

@@ -1,0 +1,334 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/oci"
+	"writ/runtime/shim"
+	"writ/runtime/volume"
+)
+
+// shmSize is each Pod's /dev/shm.
+const shmSize = 64 << 20
+
+// begin takes over what the World knows of the Pod from an earlier life.
+func (w *worker) begin() {
+	w.desired.Pod = w.full()
+	status := w.record.PodStatus().DeepCopy()
+	if w.record.Status != nil {
+		w.reported = status
+		w.desired.Pod.Status = *status
+	}
+	if status.Phase == corev1.PodFailed && status.Reason != "" {
+		w.o.Failed = &Failure{Reason: status.Reason, Message: status.Message}
+	}
+	for _, list := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
+		for i := range list {
+			if list[i].ContainerID != "" || list[i].RestartCount > 0 {
+				w.o.container(list[i].Name).Attempts = int(list[i].RestartCount) + 1
+			}
+		}
+	}
+	w.ending.Store(w.record.Deletion != nil || w.desired.Gone)
+}
+
+// prepare makes the sandbox, or finds it with all that runs in it.
+func (w *worker) prepare() {
+	if w.ending.Load() && !exists(w.paths.run) {
+		w.o.Sandbox.succeed() // nothing runs, and nothing is to
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	defer cancel()
+	release, err := w.r.slot(ctx)
+	if err != nil {
+		return
+	}
+	defer release()
+	if err := w.makeSandbox(ctx); err != nil {
+		if w.ctx.Err() != nil {
+			return
+		}
+		w.o.Sandbox.fail(err, time.Now())
+		w.r.log.Warn("sandbox is not made", "pod", w.ref.String(), "uid", string(w.uid), "err", err)
+		w.event(corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
+		return
+	}
+	w.o.Sandbox.succeed()
+}
+
+func (w *worker) makeSandbox(ctx context.Context) error {
+	pod := w.desired.Pod
+	for _, dir := range []string{w.paths.run, w.paths.data} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	var s podShim
+	netns := ""
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		var err error
+		s, err = w.r.shims.Launch(gctx, w.paths.run)
+		return err
+	})
+	group.Go(func() error {
+		if !pod.Spec.HostNetwork {
+			var err error
+			if netns, w.o.IP, err = w.r.network.Attach(gctx, string(w.uid), w.ref.Namespace, w.ref.Name); err != nil {
+				return fmt.Errorf("attach to the pod network: %w", err)
+			}
+		} else {
+			w.o.IP = w.r.cfg.NodeIP
+		}
+		if err := volume.MountShm(w.paths.shm(), shmSize); err != nil {
+			return err
+		}
+		return w.writeEtc()
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	box := shim.Sandbox{
+		CgroupPath: w.r.cfg.cgroup(w.uid), Resources: oci.PodResources(&w.r.machine, &pod.Spec),
+		HostIPC: pod.Spec.HostIPC, NetNSPath: netns,
+	}
+	if !pod.Spec.HostNetwork {
+		box.Hostname = hostname(pod)
+	}
+	made, err := s.Sandbox(ctx, box)
+	if err != nil && !errors.Is(err, shim.ErrConflict) { // one of an older daemon may differ in detail: it stays
+		return err
+	}
+	for _, warning := range made.Warnings {
+		w.r.warnOnce(warning)
+	}
+	found, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	w.shim = s
+	w.adopt(found)
+	w.follow()
+	return nil
+}
+
+// adopt takes over the containers that a shim holds.
+func (w *worker) adopt(found shim.PodState) {
+	w.seq = found.Seq
+	containers := slices.Clone(found.Containers)
+	slices.SortStableFunc(containers, func(a, b shim.Container) int { return a.Attempt - b.Attempt })
+	for _, c := range containers {
+		w.observe(c)
+	}
+	for _, oc := range w.o.Containers {
+		if oc.Run == nil {
+			continue
+		}
+		if oc.Run.Running() {
+			oc.Hook = HookDone // it ran before this daemon: hooks are at least once, not always twice
+			w.inherit(oc)
+		}
+	}
+}
+
+// inherit takes a running container's readiness from the status this node stated before.
+func (w *worker) inherit(oc *Observation) {
+	if w.reported == nil {
+		return
+	}
+	for _, list := range [][]corev1.ContainerStatus{w.reported.InitContainerStatuses, w.reported.ContainerStatuses} {
+		for i := range list {
+			if list[i].ContainerID == statusID(oc.Run.ID) {
+				oc.Ready = list[i].Ready
+				oc.Passed = list[i].Started != nil && *list[i].Started
+			}
+		}
+	}
+}
+
+// observe takes in what the shim says of one container.
+func (w *worker) observe(c shim.Container) {
+	oc := w.o.container(c.Name)
+	switch {
+	case oc.Run != nil && oc.Run.ID == c.ID:
+		oc.Run.Container = c
+	case oc.Last != nil && oc.Last.ID == c.ID:
+		oc.Last.Container = c
+		return
+	case oc.Run == nil || c.Attempt > oc.Run.Attempt:
+		oc.Last, oc.Run = oc.Run, &Run{Container: c}
+		oc.Hook, oc.Ready, oc.Passed, oc.Unhealthy, oc.Kill = HookPending, false, false, "", nil
+		oc.Attempts = c.Attempt
+	case oc.Last == nil || c.Attempt > oc.Last.Attempt:
+		oc.Last = &Run{Container: c}
+		return
+	default:
+		return
+	}
+	if !c.StopDeadline.IsZero() && oc.Run.Running() {
+		oc.Kill = &Kill{Deadline: c.StopDeadline, Asked: true}
+	}
+	for _, r := range []*Run{oc.Run, oc.Last} {
+		if r.Exited() && r.Message == "" {
+			r.Message = w.terminationMessage(r)
+		}
+	}
+	if oc.Run.Exited() {
+		w.ended(c.Name, oc)
+	}
+}
+
+// ended is after a container's process: what was about it stops.
+func (w *worker) ended(name string, oc *Observation) {
+	oc.Ready, oc.Passed, oc.Unhealthy, oc.Kill = false, false, "", nil
+	for _, m := range []map[string]context.CancelFunc{w.probes, w.hooks, w.stops} {
+		if cancel := m[name]; cancel != nil {
+			cancel()
+			delete(m, name)
+		}
+	}
+	if err := volume.Unmount(w.paths.rootfs(oc.Run.ID)); err != nil {
+		w.r.log.Warn("root file system stays mounted", "pod", w.ref.String(), "container", name, "err", err)
+	}
+}
+
+// follow listens to the shim for as long as the worker lives; a shim that dies is
+// replaced by one that takes over.
+func (w *worker) follow() {
+	s, after := w.shim, w.seq
+	w.task(func() {
+		for failures := 0; ; {
+			err := s.Events(w.ctx, after, func(e shim.Event) error {
+				failures = 0
+				after = max(after, e.Seq)
+				if e.Container != nil {
+					w.post(func() { w.observe(*e.Container); w.oom(e) })
+				}
+				return nil
+			})
+			if w.ctx.Err() != nil || w.isOver() {
+				return
+			}
+			failures++
+			w.r.log.Warn("shim is gone", "pod", w.ref.String(), "uid", string(w.uid), "err", err)
+			if next := w.relaunch(failures); next != nil {
+				s = next
+			}
+		}
+	})
+}
+
+func (w *worker) oom(e shim.Event) {
+	if e.Kind == shim.EventOOM && e.Container.Status == shim.StatusRunning {
+		w.event(corev1.EventTypeWarning, "OOMKilling", "Memory cgroup out of memory: a process of container %s was killed", e.Container.Name)
+	}
+}
+
+// isOver says that the Pod is being cleaned, so that its shim is meant to go.
+func (w *worker) isOver() bool {
+	over := make(chan bool, 1)
+	w.post(func() { over <- w.o.Cleaned || w.shim == nil })
+	select {
+	case v := <-over:
+		return v
+	case <-w.ctx.Done():
+		return true
+	case <-w.done:
+		return true
+	}
+}
+
+// relaunch starts a shim that takes over, and tells the worker what it found.
+func (w *worker) relaunch(failures int) podShim {
+	if failures > 1 {
+		select {
+		case <-time.After(retryDelay(failures)):
+		case <-w.ctx.Done():
+			return nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	defer cancel()
+	s, err := w.r.shims.Launch(ctx, w.paths.run)
+	if err != nil {
+		w.r.log.Warn("no shim takes over", "pod", w.ref.String(), "uid", string(w.uid), "err", err)
+		return nil
+	}
+	found, err := s.State(ctx)
+	if err != nil {
+		return nil
+	}
+	w.post(func() {
+		if w.o.Cleaned || w.shim == nil {
+			return
+		}
+		w.shim = s
+		for _, c := range found.Containers {
+			w.observe(c)
+		}
+	})
+	return s
+}
+
+// writeEtc makes the files that every container sees.
+func (w *worker) writeEtc() error {
+	pod := w.desired.Pod
+	if err := os.MkdirAll(filepath.Dir(w.paths.etc("hosts")), 0o755); err != nil {
+		return err
+	}
+	view := w.r.view()
+	domain := view.Adopted().Settings.Spec.ClusterDomain
+	host, err := os.ReadFile(w.r.cfg.ResolvConf)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the node's resolver configuration: %w", err)
+	}
+	var base []byte
+	if pod.Spec.HostNetwork {
+		if base, err = os.ReadFile("/etc/hosts"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	files := map[string]string{
+		"hosts":       hostsFile(pod, w.o.IP.String(), domain, string(base)),
+		"hostname":    w.podHostname() + "\n",
+		"resolv.conf": resolvConf(pod, w.r.resolver(view), domain, string(host)),
+	}
+	for name, text := range files {
+		if err := writeInPlace(w.paths.etc(name), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *worker) podHostname() string {
+	if w.desired.Pod.Spec.HostNetwork {
+		if name, err := os.Hostname(); err == nil {
+			return name
+		}
+	}
+	return hostname(w.desired.Pod)
+}
+
+// writeInPlace keeps the inode, which containers have mounted.
+func writeInPlace(name, text string) error {
+	if old, err := os.ReadFile(name); err == nil && string(old) == text {
+		return nil
+	}
+	return os.WriteFile(name, []byte(text), 0o644)
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}

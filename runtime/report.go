@@ -1,0 +1,149 @@
+package runtime
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+
+	"writ/manifest"
+	"writ/runtime/shim"
+	"writ/state"
+)
+
+// publish states the Pod's status if it is another than before.
+func (w *worker) publish() {
+	if w.desired.Gone {
+		w.snapshot()
+		return
+	}
+	now := time.Now()
+	for name, oc := range w.o.Containers {
+		if oc.Run.Exited() && w.desired.Deletion == nil && now.Before(restartAt(oc)) {
+			if c := w.spec(name); c != nil && restarts(w.desired.Pod.Spec.RestartPolicy, oc.Run.ExitCode) {
+				w.backedOff(name, oc.Run.ID)
+			}
+		}
+	}
+	status := Status(&w.desired, &w.o, w.reported, w.r.cfg.NodeIP.String(), now)
+	if w.sent && equality.Semantic.DeepEqual(status, w.reported) {
+		w.snapshot()
+		return
+	}
+	changed := !equality.Semantic.DeepEqual(status, w.reported)
+	w.sent, w.reported = true, status
+	w.desired.Pod.Status = *status.DeepCopy()
+	w.snapshot()
+	if changed {
+		w.r.reports.add(report{ref: w.ref, uid: w.uid, status: status})
+	}
+}
+
+// snapshot shows the Pod to others.
+func (w *worker) snapshot() {
+	s := &Snapshot{Pod: w.desired.Pod, Status: w.reported, Containers: make(map[string]ContainerSnapshot, len(w.o.Containers))}
+	for name, oc := range w.o.Containers {
+		var c ContainerSnapshot
+		if oc.Run != nil {
+			c.ID, c.LogPath, c.Running = oc.Run.ID, oc.Run.LogPath, oc.Run.Status == shim.StatusRunning
+		}
+		if oc.Last != nil {
+			c.PreviousLogPath = oc.Last.LogPath
+		}
+		s.Containers[name] = c
+	}
+	w.shown.Store(s)
+}
+
+type report struct {
+	ref    manifest.Ref
+	uid    types.UID
+	status *corev1.PodStatus
+}
+
+// reporter states what workers observed: whatever came while one Batch was on its
+// way goes with the next, the newest of each Pod.
+type reporter struct {
+	mu      sync.Mutex
+	pending map[types.UID]report
+	bell    chan struct{}
+}
+
+func newReporter() *reporter {
+	return &reporter{pending: map[types.UID]report{}, bell: make(chan struct{}, 1)}
+}
+
+func (p *reporter) add(r report) {
+	p.mu.Lock()
+	p.pending[r.uid] = r
+	p.mu.Unlock()
+	select {
+	case p.bell <- struct{}{}:
+	default:
+	}
+}
+
+func (p *reporter) take() []report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]report, 0, len(p.pending))
+	for _, uid := range slices.Sorted(maps.Keys(p.pending)) {
+		out = append(out, p.pending[uid])
+	}
+	clear(p.pending)
+	return out
+}
+
+// back puts back what could not be stated, unless there is something newer.
+func (p *reporter) back(reports []report) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range reports {
+		if _, newer := p.pending[r.uid]; !newer {
+			p.pending[r.uid] = r
+		}
+	}
+}
+
+// run proposes until ctx ends.
+func (p *reporter) run(ctx context.Context, r *Runtime) {
+	for failures := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.bell:
+		}
+		reports := p.take()
+		if len(reports) == 0 {
+			continue
+		}
+		b := state.Batch{Writer: state.NodeWriter(r.cfg.Node), Now: time.Now()}
+		for _, one := range reports {
+			b.Puts = append(b.Puts, state.Put{Ref: one.ref, UID: one.uid, Status: one.status, Why: "observed"})
+		}
+		if _, err := r.feed.Propose(ctx, b); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			failures++
+			r.log.Warn("pod status is not stated", "pods", len(reports), "err", err)
+			p.back(reports)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(retryDelay(failures)):
+			}
+			select {
+			case p.bell <- struct{}{}:
+			default:
+			}
+			continue
+		}
+		failures = 0
+	}
+}

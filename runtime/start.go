@@ -1,0 +1,256 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/image"
+	"writ/runtime/oci"
+	"writ/runtime/shim"
+	"writ/runtime/volume"
+)
+
+// configRetry is how soon a container is tried again whose ConfigMap or Secret is
+// missing; when it appears the worker is woken at once.
+const configRetry = 10 * time.Second
+
+// start makes a container and starts its process.
+func (w *worker) start(c *corev1.Container, level int) {
+	release, err := w.r.slot(w.ctx)
+	if err != nil {
+		return
+	}
+	defer release()
+	oc := w.o.container(c.Name)
+	attempt := oc.Attempts
+	if oc.Run != nil {
+		attempt = oc.Run.Attempt + 1
+	}
+	id := containerID(w.uid, c.Name, attempt)
+	begun := time.Now()
+	made, err := w.create(c, oc.Image.Image, id, attempt, level)
+	var refusal *shim.Error
+	switch {
+	case err == nil:
+	case errors.Is(err, shim.ErrStart):
+		w.event(corev1.EventTypeNormal, "Created", "Container created")
+		w.event(corev1.EventTypeWarning, "Failed", "Error: %v", err)
+	case errors.Is(err, shim.ErrExists):
+		w.resync()
+		return
+	default:
+		if w.ctx.Err() != nil {
+			return
+		}
+		w.notCreated(oc, id, err)
+		_ = errors.As(err, &refusal)
+		return
+	}
+	oc.Create, oc.CreateReason = Attempt{}, ""
+	old := oc.Last
+	w.observe(made)
+	oc.Passed = c.StartupProbe == nil
+	if c.Lifecycle == nil || c.Lifecycle.PostStart == nil {
+		oc.Hook = HookDone
+	}
+	if err == nil {
+		w.event(corev1.EventTypeNormal, "Created", "Container created")
+		w.event(corev1.EventTypeNormal, "Started", "Container started")
+	}
+	w.linkLog(c.Name, made)
+	if old != nil {
+		w.forget(old)
+	}
+	w.r.log.Debug("container started", "pod", w.ref.String(), "container", c.Name, "attempt", attempt, "took", time.Since(begun))
+}
+
+// notCreated keeps why a container could not be made, in Kubernetes' words.
+func (w *worker) notCreated(oc *Observation, id string, err error) {
+	now := time.Now()
+	oc.Create.fail(err, now)
+	oc.CreateReason = "CreateContainerError"
+	if errors.Is(err, oci.ErrConfig) {
+		oc.CreateReason = "CreateContainerConfigError"
+		oc.Create.Retry = now.Add(configRetry)
+	}
+	if errors.Is(err, errMount) {
+		oc.Image.Image = nil // the image may be gone: look for it again
+	}
+	w.event(corev1.EventTypeWarning, "Failed", "Error: %v", err)
+	if err := w.removeFiles(id); err != nil {
+		w.r.log.Debug("files of a container stay", "pod", w.ref.String(), "err", err)
+	}
+	w.ring()
+}
+
+// resync asks the shim what there is.
+func (w *worker) resync() {
+	found, err := w.shim.State(w.ctx)
+	if err != nil {
+		w.r.log.Warn("shim does not answer", "pod", w.ref.String(), "err", err)
+		return
+	}
+	for _, c := range found.Containers {
+		w.observe(c)
+	}
+}
+
+var errMount = errors.New("root file system")
+
+func (w *worker) create(c *corev1.Container, img *image.Image, id string, attempt, level int) (shim.Container, error) {
+	f, pod := w.facts(), w.desired.Pod
+	env, err := oci.Env(f, c)
+	if err != nil {
+		return shim.Container{}, err
+	}
+	binds, closeBinds, err := w.volumeSet().Binds(f, c, env)
+	defer closeBinds()
+	if err != nil {
+		return shim.Container{}, fmt.Errorf("%w: %w", errBinds, err)
+	}
+	dir, rootfs := w.paths.container(id), w.paths.rootfs(id)
+	if err := volume.Unmount(rootfs); err != nil {
+		return shim.Container{}, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return shim.Container{}, err
+	}
+	if err := w.r.images.Mount(*img, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), rootfs); err != nil {
+		return shim.Container{}, fmt.Errorf("%w: %w", errMount, err)
+	}
+	root, err := os.OpenRoot(rootfs)
+	if err != nil {
+		return shim.Container{}, fmt.Errorf("%w: %w", errMount, err)
+	}
+	defer root.Close()
+	spec, err := oci.Spec(f, &oci.Input{
+		Container: c, RootPath: rootfs, Root: root.FS(),
+		ImageUser: img.Config.User, ImageEnv: img.Config.Env, ImageEntrypoint: img.Config.Entrypoint, Cmd: img.Config.Cmd, ImageDir: img.Config.WorkingDir,
+		CgroupPath: w.r.cfg.cgroup(w.uid) + "/" + id, Hostname: w.podHostname(), ShmPath: w.shmPath(),
+		Files: w.files(c, id), Binds: binds, Sysctls: sysctls(pod),
+	})
+	if err != nil {
+		return shim.Container{}, err
+	}
+	if err := w.makeFiles(c, id, binds); err != nil {
+		return shim.Container{}, err
+	}
+	return w.shim.Start(w.ctx, shim.StartRequest{
+		ID: id, Name: c.Name, Attempt: attempt, Spec: spec,
+		Labels: map[string]string{labelImage: c.Image, labelImageID: img.ID, labelStatus: img.StatusID(), labelLevel: strconv.Itoa(level)},
+		Log:    shim.LogConfig{Path: w.paths.log(c.Name, attempt)},
+		Stdin:  c.Stdin, StdinOnce: c.StdinOnce, StopSignal: stopSignal(c, img),
+	})
+}
+
+var errBinds = errors.New("failed to prepare subPath or hostPath for volumeMount")
+
+func stopSignal(c *corev1.Container, img *image.Image) string {
+	if c.Lifecycle != nil && c.Lifecycle.StopSignal != nil {
+		return string(*c.Lifecycle.StopSignal)
+	}
+	return img.Config.StopSignal
+}
+
+func sysctls(pod *corev1.Pod) map[string]string {
+	if pod.Spec.SecurityContext == nil || len(pod.Spec.SecurityContext.Sysctls) == 0 {
+		return nil
+	}
+	out := map[string]string{}
+	for _, s := range pod.Spec.SecurityContext.Sysctls {
+		out[strings.ReplaceAll(s.Name, "/", ".")] = s.Value
+	}
+	return out
+}
+
+func (w *worker) shmPath() string {
+	if w.desired.Pod.Spec.HostIPC {
+		return "/dev/shm"
+	}
+	return w.paths.shm()
+}
+
+// files are what every container sees of the node's making.
+func (w *worker) files(c *corev1.Container, id string) []oci.Bind {
+	readOnly := c.SecurityContext != nil && c.SecurityContext.ReadOnlyRootFilesystem != nil && *c.SecurityContext.ReadOnlyRootFilesystem
+	binds := []oci.Bind{
+		{Source: w.paths.etc("hosts"), Target: "/etc/hosts", ReadOnly: readOnly},
+		{Source: w.paths.etc("hostname"), Target: "/etc/hostname", ReadOnly: readOnly},
+		{Source: w.paths.etc("resolv.conf"), Target: "/etc/resolv.conf", ReadOnly: readOnly},
+	}
+	if c.TerminationMessagePath != "" {
+		binds = append(binds, oci.Bind{Source: w.paths.message(id), Target: c.TerminationMessagePath})
+	}
+	return binds
+}
+
+// makeFiles makes the termination message file, which anybody in the container may write.
+func (w *worker) makeFiles(c *corev1.Container, id string, _ []oci.Bind) error {
+	if c.TerminationMessagePath == "" {
+		return nil
+	}
+	name := w.paths.message(id)
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		return err
+	}
+	return os.Chmod(name, 0o666)
+}
+
+// linkLog makes the name that log collectors look for.
+func (w *worker) linkLog(name string, c shim.Container) {
+	if w.r.cfg.LogLinks == "" || c.LogPath == "" {
+		return
+	}
+	link := w.r.cfg.link(w.desired.Pod, name, c.ID)
+	err := os.MkdirAll(w.r.cfg.LogLinks, 0o755)
+	if err == nil {
+		err = os.Symlink(c.LogPath, link)
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		w.r.log.Warn("log is not linked", "pod", w.ref.String(), "container", name, "err", err)
+	}
+}
+
+// forget removes an attempt that is two runs back, with its log.
+func (w *worker) forget(r *Run) {
+	id := r.ID
+	if err := w.removeFiles(id); err != nil {
+		w.r.log.Warn("files of a container stay", "pod", w.ref.String(), "container", r.Name, "err", err)
+	}
+	w.removeLogs(r)
+	s := w.shim
+	w.task(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+		defer cancel()
+		if err := s.Remove(ctx, id); err != nil && ctx.Err() == nil {
+			w.r.log.Warn("container is not forgotten", "pod", w.ref.String(), "container", r.Name, "err", err)
+		}
+	})
+}
+
+func (w *worker) removeLogs(r *Run) {
+	if r.LogPath != "" {
+		old, _ := filepath.Glob(r.LogPath + "*")
+		for _, name := range old {
+			_ = os.Remove(name)
+		}
+	}
+	if w.r.cfg.LogLinks != "" {
+		_ = os.Remove(w.r.cfg.link(w.desired.Pod, r.Name, r.ID))
+	}
+}
+
+func (w *worker) removeFiles(id string) error {
+	if err := volume.Unmount(w.paths.rootfs(id)); err != nil {
+		return err
+	}
+	return os.RemoveAll(w.paths.container(id))
+}

@@ -1,0 +1,114 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// OpenHostPath opens a hostPath volume after checking its type, and says which
+// paths below it must be hidden because they hold the daemon's own directories.
+func OpenHostPath(v *corev1.HostPathVolumeSource, own []string) (*Handle, []string, error) {
+	kind := corev1.HostPathUnset
+	if v.Type != nil {
+		kind = *v.Type
+	}
+	if err := create(v.Path, kind); err != nil {
+		return nil, nil, err
+	}
+	h, err := openTrusted(v.Path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("hostPath: %w", err)
+	}
+	if err := checkType(h, v.Path, kind); err != nil {
+		h.Close()
+		return nil, nil, err
+	}
+	hidden, err := hide(h.Real(), own)
+	if err != nil {
+		h.Close()
+		return nil, nil, err
+	}
+	return h, hidden, nil
+}
+
+// create makes what DirectoryOrCreate, FileOrCreate and the unset type promise.
+func create(name string, kind corev1.HostPathType) error {
+	_, err := os.Lstat(name)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return nil // what is there is judged when it is opened
+	}
+	switch kind {
+	case corev1.HostPathDirectoryOrCreate, corev1.HostPathUnset:
+		if err := os.MkdirAll(name, 0o755); err != nil {
+			return fmt.Errorf("hostPath: %w", err)
+		}
+	case corev1.HostPathFileOrCreate:
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o644)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("hostPath: %w", err)
+		} else if err == nil {
+			return f.Close()
+		}
+	}
+	return nil
+}
+
+func checkType(h *Handle, name string, kind corev1.HostPathType) error {
+	info, err := h.file.Stat()
+	if err != nil {
+		return fmt.Errorf("hostPath: %w", err)
+	}
+	m := info.Mode()
+	ok := true
+	what := ""
+	switch kind {
+	case corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate:
+		ok, what = m.IsDir(), "a directory"
+	case corev1.HostPathFile, corev1.HostPathFileOrCreate:
+		ok, what = m.IsRegular(), "a file"
+	case corev1.HostPathSocket:
+		ok, what = m&fs.ModeSocket != 0, "a socket file"
+	case corev1.HostPathCharDev:
+		ok, what = m&fs.ModeCharDevice != 0, "a character device"
+	case corev1.HostPathBlockDev:
+		ok, what = m&fs.ModeDevice != 0 && m&fs.ModeCharDevice == 0, "a block device"
+	}
+	if !ok {
+		return fmt.Errorf("hostPath type check failed: %s is not %s", name, what)
+	}
+	return nil
+}
+
+// hide refuses a path at or below one of the daemon's own and lists those that
+// lie below the path, relative to it.
+func hide(real string, own []string) ([]string, error) {
+	var hidden []string
+	for _, o := range own {
+		o, err := filepath.EvalSymlinks(o)
+		if err != nil {
+			continue // not there, so nothing to protect
+		}
+		if within(real, o) {
+			return nil, fmt.Errorf("hostPath %s belongs to this node's daemon and is not shown to pods", real)
+		}
+		if within(o, real) {
+			rel, err := filepath.Rel(real, o)
+			if err != nil {
+				return nil, err
+			}
+			hidden = append(hidden, rel)
+		}
+	}
+	return hidden, nil
+}
+
+// within says that name is dir or below it.
+func within(name, dir string) bool {
+	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
+}

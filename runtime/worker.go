@@ -1,0 +1,327 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"writ/manifest"
+	"writ/runtime/oci"
+	"writ/runtime/volume"
+	"writ/state"
+)
+
+// worker looks after one Pod. One goroutine owns all fields below the line; others
+// hand it work through post.
+type worker struct {
+	r     *Runtime
+	ref   manifest.Ref
+	uid   types.UID
+	paths podPaths
+
+	mu    sync.Mutex
+	queue []func()
+	bell  chan struct{}
+	done  chan struct{}
+	shown atomic.Pointer[Snapshot]
+	// ending is true once the Pod is to go, so that changes of routing wake it.
+	ending atomic.Bool
+
+	// ---
+	ctx      context.Context // of the daemon; steps end with it, containers do not
+	tasks    sync.WaitGroup
+	record   *state.Record // the newest, also after it is gone
+	desired  Desired
+	o        Observed
+	shim     podShim
+	seq      uint64                        // of the newest shim event
+	probes   map[string]context.CancelFunc // by container, of its present run
+	hooks    map[string]context.CancelFunc
+	pulls    map[string]context.CancelFunc
+	stops    map[string]context.CancelFunc
+	backoffs map[string]string // container ID whose back-off was told
+	put      *corev1.Pod       // as in the shim's record
+	reported *corev1.PodStatus
+	sent     bool // reported was handed over since this daemon runs
+	stopped  bool // the Pod was reported as stopped
+	stale    bool // what volumes are made of may have changed
+}
+
+// Snapshot is a Pod as others of this process may see it.
+type Snapshot struct {
+	Pod        *corev1.Pod
+	Status     *corev1.PodStatus
+	Containers map[string]ContainerSnapshot
+}
+
+// ContainerSnapshot names the attempts whose logs are there.
+type ContainerSnapshot struct {
+	ID, LogPath, PreviousLogPath string
+	Running                      bool
+}
+
+func newWorker(r *Runtime, rec *state.Record) *worker {
+	return &worker{
+		r: r, ref: rec.Ref, uid: rec.UID, paths: r.cfg.pod(rec.Ref.Namespace, rec.Ref.Name, rec.UID),
+		bell: make(chan struct{}, 1), done: make(chan struct{}),
+		record: rec, o: Observed{Containers: map[string]*Observation{}},
+		probes: map[string]context.CancelFunc{}, hooks: map[string]context.CancelFunc{},
+		pulls: map[string]context.CancelFunc{}, stops: map[string]context.CancelFunc{},
+		backoffs: map[string]string{},
+	}
+}
+
+// ring wakes the worker: something may have changed.
+func (w *worker) ring() {
+	select {
+	case w.bell <- struct{}{}:
+	default:
+	}
+}
+
+// post runs f in the worker, soon.
+func (w *worker) post(f func()) {
+	w.mu.Lock()
+	w.queue = append(w.queue, f)
+	w.mu.Unlock()
+	w.ring()
+}
+
+func (w *worker) drain() {
+	w.mu.Lock()
+	queue := w.queue
+	w.queue = nil
+	w.mu.Unlock()
+	for _, f := range queue {
+		f()
+	}
+}
+
+// update hands over a new record, nil when it is gone.
+func (w *worker) update(rec *state.Record) {
+	if rec == nil || rec.Deletion != nil {
+		w.ending.Store(true)
+	}
+	w.post(func() {
+		if rec == nil {
+			if !w.desired.Gone {
+				w.desired.Gone, w.desired.GoneAt = true, time.Now()
+			}
+			return
+		}
+		if rec.Object != w.record.Object {
+			w.stale = true
+		}
+		w.record = rec
+	})
+}
+
+// refresh says that a ConfigMap or Secret of the Pod changed.
+func (w *worker) refresh() {
+	w.post(func() {
+		w.stale = true
+		w.o.Volumes.Retry = time.Time{}
+		for _, c := range w.o.Containers {
+			c.Create.Retry = time.Time{}
+		}
+	})
+}
+
+// run is the worker's loop; it returns when nothing is left of the Pod or ctx ends.
+func (w *worker) run(ctx context.Context) {
+	defer close(w.done)
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() { cancel(); w.tasks.Wait() }()
+	w.ctx = ctx
+	w.begin()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		w.drain()
+		plan := w.round()
+		if w.o.Cleaned && w.told() {
+			return
+		}
+		if !plan.Wake.IsZero() {
+			timer.Reset(max(time.Until(plan.Wake), 0))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.bell:
+		case <-timer.C:
+		}
+	}
+}
+
+// told says that the end of the Pod is known to whom it matters.
+func (w *worker) told() bool { return w.desired.Gone || w.r.closing.Load() }
+
+// round does what is to be done until there is nothing more to do now.
+func (w *worker) round() Plan {
+	for {
+		w.drain()
+		w.look()
+		plan := Steps(&w.desired, &w.o, time.Now())
+		for _, s := range plan.Steps {
+			if w.ctx.Err() != nil {
+				return Plan{}
+			}
+			w.do(s)
+		}
+		w.watch()
+		w.publish()
+		if len(plan.Steps) == 0 {
+			return plan
+		}
+	}
+}
+
+// look takes what the World says now.
+func (w *worker) look() {
+	if w.r.closing.Load() && !w.desired.Gone {
+		w.desired.Gone, w.desired.GoneAt = true, time.Now()
+	}
+	rec := w.record
+	if d := w.desired.Pod; d == nil || w.stale || w.desired.Deletion != rec.Deletion {
+		w.desired.Pod = w.full()
+	}
+	w.desired.Deletion = rec.Deletion
+	if n := w.r.view().Node(); n != nil {
+		w.desired.Routed = n.Routed
+	}
+	if w.stale && w.o.Volumes.Done && !w.desired.Gone && rec.Deletion == nil {
+		w.updateVolumes()
+	}
+	w.stale = false
+	w.keepRecord()
+}
+
+// full is the Pod with what the node adds to it.
+func (w *worker) full() *corev1.Pod {
+	pod, _ := w.record.Full().(*corev1.Pod)
+	if w.reported != nil {
+		pod.Status = *w.reported.DeepCopy()
+	}
+	return pod
+}
+
+func (w *worker) do(s Step) {
+	c := w.spec(s.Container)
+	switch s.Do {
+	case ActPrepare:
+		w.prepare()
+	case ActVolumes:
+		w.volumes()
+	case ActPull:
+		w.pull(c)
+	case ActStart:
+		w.start(c, s.Level)
+	case ActHook:
+		w.hook(c)
+	case ActStop:
+		w.stop(c, s)
+	case ActOut:
+		w.o.OutOfService = true
+	case ActFail:
+		w.o.Failed = &Failure{Reason: "DeadlineExceeded", Message: "Pod was active on the node longer than the specified deadline"}
+		w.event(corev1.EventTypeNormal, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+	case ActClean:
+		w.clean()
+	}
+}
+
+// spec is a container of the Pod by name, nil if there is none.
+func (w *worker) spec(name string) *corev1.Container {
+	if name == "" {
+		return nil
+	}
+	spec := &w.desired.Pod.Spec
+	for i := range spec.InitContainers {
+		if spec.InitContainers[i].Name == name {
+			return &spec.InitContainers[i]
+		}
+	}
+	for i := range spec.Containers {
+		if spec.Containers[i].Name == name {
+			return &spec.Containers[i]
+		}
+	}
+	return nil
+}
+
+// task runs f beside the worker; the worker ends only after it.
+func (w *worker) task(f func()) {
+	w.tasks.Add(1)
+	go func() {
+		defer w.tasks.Done()
+		f()
+	}()
+}
+
+func (w *worker) event(kind, reason, format string, args ...any) {
+	now := time.Now()
+	w.r.record(state.Event{
+		Ref: w.ref, UID: w.uid, Type: kind, Reason: reason, Message: fmt.Sprintf(format, args...),
+		Component: "kubelet", Count: 1, First: now, Last: now,
+	})
+}
+
+func (w *worker) facts() *oci.Facts {
+	view := w.r.view()
+	ns := w.ref.Namespace
+	f := &oci.Facts{
+		Pod: w.desired.Pod, HostIPs: []string{w.r.cfg.NodeIP.String()}, Machine: w.r.machine,
+		ConfigMap: func(name string) *corev1.ConfigMap {
+			if rec := view.ConfigMap(ns, name); rec != nil {
+				cm, _ := rec.Object.(*corev1.ConfigMap)
+				return cm
+			}
+			return nil
+		},
+		Secret: func(name string) *corev1.Secret {
+			if rec := view.Secret(ns, name); rec != nil {
+				s, _ := rec.Object.(*corev1.Secret)
+				return s
+			}
+			return nil
+		},
+		Allocatable: w.r.allocatable(),
+	}
+	if w.o.IP.IsValid() {
+		f.PodIPs = []string{w.o.IP.String()}
+	}
+	f.Services = services(view, ns)
+	return f
+}
+
+// services are those that a Pod of the namespace may be told about.
+func services(view state.View, ns string) []*corev1.Service {
+	var out []*corev1.Service
+	add := func(rec *state.Record) {
+		if rec == nil || rec.Deletion != nil {
+			return
+		}
+		if s, ok := rec.Full().(*corev1.Service); ok {
+			out = append(out, s)
+		}
+	}
+	for rec := range view.Services(ns) {
+		add(rec)
+	}
+	if ns != corev1.NamespaceDefault {
+		add(view.Service(corev1.NamespaceDefault, "kubernetes"))
+	}
+	return out
+}
+
+func (w *worker) volumeSet() *volume.Set {
+	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Token: w.r.cfg.Token}
+}
