@@ -24,14 +24,24 @@ func NeedsPull(policy corev1.PullPolicy, img Image, found bool) bool {
 }
 
 // Ensure gives a container its image: found here and allowed, or pulled, or refused.
-// It is Resolve, NeedsPull, Allowed, Verify and Pull in their one right order.
+// It is Resolve, NeedsPull, Allowed, Verify and Pull in their one right order. Unlike
+// in Kubernetes, policy Always is content with the image that is here while the
+// registry is away, if this namespace may have it: a pod must come back after a
+// reboot. Image.Unasked then says so.
 func (s *Store) Ensure(ctx context.Context, reference string, policy corev1.PullPolicy, access Access) (Image, error) {
 	if _, err := parseRef(reference); err != nil {
 		return Image{}, err
 	}
 	img, found := s.Resolve(reference)
 	if NeedsPull(policy, img, found) {
-		return s.Pull(ctx, reference, access)
+		pulled, err := s.Pull(ctx, reference, access)
+		if errors.Is(err, ErrUnavailable) && found && s.Allowed(img, access.Namespace) {
+			// Policy Always, but nobody to ask: the node keeps running alone.
+			s.log.Warn("image used unasked", "image", img.Ref, "digest", img.Digest, "err", err)
+			img.Unasked = true
+			return img, nil
+		}
+		return pulled, err
 	}
 	if !found {
 		return Image{}, fmt.Errorf("find %s: %w", reference, ErrNeverPull)

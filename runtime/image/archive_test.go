@@ -330,6 +330,16 @@ func TestRun_TakesUpWhatIsPutInAndForgetsWhatIsGone(t *testing.T) {
 	if !found("writ.example/copied:1")() {
 		t.Error("removing one archive took the other's names away")
 	}
+
+	// The folder itself may go and come back.
+	if err := os.RemoveAll(s.archives); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { _, err := os.Stat(s.archives); return err == nil && !found("writ.example/copied:1")() })
+	if err := images.WriteDockerArchive(moved, map[string]v1.Image{"writ.example/moved:2": img}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, found("writ.example/moved:2"))
 }
 
 func TestTarFile_LinksAndWhereMembersLie(t *testing.T) {

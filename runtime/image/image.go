@@ -5,7 +5,8 @@ import (
 )
 
 // Image is one image of the store, as found under a reference. It is a value: the
-// store never changes it, and it stays true after the reference has moved on.
+// store never changes it, and it stays true after the reference has moved on. What
+// Config and Layers point to is shared and not to be written to.
 type Image struct {
 	// ID is the digest of the configuration, "sha256:...": equal for equal content
 	// wherever it came from.
@@ -26,6 +27,8 @@ type Image struct {
 	Size int64
 	// FromArchive says that the reference was answered by the archive folder.
 	FromArchive bool
+	// Unasked says that the pull policy wanted the registry asked, and it was away.
+	Unasked bool
 }
 
 // StatusID is what a container's status shows as its imageID: the digest in the

@@ -41,9 +41,12 @@ func (k *keyedLocks) lock(ctx context.Context, name string) (func(), error) {
 
 // flights let many callers wait for one pull. The zero value is ready.
 type flights struct {
-	mu  sync.Mutex
-	fly map[string]*flight
+	mu      sync.Mutex
+	fly     map[string]*flight
+	running sync.WaitGroup
 }
+
+func (f *flights) wait() { f.running.Wait() }
 
 type flight struct {
 	done    chan struct{}
@@ -86,7 +89,7 @@ func (f *flights) start(ctx context.Context, key string, fn func(context.Context
 		f.fly = map[string]*flight{}
 	}
 	f.fly[key] = fl
-	go func() {
+	f.running.Go(func() {
 		defer cancel()
 		fl.image, fl.err = fn(own)
 		f.mu.Lock()
@@ -95,6 +98,6 @@ func (f *flights) start(ctx context.Context, key string, fn func(context.Context
 		}
 		f.mu.Unlock()
 		close(fl.done)
-	}()
+	})
 	return fl
 }

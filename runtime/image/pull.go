@@ -77,12 +77,9 @@ func (s *Store) pullAs(ctx context.Context, r ref, auth authn.Authenticator, p p
 	if err != nil {
 		return Image{}, err
 	}
-	if img, ok, err := s.unchanged(ctx, puller, r, p); ok || err != nil {
-		return img, err
-	}
-	b, err := s.fetch(ctx, cancel, puller, r)
-	if err != nil {
-		return Image{}, orCause(ctx, err)
+	b, img, err := s.ask(ctx, cancel, puller, r, p)
+	if err != nil || img.ID != "" {
+		return img, orCause(ctx, err)
 	}
 	id, rec, unpin, err := s.take(ctx, b)
 	defer unpin()
@@ -101,9 +98,22 @@ func (s *Store) pullAs(ctx context.Context, r ref, auth authn.Authenticator, p p
 	return s.pulledImage(r)
 }
 
+// ask gives the image if it is here and still what the reference stands for, or else
+// what is to be fetched.
+func (s *Store) ask(ctx context.Context, cancel context.CancelCauseFunc, puller *remote.Puller, r ref, p proof) (bundle, Image, error) {
+	ctx, done := context.WithTimeoutCause(ctx, s.patience.documents, errSilent)
+	defer done()
+	img, ok, err := s.unchanged(ctx, puller, r, p)
+	if ok || err != nil {
+		return bundle{}, img, orCause(ctx, err)
+	}
+	b, err := s.fetch(ctx, cancel, puller, r)
+	return b, Image{}, orCause(ctx, err)
+}
+
 // orCause prefers why the pull was given up to what that looked like below.
 func orCause(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
@@ -219,7 +229,7 @@ func (s *Store) remoteLayers(ctx context.Context, cancel context.CancelCauseFunc
 			if err != nil {
 				return nil, classify(err)
 			}
-			return watch(rc, cancel), nil
+			return watch(rc, s.patience.silence, cancel), nil
 		}}
 	}
 	return out, nil

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -202,6 +203,30 @@ func TestEnsure_Policies(t *testing.T) {
 	}
 	if ask(corev1.PullAlways) == 0 {
 		t.Error("always, present: the registry was not asked")
+	}
+	reg.Fail(http.StatusNotFound, nil)
+	if _, err := s.Ensure(t.Context(), ref, corev1.PullAlways, Access{Namespace: "a"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("always, present, gone from the registry: got %v, want %v", err, ErrNotFound)
+	}
+	reg.Stop()
+	img, err := s.Ensure(t.Context(), ref, corev1.PullAlways, Access{Namespace: "a"})
+	if err != nil || !img.Unasked {
+		t.Errorf("always, present, registry away: %+v, %v; want the image, unasked", img, err)
+	}
+}
+
+func TestPull_GivesUpOnSilence(t *testing.T) {
+	for _, part := range []string{"/blobs/", "/manifests/"} {
+		reg := registry.Start(t)
+		ref := push(t, reg, small(t, nil, map[string]string{"a": strings.Repeat("text", 1000)}), "app:v")
+		reg.Stall(func(r *http.Request) bool { return strings.Contains(r.URL.Path, part) })
+		s := openStore(t, t.TempDir())
+		s.patience = patience{silence: 20 * time.Millisecond, documents: 200 * time.Millisecond}
+		_, err := s.Pull(t.Context(), ref, Access{})
+		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "stopped sending") {
+			t.Errorf("%s stall: got %v, want that it stopped sending", part, err)
+		}
+		noTraces(t, s)
 	}
 }
 

@@ -14,12 +14,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// silence is how long a registry may send nothing before a pull gives up.
-const silence = 90 * time.Second
+// patience is how long a registry may take.
+type patience struct {
+	silence   time.Duration // without a byte of a layer
+	documents time.Duration // for manifest and configuration together
+}
+
+func defaultPatience() patience {
+	return patience{silence: 90 * time.Second, documents: 2 * time.Minute}
+}
 
 var (
 	errPlainHTTP = errors.New("plain http is spoken to loopback registries only")
-	errSilent    = fmt.Errorf("%w: nothing came for %s", ErrUnavailable, silence)
+	errSilent    = fmt.Errorf("%w: it stopped sending", ErrUnavailable)
 )
 
 // registryClient holds the connections to registries. Encrypted and plain ones never mix.
@@ -68,15 +75,16 @@ func (c *registryClient) puller(r ref, auth authn.Authenticator) (*remote.Puller
 // watched cancels the pull when a reader has had nothing for too long.
 type watched struct {
 	io.ReadCloser
-	timer *time.Timer
+	silence time.Duration
+	timer   *time.Timer
 }
 
-func watch(rc io.ReadCloser, cancel context.CancelCauseFunc) *watched {
-	return &watched{ReadCloser: rc, timer: time.AfterFunc(silence, func() { cancel(errSilent) })}
+func watch(rc io.ReadCloser, silence time.Duration, cancel context.CancelCauseFunc) *watched {
+	return &watched{ReadCloser: rc, silence: silence, timer: time.AfterFunc(silence, func() { cancel(errSilent) })}
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	w.timer.Reset(silence)
+	w.timer.Reset(w.silence)
 	n, err := w.ReadCloser.Read(p)
 	if err != nil {
 		w.timer.Stop()

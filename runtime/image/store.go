@@ -17,6 +17,7 @@ type Store struct {
 	archives string
 	log      *slog.Logger
 	limits   limits
+	patience patience
 	registry *registryClient
 
 	current atomic.Pointer[index]
@@ -35,7 +36,7 @@ type Store struct {
 // archives is looked at by LoadArchives and Run only; an empty name means none. One
 // process at a time may have a store open.
 func Open(dir, archives string, log *slog.Logger) (*Store, error) {
-	s := &Store{dir: dir, archives: archives, log: log.With("component", "images"), limits: defaultLimits(),
+	s := &Store{dir: dir, archives: cleanPath(archives), log: log.With("component", "images"), limits: defaultLimits(), patience: defaultPatience(),
 		registry: newRegistryClient(), pinned: map[string]int{}, refused: map[string]error{}}
 	for _, d := range []string{dir, s.layersDir(), s.tmpDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -102,6 +103,17 @@ func (s *Store) update(change func(*index)) error {
 	}
 	s.current.Store(next)
 	return nil
+}
+
+// Close waits for pulls whose callers have all gone away to clean up behind them. The
+// store is not to be used afterwards.
+func (s *Store) Close() { s.pulls.wait() }
+
+func cleanPath(p string) string {
+	if p == "" {
+		return ""
+	}
+	return filepath.Clean(p)
 }
 
 // Resolve finds an image on this node, without asking anybody. It does not say

@@ -61,7 +61,7 @@ func corrupt(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE} {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.EPERM, syscall.EACCES} {
 		if errors.Is(err, full) {
 			return fmt.Errorf("%w: %w", ErrStorage, err)
 		}

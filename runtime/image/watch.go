@@ -13,7 +13,11 @@ import (
 // that its writer is done.
 const recheck = 250 * time.Millisecond
 
+// retry is how often a folder that cannot be watched is looked at.
+const retry = 5 * time.Second
+
 // Run follows the archive folder until the context ends. It looks once at once.
+// Trouble with the folder or a file ends nothing: see Archives.
 func (s *Store) Run(ctx context.Context) error {
 	if s.archives == "" {
 		<-ctx.Done()
@@ -24,12 +28,9 @@ func (s *Store) Run(ctx context.Context) error {
 		return fmt.Errorf("watch archive folder: %w", err)
 	}
 	defer w.Close()
-	s.scan(ctx) // makes the folder when it is missing
-	if err := w.Add(s.archives); err != nil {
-		return fmt.Errorf("watch archive folder: %w", err)
-	}
-	pending := time.NewTimer(0) // what came between the first look and the watch
+	pending := time.NewTimer(0)
 	defer pending.Stop()
+	watching := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -39,11 +40,21 @@ func (s *Store) Run(ctx context.Context) error {
 			s.log.Warn("watch archive folder", "err", err)
 			pending.Reset(0)
 		case e := <-w.Events:
+			if e.Name == s.archives && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
+				watching = false // the watch went with the folder
+			}
 			if e.Name == s.archives || isArchiveName(filepath.Base(e.Name)) {
 				pending.Reset(settle(e))
 			}
 		case <-pending.C:
-			if s.scan(ctx) {
+			again := s.scan(ctx) // makes the folder when it is missing
+			switch {
+			case !watching && w.Add(s.archives) == nil:
+				watching = true
+				pending.Reset(0) // what came between the look and the watch
+			case !watching:
+				pending.Reset(retry)
+			case again:
 				pending.Reset(recheck)
 			}
 		}
