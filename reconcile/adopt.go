@@ -19,21 +19,29 @@ import (
 func Adopt(w *state.World, set *manifest.Set, c Commit, now time.Time, o Options) (Plan, error) {
 	d := newDraft(w, now, o)
 	d.set = set
-	again := w.Adopted().Commit == c.Hash && w.Adopted().Digest == set.Digest()
-	d.adopt = adoption(w, set, c, now, again)
-	diff, err := d.diff()
-	if err != nil {
+	if err := d.take(c); err != nil {
 		return Plan{}, err
 	}
-	if err := guard(w, set, c, diff); err != nil {
-		return Plan{}, err
+	d.addAll()
+	return d.run()
+}
+
+// take puts what the commit changes into the draft.
+func (d *draft) take(c Commit) error {
+	again := d.base.Adopted().Commit == c.Hash && d.base.Adopted().Digest == d.set.Digest()
+	d.adopt = adoption(d.base, d.set, c, d.now, again)
+	diff, err := d.diff()
+	if err != nil {
+		return err
+	}
+	if err := guard(d.base, d.set, c, diff); err != nil {
+		return err
 	}
 	if again && diff.empty() {
 		d.adopt = nil
 	}
 	d.carryOut(diff)
-	d.addAll()
-	return d.run()
+	return d.err
 }
 
 func adoption(w *state.World, set *manifest.Set, c Commit, now time.Time, again bool) *state.Adoption {

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
-	"writ/schedule"
 	"writ/state"
 )
 
@@ -27,17 +26,15 @@ type draft struct {
 	deletes map[manifest.Ref]*state.Delete
 	order   []manifest.Ref // of first touch
 
-	queue   queue
-	current Key
-	wakes   map[Key]time.Time
-	notes   map[Key][]Note
-	events  []state.Event
-	nodes   *schedule.Index
-	shared  bool // nodes belongs to the caller
-	ips     *addresses
-	preview *state.World                         // see declared
-	unbound func(yield func(*state.Record) bool) // Pods to look at for placement; nil: all
-	err     error
+	queue    queue
+	current  Key
+	wakes    map[Key]time.Time
+	notes    map[Key][]Note
+	events   []state.Event
+	capacity *capacity
+	ips      *addresses
+	preview  *state.World // see declared
+	err      error
 }
 
 func newDraft(w *state.World, now time.Time, o Options) *draft {
@@ -112,8 +109,8 @@ func deletedIn(deletes []state.Delete, ref manifest.Ref) bool {
 
 // changed wakes whom the changes concern and keeps the picture of the nodes true.
 func (d *draft) changed(changes []state.Change) {
-	if d.nodes != nil {
-		d.nodes.Update(changes)
+	if d.capacity != nil {
+		d.capacity.update(changes)
 	}
 	for i := range changes {
 		if d.ips != nil && changes[i].Ref.Kind == "Service" {

@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"writ/schedule"
 	"writ/state"
 )
 
@@ -15,8 +14,11 @@ const scheduler = "default-scheduler"
 // placement binds every Pod that waits, the most important and oldest first, or says why it waits.
 func (d *draft) placement() {
 	var waiting []*state.Record
-	for r := range d.waiting() {
-		if r.Node == "" && active(r) && !d.held(r) && len(r.Pod().Spec.SchedulingGates) == 0 {
+	if d.capacity == nil {
+		d.capacity = newCapacity(d.w)
+	}
+	for ref := range d.capacity.waiting {
+		if r := d.w.Get(ref); r != nil && r.Node == "" && active(r) && !d.held(r) && len(r.Pod().Spec.SchedulingGates) == 0 {
 			waiting = append(waiting, r)
 		}
 	}
@@ -30,30 +32,19 @@ func (d *draft) placement() {
 			a.Ref.Compare(b.Ref),
 		)
 	})
-	if d.nodes == nil {
-		d.nodes = schedule.NewIndex(d.w)
-	}
 	puts := make([]state.Put, 0, len(waiting))
 	for _, r := range waiting {
-		to, why := d.nodes.Place(r.Pod())
+		to, why := d.capacity.nodes.Place(r.Pod())
 		if to == "" {
 			puts = d.refuse(puts, r, why)
 			continue
 		}
-		d.nodes.Assume(r.UID, r.Pod(), to)
+		d.capacity.nodes.Assume(r.UID, r.Pod(), to)
 		status := scheduled(r, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: d.stamp()})
 		puts = append(puts, state.Put{Ref: r.Ref, Node: to, Status: status})
 		d.event(r, corev1.EventTypeNormal, "Scheduled", scheduler, "Successfully assigned %s/%s to %s", r.Ref.Namespace, r.Ref.Name, to)
 	}
 	d.put(puts...)
-}
-
-// waiting yields at least every Pod that is not bound.
-func (d *draft) waiting() func(yield func(*state.Record) bool) {
-	if d.unbound != nil {
-		return d.unbound
-	}
-	return d.w.Pods("")
 }
 
 // refuse states why a Pod waits, if that is news.

@@ -1,0 +1,128 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"writ/manifest"
+)
+
+// loaded is a commit that was read, or the reason why it could not be.
+type loaded struct {
+	commit  Commit
+	set     *manifest.Set
+	err     error
+	restore bool // the adopted commit again, after a start
+}
+
+// load reads commits, always the newest that came, and hands them on. It ends with ctx.
+func (l *Loop) load(ctx context.Context, out chan<- loaded) {
+	var last loaded
+	commits := l.cfg.Commits
+	if done := l.loadAdopted(ctx); done != nil {
+		last = *done
+		select {
+		case out <- last:
+		case <-ctx.Done():
+			return
+		}
+	}
+	for {
+		var c Commit
+		var ok bool
+		select {
+		case <-ctx.Done():
+			return
+		case c, ok = <-commits:
+		}
+		for ok {
+			c, ok = newest(commits, c)
+			l.came(c)
+			next := l.read(c, last)
+			if next.set != nil {
+				last = next
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case out <- next:
+				ok = false
+			case c, ok = <-commits: // superseded before anybody looked at it
+				if !ok {
+					commits = nil
+					select {
+					case out <- next:
+					case <-ctx.Done():
+					}
+				}
+			}
+		}
+		if !ok && commits == nil {
+			<-ctx.Done()
+			return
+		}
+	}
+}
+
+// newest takes every commit that is waiting and keeps the last.
+func newest(commits <-chan Commit, c Commit) (Commit, bool) {
+	for {
+		select {
+		case next, ok := <-commits:
+			if !ok {
+				return c, true
+			}
+			c = next
+		default:
+			return c, true
+		}
+	}
+}
+
+// loadAdopted reads the adopted commit again after a start.
+func (l *Loop) loadAdopted(ctx context.Context) *loaded {
+	hash := l.store.World().Adopted().Commit
+	if hash == "" || l.cfg.Adopted == nil {
+		return nil
+	}
+	c, err := l.cfg.Adopted(ctx, hash)
+	if err != nil {
+		l.log.Warn("adopted commit cannot be read again", "commit", hash, "err", err)
+		return nil
+	}
+	got := l.read(c, loaded{})
+	got.restore = true
+	if got.err != nil {
+		l.log.Warn("adopted commit cannot be read again", "commit", hash, "err", got.err)
+		return nil
+	}
+	return &got
+}
+
+// read loads one commit. A panic over its content is a mistake of the commit.
+func (l *Loop) read(c Commit, last loaded) (got loaded) {
+	if last.set != nil && c.Tree != "" && c.Tree == last.commit.Tree {
+		return loaded{commit: c, set: last.set}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.log.Error("panic while a commit was read", "commit", c.Hash, "panic", p, "stack", string(debug.Stack()))
+			got = loaded{commit: c, err: panicked(p)}
+		}
+	}()
+	set, err := manifest.Load(c.FS, last.set)
+	return loaded{commit: c, set: set, err: err}
+}
+
+// panicked makes a panic a mistake that can be reported.
+func panicked(p any) error {
+	return manifest.Mistakes{{What: fmt.Sprintf("internal error: %v", p)}}
+}
+
+// mistakesOf are the mistakes that an error stands for; ok is false for other errors.
+func mistakesOf(err error) (m manifest.Mistakes, ok bool) {
+	ok = errors.As(err, &m)
+	return m, ok
+}

@@ -1,0 +1,80 @@
+package loop
+
+import (
+	"slices"
+	"time"
+
+	"writ/manifest"
+	"writ/reconcile"
+)
+
+// Report is what the loop knows and the World does not: the newest commit, and why it is not adopted.
+type Report struct {
+	// Newest is the newest commit that came; its FS is not set. Zero before the first.
+	Newest Commit `json:"newest"`
+	// Adopted says that Newest is the adopted commit.
+	Adopted bool `json:"adopted"`
+	// Loading says that Newest is still being read.
+	Loading bool `json:"loading,omitempty"`
+	// Mistakes and Held say why Newest is not adopted, Unread that its tree could not be read.
+	Mistakes manifest.Mistakes `json:"mistakes,omitempty"`
+	Held     string            `json:"held,omitempty"`
+	Unread   string            `json:"unread,omitempty"`
+	// Since is when it came to stand as it does.
+	Since time.Time `json:"since"`
+	// Warnings are those of the adopted commit, if it was loaded since the start.
+	Warnings manifest.Mistakes `json:"warnings,omitempty"`
+	// Notes say which objects are not acted on, and why.
+	Notes []reconcile.Note `json:"notes,omitempty"`
+	// Trouble is why plans cannot be carried out at the moment, since TroubleSince.
+	Trouble      string    `json:"trouble,omitempty"`
+	TroubleSince time.Time `json:"troubleSince"`
+}
+
+// Report is how things stand.
+func (l *Loop) Report() Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.report
+	r.Mistakes, r.Warnings, r.Notes = slices.Clone(r.Mistakes), slices.Clone(r.Warnings), slices.Clone(r.Notes)
+	return r
+}
+
+// Set is that of the adopted commit, with where each object is written; nil if it was not loaded
+// since the start.
+func (l *Loop) Set() *manifest.Set {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.set
+}
+
+func (l *Loop) tell(change func(*Report)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.report)
+}
+
+// came says that a commit is there and being read.
+func (l *Loop) came(c Commit) {
+	c.FS = nil
+	l.tell(func(r *Report) {
+		if r.Newest.Hash != c.Hash {
+			r.Newest, r.Adopted, r.Since = c, false, time.Now()
+			r.Mistakes, r.Held, r.Unread = nil, "", ""
+		}
+		r.Loading = true
+	})
+}
+
+// trouble says that plans cannot be carried out, or with nil that they can again.
+func (l *Loop) trouble(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	l.tell(func(r *Report) {
+		if r.Trouble != text {
+			r.Trouble, r.TroubleSince = text, time.Now()
+		}
+	})
+}
