@@ -87,6 +87,8 @@ func explain(from string, err error) *problem {
 		return problemf(Login, "%s does not accept the ssh key", from)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return problemf(Empty, "%s has no commit yet", from)
+	case strings.Contains(err.Error(), "not our ref"):
+		return problemf(RefMissing, "%s does not have the commit, or does not give it out", from)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return problemf(NotFound, "%s is not found there, or the credentials may not see it", from)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errStalled), errors.Is(err, os.ErrDeadlineExceeded):
