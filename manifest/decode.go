@@ -111,11 +111,14 @@ func (o *object) decodeStrict(data []byte, into runtime.Object) bool {
 		o.mistake(problem{what: err.Error()})
 		return false
 	}
-	problems := typeProblems(value, reflect.TypeOf(into))
-	for _, p := range problems {
+	wrong, unknown := typeProblems(value, reflect.TypeOf(into))
+	for _, p := range wrong {
 		o.mistake(p)
 	}
-	if len(problems) == 0 {
+	for _, p := range unknown {
+		o.misplaced(p)
+	}
+	if len(wrong) == 0 {
 		o.mistake(problem{what: strings.TrimPrefix(err.Error(), "json: ")})
 	}
 	return false
@@ -138,11 +141,15 @@ func (o *object) decodeCustom(data []byte) Object {
 
 // add puts a valid object into the file.
 func (o *object) add(k *kind, made Object) {
-	p, err := newParsed(Item{Ref: o.ref, Object: made, Source: Source{o.path, o.line("")}}, o.within)
+	uses := NotYet(made)
+	for i := range uses {
+		uses[i].Line = o.line(uses[i].Path)
+	}
+	item := Item{Ref: o.ref, Object: made, Source: Source{o.path, o.line("")}, NotYet: uses}
+	p, err := newParsed(item, o.within)
 	if err == nil && k == nil && o.ref.Namespace == "" {
 		inDefault := made.DeepCopyObject().(Object)
 		inDefault.SetNamespace("default")
-		item := p.Item
 		item.Ref.Namespace, item.Object = "default", inDefault
 		p.local, err = newParsed(item, o.within)
 	}

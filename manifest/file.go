@@ -73,15 +73,13 @@ func (r reader) yaml(data []byte) {
 		}
 		o := object{reader: r, loc: &locator{chunk: c}}
 		data, problems := toJSON(c.text)
-		for _, p := range problems {
-			if data == nil {
-				r.unreadable(c.line+max(p.line-1, 0), p.what)
-			} else {
-				r.mistakes = append(r.mistakes, Mistake{Source: Source{r.path, c.line + p.line - 1}, What: p.what})
-			}
-		}
 		if data != nil {
 			o.read(data)
+		}
+		for _, p := range problems {
+			r.unread = r.unread || data == nil
+			line := c.line + max(p.line-1, 0)
+			r.mistakes = append(r.mistakes, Mistake{Source{r.path, line}, o.ref, p.what})
 		}
 	}
 }
@@ -93,10 +91,10 @@ func (r reader) json(data []byte) {
 	}
 	for _, c := range chunks {
 		o := object{reader: r, loc: &locator{chunk: c}}
-		for _, p := range checkJSON(c.text) {
-			o.mistake(p)
-		}
 		o.read(c.text)
+		for _, p := range checkJSON(c.text) {
+			o.misplaced(p)
+		}
 	}
 }
 

@@ -22,6 +22,8 @@ type Item struct {
 	Ref    Ref
 	Object Object
 	Source Source
+	// NotYet is the fields that stop the object, each with its line in Source.Path.
+	NotYet []FieldUse
 }
 
 // Source is a place in the repository: a slash-separated path below the followed folder and the

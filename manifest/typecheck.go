@@ -11,14 +11,15 @@ import (
 )
 
 // typeProblems compares a decoded JSON value (numbers as json.Number) with the Go type that it is
-// meant for and lists every value of a wrong type. Decoding itself reports only the first.
-func typeProblems(value any, t reflect.Type) []problem {
+// meant for and lists every value of a wrong type, and every field that the type does not have.
+// Decoding itself reports only the first wrong type, and then no unknown field.
+func typeProblems(value any, t reflect.Type) (wrong, unknown []problem) {
 	var c typeChecker
 	c.check("", value, t)
-	return c.problems
+	return c.problems, c.unknown
 }
 
-type typeChecker struct{ problems []problem }
+type typeChecker struct{ problems, unknown []problem }
 
 func (c *typeChecker) add(path, format string, args ...any) {
 	c.problems = append(c.problems, problem{path, fmt.Sprintf(format, args...)})
@@ -38,7 +39,9 @@ func (c *typeChecker) check(path string, value any, t reflect.Type) {
 	switch t.Kind() {
 	case reflect.Struct:
 		if object, ok := c.object(path, value); ok {
-			c.structure(path, object, t)
+			fields := map[string]reflect.Type{}
+			jsonFields(t, fields)
+			c.structure(path, object, fields)
 		}
 	case reflect.Map:
 		object, _ := c.object(path, value)
@@ -66,16 +69,13 @@ func (c *typeChecker) object(path string, value any) (map[string]any, bool) {
 	return object, ok
 }
 
-func (c *typeChecker) structure(path string, object map[string]any, t reflect.Type) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, inline := jsonName(f)
-		if inline {
-			c.structure(path, object, f.Type)
-			continue
-		}
-		if v, ok := object[name]; ok && name != "" {
-			c.check(strings.TrimPrefix(path+"."+name, "."), v, f.Type)
+func (c *typeChecker) structure(path string, object map[string]any, fields map[string]reflect.Type) {
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		at := strings.TrimPrefix(path+"."+key, ".")
+		if t, known := fields[key]; known {
+			c.check(at, object[key], t)
+		} else {
+			c.unknown = append(c.unknown, problem{at, fmt.Sprintf("unknown field %q", at)})
 		}
 	}
 }
@@ -135,6 +135,18 @@ func jsonName(f reflect.StructField) (name string, inline bool) {
 		return f.Name, false
 	}
 	return name, false
+}
+
+// jsonFields gathers the fields of a struct by their names in JSON.
+func jsonFields(t reflect.Type, fields map[string]reflect.Type) {
+	for i := range t.NumField() {
+		name, inline := jsonName(t.Field(i))
+		if inline {
+			jsonFields(t.Field(i).Type, fields)
+		} else if name != "" {
+			fields[name] = t.Field(i).Type
+		}
+	}
 }
 
 // describe names what was found as the author would.

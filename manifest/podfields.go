@@ -1,0 +1,114 @@
+package manifest
+
+import (
+	"maps"
+	"reflect"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// tables is what is done about every field of the acted-on kinds, by upstream's type. A test walks the
+// types and fails on a field that is missing here.
+var tables = allTables()
+
+func allTables() map[reflect.Type]fields {
+	all := map[reflect.Type]fields{}
+	for _, t := range []map[reflect.Type]fields{podTables(), containerTables(), volumeTables(), kindTables(), serviceTables()} {
+		maps.Copy(all, t)
+	}
+	return all
+}
+
+// rows names the table of a type.
+func rows[T any](f fields) map[reflect.Type]fields {
+	return map[reflect.Type]fields{reflect.TypeFor[T](): f}
+}
+
+func join(tables ...map[reflect.Type]fields) map[reflect.Type]fields {
+	all := map[reflect.Type]fields{}
+	for _, t := range tables {
+		maps.Copy(all, t)
+	}
+	return all
+}
+
+const noAppArmor = "no AppArmor profile is loaded on nodes of Writ"
+
+func podTables() map[reflect.Type]fields {
+	return join(
+		rows[corev1.PodTemplateSpec](fields{"metadata": works, "spec": works}),
+		rows[corev1.PodSpec](fields{
+			"activeDeadlineSeconds":         notYet("a deadline for pods is"),
+			"affinity":                      notYet("affinity is"),
+			"automountServiceAccountToken":  noEffect("pods get no token yet"),
+			"containers":                    works,
+			"dnsConfig":                     works,
+			"dnsPolicy":                     works,
+			"enableServiceLinks":            works,
+			"ephemeralContainers":           notYet("ephemeral containers are"),
+			"hostAliases":                   works,
+			"hostIPC":                       notYet("sharing the node's IPC is"),
+			"hostNetwork":                   notYet("the node's own network is"),
+			"hostPID":                       notYet("sharing the node's processes is"),
+			"hostUsers":                     notYet("a user namespace for pods is", "true"),
+			"hostname":                      works,
+			"hostnameOverride":              notYet("overriding the host name is"),
+			"imagePullSecrets":              works,
+			"initContainers":                notYet("init containers are"),
+			"nodeName":                      works,
+			"nodeSelector":                  works,
+			"os":                            works,
+			"overhead":                      notYet("overhead of a runtime class is"),
+			"preemptionPolicy":              noEffect("nothing is preempted yet"),
+			"priority":                      works,
+			"priorityClassName":             works,
+			"readinessGates":                notYet("readiness gates are"),
+			"resourceClaims":                notYet("resource claims are"),
+			"resources":                     notYet("resources of the whole pod are"),
+			"restartPolicy":                 works,
+			"runtimeClassName":              notYet("choosing a runtime class is"),
+			"schedulerName":                 notYet("a scheduler of one's own is", corev1.DefaultSchedulerName),
+			"schedulingGates":               notYet("scheduling gates are"),
+			"schedulingGroup":               notYet("scheduling groups are"),
+			"securityContext":               works,
+			"serviceAccount":                works,
+			"serviceAccountName":            works,
+			"setHostnameAsFQDN":             notYet("the full name as host name is", "false"),
+			"shareProcessNamespace":         notYet("sharing processes between containers is", "false"),
+			"subdomain":                     works,
+			"terminationGracePeriodSeconds": works,
+			"tolerations":                   works,
+			"topologySpreadConstraints":     notYet("spreading over topologies is"),
+			"volumes":                       works,
+		}),
+		rows[corev1.PodOS](fields{"name": worksOnly("an operating system other than linux is", "linux")}),
+		rows[corev1.LocalObjectReference](fields{"name": works}),
+		rows[corev1.HostAlias](fields{"ip": works, "hostnames": works}),
+		rows[corev1.PodDNSConfig](fields{"nameservers": works, "searches": works, "options": works}),
+		rows[corev1.PodDNSConfigOption](fields{"name": works, "value": works}),
+		rows[corev1.Toleration](fields{"effect": works, "key": works, "operator": works, "tolerationSeconds": works, "value": works}),
+		rows[corev1.PodSecurityContext](fields{
+			"appArmorProfile":          works,
+			"fsGroup":                  works,
+			"fsGroupChangePolicy":      noEffect("ownership is always changed"),
+			"runAsGroup":               works,
+			"runAsNonRoot":             works,
+			"runAsUser":                works,
+			"seLinuxChangePolicy":      noEffect("nodes of Writ do not use SELinux"),
+			"seLinuxOptions":           noEffect("nodes of Writ do not use SELinux"),
+			"seccompProfile":           works,
+			"supplementalGroups":       works,
+			"supplementalGroupsPolicy": worksOnly("a policy for supplemental groups is", string(corev1.SupplementalGroupsPolicyMerge)),
+			"sysctls":                  notYet("setting sysctls is"),
+			"windowsOptions":           notYet("Windows is"),
+		}),
+		rows[corev1.SeccompProfile](fields{
+			"localhostProfile": works,
+			"type":             works.but("a seccomp profile of the node's own is", string(corev1.SeccompProfileTypeLocalhost)),
+		}),
+		rows[corev1.AppArmorProfile](fields{
+			"localhostProfile": noEffect(noAppArmor),
+			"type":             noEffect(noAppArmor).but("an AppArmor profile of the node's own is", string(corev1.AppArmorProfileTypeLocalhost)),
+		}),
+	)
+}

@@ -1,0 +1,73 @@
+package manifest
+
+import (
+	"reflect"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func volumeTables() map[reflect.Type]fields {
+	volume := fields{
+		"configMap":             works,
+		"csi":                   notYet("a CSI volume is"),
+		"downwardAPI":           works,
+		"emptyDir":              works,
+		"ephemeral":             notYet("an ephemeral volume claim is"),
+		"hostPath":              works,
+		"image":                 notYet("an image as a volume is"),
+		"iscsi":                 notYet("an iSCSI volume is"),
+		"nfs":                   notYet("an NFS volume is"),
+		"persistentVolumeClaim": notYet("a persistent volume claim is"),
+		"projected":             works,
+		"secret":                works,
+	}
+	for _, old := range []string{"awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "fc", "flexVolume", "flocker",
+		"gcePersistentDisk", "gitRepo", "glusterfs", "photonPersistentDisk", "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume"} {
+		volume[old] = notYet("a volume of type " + old + " is")
+	}
+	items := fields{"defaultMode": works, "items": works, "name": works, "optional": works}
+	projection := fields{"items": works, "name": works, "optional": works}
+	return join(
+		rows[corev1.Volume](fields{"name": works}),
+		rows[corev1.VolumeSource](volume),
+		rows[corev1.EmptyDirVolumeSource](fields{
+			"medium":    worksOnly("huge pages are", string(corev1.StorageMediumMemory)),
+			"sizeLimit": {support: actedOn, when: diskLimit},
+		}),
+		rows[corev1.HostPathVolumeSource](fields{"path": works, "type": works}),
+		rows[corev1.ConfigMapVolumeSource](items),
+		rows[corev1.SecretVolumeSource](fields{"defaultMode": works, "items": works, "optional": works, "secretName": works}),
+		rows[corev1.KeyToPath](fields{"key": works, "mode": works, "path": works}),
+		rows[corev1.DownwardAPIVolumeSource](fields{"defaultMode": works, "items": works}),
+		rows[corev1.DownwardAPIVolumeFile](fields{"fieldRef": works, "mode": works, "path": works, "resourceFieldRef": works}),
+		rows[corev1.ProjectedVolumeSource](fields{"defaultMode": works, "sources": works}),
+		rows[corev1.VolumeProjection](fields{
+			"clusterTrustBundle":  notYet("a projected trust bundle is"),
+			"configMap":           works,
+			"downwardAPI":         works,
+			"podCertificate":      notYet("a projected pod certificate is"),
+			"secret":              works,
+			"serviceAccountToken": notYet("a projected service account token is"),
+		}),
+		rows[corev1.ConfigMapProjection](projection),
+		rows[corev1.SecretProjection](projection),
+		rows[corev1.DownwardAPIProjection](fields{"items": works}),
+		rows[corev1.VolumeMount](fields{
+			"mountPath":         works,
+			"mountPropagation":  notYet("mount propagation is", string(corev1.MountPropagationNone)),
+			"name":              works,
+			"readOnly":          works,
+			"recursiveReadOnly": notYet("recursive read-only is", string(corev1.RecursiveReadOnlyDisabled)),
+			"subPath":           notYet("subPath is"),
+			"subPathExpr":       notYet("subPathExpr is"),
+		}),
+	)
+}
+
+// diskLimit refuses the size limit of an emptyDir on disk, which nothing would enforce.
+func diskLimit(parent any) string {
+	if v := parent.(corev1.EmptyDirVolumeSource); v.Medium == corev1.StorageMediumMemory {
+		return ""
+	}
+	return "a size limit of an emptyDir on disk is not supported yet (with medium: Memory it is)"
+}
