@@ -1,0 +1,284 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"writ/state"
+)
+
+// load reads the World at the head. If what is there is not what the head says, which only a power
+// cut between two checkpoints can do, it goes back to the checkpoint: the log has everything since.
+func (r *records) load(cluster uuid.UUID, checkpoint *head) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.open(); err != nil {
+		return err
+	}
+	at, err := r.readHead()
+	if err == nil && checkpoint != nil && at.index < checkpoint.index {
+		err = errors.New("read records: the head is older than the last checkpoint")
+	}
+	if err == nil {
+		err = r.loadAt(cluster, at)
+	}
+	if err == nil || checkpoint == nil || *checkpoint == at {
+		return err
+	}
+	r.log.log.Warn("records are incomplete, going back to the last checkpoint", "err", err, "revision", checkpoint.revision.String())
+	if back := r.loadAt(cluster, *checkpoint); back != nil {
+		return fmt.Errorf("%w; at the last checkpoint: %w", err, back)
+	}
+	return nil
+}
+
+func (r *records) readHead() (head, error) {
+	var h head
+	err := r.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get([]byte(keyHead))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil // a new store: an empty World before the first revision
+		}
+		if err != nil {
+			return fmt.Errorf("read head: %w", err)
+		}
+		return item.Value(func(v []byte) (err error) { h, err = decodeHead(v); return err })
+	})
+	return h, err
+}
+
+// loadAt makes r the World at a head and removes everything beyond it.
+func (r *records) loadAt(cluster uuid.UUID, at head) error {
+	l := &loading{at: at, found: head{revision: at.revision, index: at.index}, batches: make(chan []version, 4)}
+	if err := l.run(r.db); err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	if l.found != at {
+		return fmt.Errorf("read records: found %d of %d (sum %x, not %x) at revision %s", l.found.count, at.count, l.found.sum, at.sum, at.revision)
+	}
+	if len(l.beyond) > 0 {
+		if err := r.cut(at, l.beyond); err != nil {
+			return err
+		}
+	}
+	r.world = state.Load(cluster, at.revision, l.adoptions, func(yield func(*state.Record) bool) {
+		for _, batch := range l.records {
+			for _, record := range batch {
+				if !yield(record) {
+					return
+				}
+			}
+		}
+	})
+	r.head, r.garbage = at, l.old
+	return nil
+}
+
+// cut removes what lies beyond the head, durably: a later head must never come to stand above it.
+func (r *records) cut(at head, beyond [][]byte) error {
+	r.probe("cut")
+	if err := remove(r.db, beyond); err != nil {
+		return err
+	}
+	if at != (head{}) {
+		if err := r.db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(keyHead), at.encode()) }); err != nil {
+			return fmt.Errorf("write head: %w", err)
+		}
+	}
+	if err := r.close(); err != nil {
+		return err
+	}
+	return r.open()
+}
+
+// version is one stored record, as bytes.
+type version struct {
+	key, value []byte
+	place      int // of its batch among the results
+}
+
+// loading reads with one goroutine and decodes with all processors.
+type loading struct {
+	at      head
+	found   head
+	batches chan []version
+
+	records   [][]*state.Record
+	adoptions []state.Adoption
+	old       [][]byte // superseded versions and removals
+	beyond    [][]byte
+}
+
+// batchSize is how many versions are decoded at a time.
+const batchSize = 512
+
+func (l *loading) run(db *badger.DB) error {
+	var g errgroup.Group
+	results := make(chan decoded, 4)
+	workers := runtime.GOMAXPROCS(0)
+	g.Go(func() error {
+		defer close(l.batches)
+		return db.View(l.read)
+	})
+	var decoders errgroup.Group
+	for range workers {
+		decoders.Go(func() error { return decodeAll(l.batches, results) })
+	}
+	g.Go(func() error { defer close(results); return decoders.Wait() })
+	for d := range results {
+		for len(l.records) <= d.place {
+			l.records = append(l.records, nil)
+		}
+		l.records[d.place] = d.records
+	}
+	return g.Wait()
+}
+
+type decoded struct {
+	place   int
+	records []*state.Record
+}
+
+func decodeAll(batches <-chan []version, results chan<- decoded) error {
+	var decoder state.Decoder
+	var failed error
+	for batch := range batches {
+		if failed != nil {
+			continue // the reader must not wait for us
+		}
+		d := decoded{place: batch[0].place, records: make([]*state.Record, 0, len(batch))}
+		for _, v := range batch {
+			record, err := decodeVersion(&decoder, v)
+			if err != nil {
+				failed = err
+				break
+			}
+			d.records = append(d.records, record)
+		}
+		results <- d
+	}
+	return failed
+}
+
+func decodeVersion(decoder *state.Decoder, v version) (*state.Record, error) {
+	data, err := unseal(v.value)
+	if err != nil {
+		return nil, fmt.Errorf("record %q: %w", v.key, err)
+	}
+	return decoder.Record(data)
+}
+
+// read walks all versions in the order of their keys: of each object the oldest first.
+func (l *loading) read(txn *badger.Txn) error {
+	if err := l.readAdoptions(txn); err != nil {
+		return err
+	}
+	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256, Prefix: []byte{prefixRecord}})
+	defer it.Close()
+	var batch []version
+	place := 0
+	send := func(v version) {
+		v.place = place
+		if batch = append(batch, v); len(batch) == batchSize {
+			l.batches <- batch
+			batch = nil
+			place++
+		}
+	}
+	var best version // the newest so far of the object being read
+	take := func() {
+		if best.key == nil {
+			return
+		}
+		if len(best.value) == 0 {
+			l.old = append(l.old, best.key)
+		} else {
+			l.found.add(best.key)
+			send(best)
+		}
+		best = version{}
+	}
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		key := item.KeyCopy(nil)
+		if len(key) < 9 {
+			return fmt.Errorf("key %q is too short", key)
+		}
+		if revisionOf(key) > l.at.revision {
+			l.beyond = append(l.beyond, key)
+			continue
+		}
+		if best.key != nil && bytes.Equal(best.key[:len(best.key)-8], key[:len(key)-8]) {
+			l.old = append(l.old, best.key)
+			best = version{}
+		}
+		take()
+		value, err := item.ValueCopy(nil)
+		if err != nil {
+			return fmt.Errorf("read %q: %w", key, err)
+		}
+		best = version{key: key, value: value}
+	}
+	take()
+	if len(batch) > 0 {
+		l.batches <- batch
+	}
+	return nil
+}
+
+func revisionOf(version []byte) state.Revision {
+	return state.Revision(binary.BigEndian.Uint64(version[len(version)-8:]))
+}
+
+func (l *loading) readAdoptions(txn *badger.Txn) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixAdoption}})
+	defer it.Close()
+	var keys [][]byte
+	for it.Rewind(); it.Valid(); it.Next() {
+		key := it.Item().KeyCopy(nil)
+		if len(key) != 9 {
+			return fmt.Errorf("key %q has a wrong length", key)
+		}
+		if revisionOf(key) > l.at.revision {
+			l.beyond = append(l.beyond, key)
+			continue
+		}
+		keys = append(keys, key)
+	}
+	if extra := len(keys) - state.HistoryLimit; extra > 0 {
+		l.old = append(l.old, slices.Clone(keys[:extra])...)
+		keys = keys[extra:]
+	}
+	for _, key := range keys {
+		item, err := txn.Get(key)
+		if err != nil {
+			return fmt.Errorf("read adoption: %w", err)
+		}
+		if err := item.Value(func(v []byte) error { return l.adoption(key, v) }); err != nil {
+			return fmt.Errorf("read adoption of revision %s: %w", revisionOf(key), err)
+		}
+	}
+	return nil
+}
+
+func (l *loading) adoption(key, value []byte) error {
+	data, err := unseal(value)
+	if err != nil {
+		return err
+	}
+	a, err := state.DecodeAdoption(data)
+	if err != nil {
+		return err
+	}
+	l.found.add(key)
+	l.adoptions = append(l.adoptions, a)
+	return nil
+}

@@ -1,0 +1,343 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"hash/fnv"
+	"path/filepath"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// Keys in Badger. A version is one record as it was from one revision on: its key ends with the
+// revision, so that writing never touches what the head still stands for.
+const (
+	prefixRecord   = 'r' // then state.Key, then the revision: crc32c and state.EncodeRecord; empty for "removed"
+	prefixAdoption = 'a' // then the revision: crc32c and state.EncodeAdoption
+	keyHead        = "head"
+)
+
+// head says which versions are the World: of each object the newest at or below the revision.
+// count and sum are over exactly those, so that a World with anything lost is recognised.
+type head struct {
+	revision state.Revision
+	index    uint64 // of the last entry of the log that is in it
+	count    uint64
+	sum      uint64
+}
+
+const headSize = 4*8 + 4
+
+func (h head) encode() []byte {
+	b := make([]byte, 0, headSize)
+	for _, n := range []uint64{uint64(h.revision), h.index, h.count, h.sum} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return binary.BigEndian.AppendUint32(b, checksum(b))
+}
+
+func decodeHead(b []byte) (head, error) {
+	if len(b) != headSize || checksum(b[:headSize-4]) != binary.BigEndian.Uint32(b[headSize-4:]) {
+		return head{}, errors.New("the head is garbled")
+	}
+	n := func(i int) uint64 { return binary.BigEndian.Uint64(b[i*8:]) }
+	return head{revision: state.Revision(n(0)), index: n(1), count: n(2), sum: n(3)}, nil
+}
+
+func (h *head) add(version []byte) { h.count++; h.sum += mark(version) }
+func (h *head) drop(version []byte) {
+	h.count--
+	h.sum -= mark(version)
+}
+
+func mark(version []byte) uint64 {
+	m := fnv.New64a()
+	m.Write(version)
+	return m.Sum64()
+}
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+func recordVersion(ref manifest.Ref, at state.Revision) []byte {
+	key := append([]byte{prefixRecord}, state.Key(ref)...)
+	return binary.BigEndian.AppendUint64(key, uint64(at))
+}
+
+func adoptionVersion(at state.Revision) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefixAdoption}, uint64(at))
+}
+
+// records is the World on disk, in Badger. It is opened when something is to be written and closed
+// when nothing more comes: a closed Badger costs no memory and no timers, and all of it is fsynced.
+type records struct {
+	dir   string
+	log   quiet
+	probe func(string)
+
+	mu      sync.Mutex
+	db      *badger.DB   // nil while closed
+	world   *state.World // what is on disk at head
+	head    head
+	written int64 // bytes since the last checkpoint
+
+	garbage [][]byte // versions that head does not need and the last checkpoint may
+	past    [][]byte // versions that the checkpoint in the making does not need either
+}
+
+func (r *records) options() badger.Options {
+	return badger.DefaultOptions(filepath.Join(r.dir, worldDir)).
+		WithLogger(r.log).
+		WithSyncWrites(false).
+		WithMemTableSize(8 << 20).
+		WithNumMemtables(2).
+		WithValueLogFileSize(32 << 20).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithCompression(options.None).
+		WithNumCompactors(2).
+		WithNumLevelZeroTables(2).
+		WithBaseTableSize(2 << 20).
+		WithMetricsEnabled(false).
+		WithDetectConflicts(false).
+		WithVLogPercentile(0).
+		WithValueThreshold(1 << 20)
+}
+
+// open makes Badger ready; r.mu is held.
+func (r *records) open() error {
+	if r.db != nil {
+		return nil
+	}
+	db, err := guarded(func() (*badger.DB, error) { return badger.Open(r.options()) })
+	if err != nil {
+		return fmt.Errorf("open records: %w", err)
+	}
+	r.db = db
+	return nil
+}
+
+// close leaves everything that was written fsynced: Badger flushes its memtables to tables.
+func (r *records) close() error {
+	if r.db == nil {
+		return nil
+	}
+	r.probe("close")
+	err := r.db.Close()
+	r.db = nil
+	if err != nil {
+		return fmt.Errorf("close records: %w", err)
+	}
+	return nil
+}
+
+// rest closes Badger until the next write.
+func (r *records) rest() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.close()
+}
+
+// write moves the World on disk to w, in which the given objects may differ. Until the last, small
+// transaction has moved the head, all that was written counts for nothing.
+func (r *records) write(w *state.World, index uint64, refs map[manifest.Ref]struct{}) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.writeLocked(w, index, refs)
+}
+
+func (r *records) writeLocked(w *state.World, index uint64, refs map[manifest.Ref]struct{}) error {
+	if w == r.world && index == r.head.index {
+		return nil
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	t := &writing{records: r, txn: r.db.NewTransaction(true), head: r.head}
+	defer t.discard()
+	if err := t.all(w, refs); err != nil {
+		return fmt.Errorf("write records: %w", err)
+	}
+	if err := t.commit("head"); err != nil {
+		return fmt.Errorf("write records: %w", err)
+	}
+	t.head.revision, t.head.index = w.Revision(), index
+	t.txn = r.db.NewTransaction(true)
+	if err := t.set([]byte(keyHead), t.head.encode()); err != nil {
+		return fmt.Errorf("write head: %w", err)
+	}
+	if err := t.commit("after head"); err != nil {
+		return fmt.Errorf("write head: %w", err)
+	}
+	r.world, r.head = w, t.head
+	r.garbage = append(r.garbage, t.garbage...)
+	r.written += t.bytes
+	return nil
+}
+
+// writing is the World on disk on its way to another.
+type writing struct {
+	records *records
+	txn     *badger.Txn
+	head    head
+	garbage [][]byte
+	bytes   int64
+}
+
+func (t *writing) all(w *state.World, refs map[manifest.Ref]struct{}) error {
+	for ref := range refs {
+		if err := t.record(ref, t.records.world.Get(ref), w.Get(ref), w.Revision()); err != nil {
+			return err
+		}
+	}
+	return t.adoptions(t.records.world.History(), w.History())
+}
+
+func (t *writing) record(ref manifest.Ref, old, next *state.Record, at state.Revision) error {
+	if old == next {
+		return nil
+	}
+	if old != nil {
+		version := recordVersion(ref, old.Revision)
+		t.head.drop(version)
+		t.garbage = append(t.garbage, version)
+	}
+	if next == nil {
+		removed := recordVersion(ref, at)
+		t.garbage = append(t.garbage, removed)
+		return t.set(removed, nil)
+	}
+	value, err := state.AppendRecord(make([]byte, 4, 512), next)
+	if err != nil {
+		return err
+	}
+	version := recordVersion(ref, next.Revision)
+	t.head.add(version)
+	return t.set(version, seal(value))
+}
+
+func (t *writing) adoptions(old, next []state.Adoption) error {
+	kept := map[state.Revision]bool{}
+	for i := range next {
+		kept[next[i].Revision] = true
+	}
+	there := map[state.Revision]bool{}
+	for i := range old {
+		at := old[i].Revision
+		there[at] = true
+		if !kept[at] {
+			t.head.drop(adoptionVersion(at))
+			t.garbage = append(t.garbage, adoptionVersion(at))
+		}
+	}
+	for i := range next {
+		if there[next[i].Revision] {
+			continue
+		}
+		data, err := state.EncodeAdoption(&next[i])
+		if err != nil {
+			return err
+		}
+		version := adoptionVersion(next[i].Revision)
+		t.head.add(version)
+		if err := t.set(version, seal(append(make([]byte, 4), data...))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seal fills in the checksum for which value has room at its beginning.
+func seal(value []byte) []byte {
+	binary.BigEndian.PutUint32(value, checksum(value[4:]))
+	return value
+}
+
+// unseal is what was sealed.
+func unseal(value []byte) ([]byte, error) {
+	if len(value) < 4 || checksum(value[4:]) != binary.BigEndian.Uint32(value) {
+		return nil, errors.New("its bytes are garbled")
+	}
+	return value[4:], nil
+}
+
+func (t *writing) set(key, value []byte) error {
+	t.bytes += int64(len(key) + len(value))
+	err := t.txn.Set(key, value)
+	if !errors.Is(err, badger.ErrTxnTooBig) {
+		return err
+	}
+	if err := t.commit("part"); err != nil {
+		return err
+	}
+	t.txn = t.records.db.NewTransaction(true)
+	return t.txn.Set(key, value)
+}
+
+func (t *writing) commit(next string) error {
+	err := t.txn.Commit()
+	t.txn = nil
+	t.records.probe(next)
+	return err
+}
+
+func (t *writing) discard() {
+	if t.txn != nil {
+		t.txn.Discard()
+	}
+}
+
+// settle writes w, makes everything durable and answers the head that now survives a power cut. What
+// it no longer needs may be swept once the head is kept as a checkpoint.
+func (r *records) settle(w *state.World, index uint64, refs map[manifest.Ref]struct{}) (head, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.writeLocked(w, index, refs); err != nil {
+		return head{}, err
+	}
+	if err := r.close(); err != nil {
+		return head{}, err
+	}
+	r.past = append(r.past, r.garbage...)
+	r.garbage, r.written = nil, 0
+	return r.head, nil
+}
+
+// sweep removes what neither the head nor the checkpoint needs. What a crash leaves of it is found
+// again when the store is opened.
+func (r *records) sweep() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.past) == 0 {
+		return nil
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	r.probe("sweep")
+	if err := remove(r.db, r.past); err != nil {
+		return err
+	}
+	r.past = nil
+	return nil
+}
+
+func remove(db *badger.DB, keys [][]byte) error {
+	batch := db.NewWriteBatch()
+	defer batch.Cancel()
+	for _, key := range keys {
+		if err := batch.Delete(key); err != nil {
+			return fmt.Errorf("remove old records: %w", err)
+		}
+	}
+	if err := batch.Flush(); err != nil {
+		return fmt.Errorf("remove old records: %w", err)
+	}
+	return nil
+}
