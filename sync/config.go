@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -129,6 +130,15 @@ func (s source) String() string {
 		return s.path
 	}
 	return s.url.String()
+}
+
+// plain tells whether credentials would cross a network without encryption.
+func (s source) plain(c Credentials) bool {
+	if s.kind != sourceHTTP || s.url.Scheme != "http" || (s.user == nil && c.PasswordFile == "") {
+		return false
+	}
+	host := s.url.Hostname()
+	return host != "localhost" && !net.ParseIP(host).IsLoopback()
 }
 
 func parseSource(raw string) (source, error) {

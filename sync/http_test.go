@@ -42,7 +42,7 @@ func TestHTTP_Login(t *testing.T) {
 	write(t, file, secret+"\n")
 
 	log := &safeBuffer{}
-	quiet := func(cfg gitsync.Config) *gitsync.Mirror {
+	logged := func(cfg gitsync.Config) *gitsync.Mirror {
 		cfg.Dir = filepath.Join(t.TempDir(), "mirror")
 		cfg.Ref = "main"
 		m, err := gitsync.New(cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -60,7 +60,7 @@ func TestHTTP_Login(t *testing.T) {
 		"user in setting": {URL: url, Credentials: gitsync.Credentials{Username: "git", PasswordFile: file}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := quiet(cfg)
+			m := logged(cfg)
 			sync(t, m)
 			next(t, m)
 		})
@@ -73,7 +73,7 @@ func TestHTTP_Login(t *testing.T) {
 		"no file":           {URL: url, Credentials: gitsync.Credentials{PasswordFile: "/nowhere/token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := quiet(cfg)
+			m := logged(cfg)
 			troubled(t, m, gitsync.Login, "")
 			if s := m.State(); strings.Contains(fmt.Sprint(s, s.Trouble), secret) {
 				t.Fatalf("state tells the password: %+v %+v", s, s.Trouble)
@@ -83,7 +83,7 @@ func TestHTTP_Login(t *testing.T) {
 	t.Run("rotated", func(t *testing.T) {
 		rotating := filepath.Join(t.TempDir(), "token")
 		write(t, rotating, "old")
-		m := quiet(gitsync.Config{URL: url, Credentials: gitsync.Credentials{PasswordFile: rotating}})
+		m := logged(gitsync.Config{URL: url, Credentials: gitsync.Credentials{PasswordFile: rotating}})
 		troubled(t, m, gitsync.Login, "does not accept the credentials")
 		write(t, rotating, secret)
 		sync(t, m)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,6 +75,9 @@ func New(cfg Config, log *slog.Logger) (*Mirror, error) {
 		cfg: cfg, src: src, log: log, lock: lock,
 		out:   make(chan Commit, 1),
 		state: State{URL: src.String(), Ref: cfg.Ref, Path: cfg.folder()},
+	}
+	if src.plain(cfg.Credentials) {
+		log.Warn("credentials are sent over http without encryption", "url", src.String())
 	}
 	if err := m.open(); err != nil {
 		lock.Close()
@@ -227,6 +231,8 @@ func (m *Mirror) Sync(ctx context.Context) error {
 	}
 	if c != nil {
 		m.state.Newest = c.Hash.String()
+	} else if !t.hash.IsZero() && !strings.HasPrefix(t.name, "refs/tags/") { // the hash of a tag is no commit's
+		m.state.Newest = t.hash.String()
 	}
 	m.state.Delivered = hashText(m.sent)
 	m.mu.Unlock()

@@ -32,13 +32,15 @@ func open(t testing.TB, cfg gitsync.Config) *gitsync.Mirror {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = patience
 	}
-	m, err := gitsync.New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	m, err := gitsync.New(cfg, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
 	return m
 }
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // start runs a mirror until the test ends.
 func start(t testing.TB, cfg gitsync.Config) *gitsync.Mirror {

@@ -34,8 +34,8 @@ func (db *objects) packFile(name plumbing.Hash, ext string) string {
 }
 
 // sweep opens the packs that are complete and removes what is not: temporary files, and an index
-// without its pack, which the next download of the same pack would take for complete. A pack
-// without a readable index is of no use and is removed too. The caller holds mu or is alone.
+// without its pack, which the next download of the same pack would take for complete. A damaged
+// pack, or one without its index, is of no use and is removed too. The caller holds mu or is alone.
 func (db *objects) sweep() error {
 	folder := filepath.Join(db.dir, "objects", "pack")
 	files, err := os.ReadDir(folder)
@@ -80,16 +80,22 @@ func (db *objects) openPack(name plumbing.Hash) error {
 	return db.addIndexed(name, idx)
 }
 
+// addIndexed opens a pack whose index is known, checking that it ends as it should: one that a
+// loss of power cut short does not.
 func (db *objects) addIndexed(name plumbing.Hash, idx *idxfile.MemoryIndex) error {
-	disk := osfs.New(filepath.Join(db.dir, "objects", "pack"))
-	f, err := disk.Open(filepath.Base(db.packFile(name, ".pack")))
+	file := db.packFile(name, ".pack")
+	info, err := os.Stat(file)
 	if err != nil {
 		return err
 	}
-	info, err := disk.Stat(filepath.Base(f.Name()))
+	f, err := osfs.New(filepath.Dir(file)).Open(filepath.Base(file))
 	if err != nil {
-		f.Close()
 		return err
+	}
+	var sum plumbing.Hash
+	if _, err := f.ReadAt(sum[:], info.Size()-int64(len(sum))); err != nil || sum != name {
+		f.Close()
+		return errors.Join(fmt.Errorf("pack %s is not whole", name), err)
 	}
 	// Without a file system go-git reads objects into memory at once instead of opening the file
 	// again later, when it may be gone.

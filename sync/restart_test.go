@@ -2,8 +2,6 @@ package sync_test
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,7 +218,7 @@ func TestNew_OneProcess(t *testing.T) {
 	repo := gitserver.NewRepo(t, "config")
 	cfg := gitsync.Config{URL: repo.Dir, Dir: filepath.Join(t.TempDir(), "mirror")}
 	m := open(t, cfg)
-	if _, err := gitsync.New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil))); err == nil || !strings.Contains(err.Error(), "another process") {
+	if _, err := gitsync.New(cfg, quiet()); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Fatalf("a second mirror in one folder: %v", err)
 	}
 	info, err := os.Stat(cfg.Dir)
