@@ -1,0 +1,201 @@
+package sync
+
+import (
+	"bytes"
+	"math/rand"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/memory"
+)
+
+func TestParseSource(t *testing.T) {
+	for _, c := range []struct{ raw, want string }{
+		{"https://example.org/a.git", "https://example.org/a.git"},
+		{"https://user:secret@example.org:8443/a", "https://example.org:8443/a"},
+		{"https://token@example.org/a", "https://example.org/a"},
+		{"HTTP://example.org/a", "http://example.org/a"},
+		{"ssh://example.org/srv/a", "ssh://git@example.org/srv/a"},
+		{"ssh://me:secret@example.org:22/a", "ssh://me@example.org:22/a"},
+		{"git+ssh://example.org/a", "ssh://git@example.org/a"},
+		{"git@example.org:team/a.git", "ssh://git@example.org/~/team/a.git"},
+		{"example.org:/srv/a.git", "ssh://git@example.org/srv/a.git"},
+		{"/srv/a.git", "/srv/a.git"},
+		{"/srv/with:colon/a.git/", "/srv/with:colon/a.git"},
+		{"file:///srv/../srv/a.git", "/srv/a.git"},
+		{"file://localhost/srv/a.git", "/srv/a.git"},
+		{"", "error: the repository's address is not set"},
+		{"file://other/a", "error: file:// needs an absolute path on this machine: file:///path"},
+		{"git://example.org/a", "error: git:// is not supported: use https, http, ssh or a path"},
+		{"https:///a", "error: the repository's address names no host"},
+		{"https://user:sec%ret@example.org/a", "error: the repository's address is not a URL"},
+		{"git@:a", "error: the repository's address is not user@host:path"},
+	} {
+		s, err := parseSource(c.raw)
+		got := "error: "
+		if err != nil {
+			got += err.Error()
+		} else {
+			got = s.String()
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.raw, got, c.want)
+		}
+	}
+}
+
+func TestConfig_Validate(t *testing.T) {
+	good := Config{URL: "/srv/a.git", Ref: "team/main", Path: "/clusters/blue/", Dir: "/var/lib/mirror"}
+	if err := good.Validate(); err != nil {
+		t.Errorf("good configuration: %v", err)
+	}
+	bad := Config{URL: "ssh://example.org/a", Ref: "a..b", Path: "../up", Interval: -1}
+	err := bad.Validate()
+	for _, part := range []string{`ref "a..b"`, `path "../up"`, "mirror is not set", "must not be negative", "known_hosts file"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("got %v, want it to tell %q", err, part)
+		}
+	}
+}
+
+func TestParseTrailers(t *testing.T) {
+	for _, c := range []struct {
+		name, message string
+		want          map[string][]string
+	}{
+		{"none", "subject\n\nbody\n", nil},
+		{"only a subject", "Writ-Allow: all", nil},
+		{"one", "subject\n\nbody\n\nWrit-Allow: all\n", map[string][]string{"Writ-Allow": {"all"}}},
+		{"right after the subject", "subject\n\nwrit-ALLOW : all", map[string][]string{"Writ-Allow": {"all"}}},
+		{"twice and folded", "s\n\nA: 1\nB: 2\n   3\na: 4\n", map[string][]string{"A": {"1", "4"}, "B": {"2 3"}}},
+		{"windows lines", "s\r\n\r\nA: 1\r\n", map[string][]string{"A": {"1"}}},
+		{"not the last paragraph", "s\n\nA: 1\n\nthe end\n", nil},
+		{"mixed with prose", "s\n\nsee below\nA: 1\n", nil},
+		{"a value is needed only by its reader", "s\n\nA:\n", map[string][]string{"A": {""}}},
+		{"a key has no space", "s\n\nsee this: 1\n", nil},
+	} {
+		if got := parseTrailers(c.message); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestNewTree_Refuses(t *testing.T) {
+	for _, names := range [][]string{{""}, {"."}, {".."}, {"a/b"}, {"a\x00"}, {"a", "b", "a"}} {
+		var raw []object.TreeEntry
+		for _, n := range names {
+			raw = append(raw, object.TreeEntry{Name: n})
+		}
+		if _, err := newTree(raw); err == nil {
+			t.Errorf("a directory with %q is accepted", names)
+		}
+	}
+}
+
+func TestState_Note(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	var s State
+	s.note(at(1), problemf(Unreachable, "away"))
+	s.note(at(2), problemf(Unreachable, "still away"))
+	if s.Trouble.Text != "still away" || !s.Trouble.Since.Equal(at(1)) || !s.Checked.Equal(at(2)) || !s.Succeeded.IsZero() {
+		t.Errorf("the same trouble: %+v %+v", s, s.Trouble)
+	}
+	s.note(at(3), problemf(Login, "no"))
+	if !s.Trouble.Since.Equal(at(3)) {
+		t.Errorf("other trouble begins %v, want 3", s.Trouble.Since)
+	}
+	s.note(at(4), nil)
+	if s.Trouble != nil || !s.Succeeded.Equal(at(4)) {
+		t.Errorf("without trouble: %+v", s)
+	}
+}
+
+func TestTooSmall(t *testing.T) {
+	sizes := func(ps []*pack) (s []int64) {
+		for _, p := range ps {
+			s = append(s, p.size)
+		}
+		return s
+	}
+	packs := func(n int, size int64, more ...int64) (ps []*pack) {
+		for range n {
+			ps = append(ps, &pack{size: size})
+		}
+		for _, s := range more {
+			ps = append(ps, &pack{size: s})
+		}
+		return ps
+	}
+	doubling := func() (ps []*pack) {
+		for i := range 17 {
+			ps = append(ps, packs(0, 0, int64(1)<<(2*i))...)
+		}
+		return ps
+	}
+	for _, c := range []struct {
+		name  string
+		packs []*pack
+		want  int
+	}{
+		{"few", packs(16, 1), 0},
+		{"equal", packs(17, 1), 17},
+		{"one large stays", packs(16, 1, 1000), 16},
+		{"a middle one joins", packs(15, 1, 20, 1000), 16},
+		{"each far larger than the last", doubling(), 8},
+	} {
+		if got := tooSmall(c.packs); len(got) != c.want || !slices.IsSorted(sizes(got)) {
+			t.Errorf("%s: takes %v, want %d packs", c.name, sizes(got), c.want)
+		}
+	}
+}
+
+// go-git reads back what writePack wrote, at every length around the borders of the header.
+func TestWritePack(t *testing.T) {
+	from := memory.NewStorage()
+	noise := make([]byte, 1<<21)
+	rand.New(rand.NewSource(1)).Read(noise)
+	var list []plumbing.Hash
+	for _, size := range []int{0, 1, 15, 16, 17, 2047, 2048, 2049, 1<<18 - 1, 1 << 18, 1<<21 - 1} {
+		o := &plumbing.MemoryObject{}
+		o.SetType(plumbing.BlobObject)
+		if _, err := o.Write(noise[:size]); err != nil {
+			t.Fatal(err)
+		}
+		h, err := from.SetEncodedObject(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, h)
+	}
+	var out bytes.Buffer
+	if err := writePack(&out, &from.ObjectStorage, list); err != nil {
+		t.Fatal(err)
+	}
+	idx := new(idxfile.Writer)
+	p, err := packfile.NewParser(packfile.NewScanner(bytes.NewReader(out.Bytes())), idx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Parse(); err != nil {
+		t.Fatal(err)
+	}
+	read, err := idx.Index()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range list {
+		if ok, err := read.Contains(h); !ok || err != nil {
+			t.Errorf("object %d is not in the pack: %v", i, err)
+		}
+	}
+	if n, err := read.Count(); err != nil || int(n) != len(list) {
+		t.Errorf("pack holds %d objects, want %d", n, len(list))
+	}
+}
