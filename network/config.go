@@ -1,0 +1,67 @@
+package network
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"writ/state"
+)
+
+// Config is what a Network needs to know before it has seen a World. Pod and service ranges are not
+// in it: they come with the adopted commit.
+type Config struct {
+	// Node is the node whose pods are attached.
+	Node state.Node
+	// DataDir outlives a reboot; addresses are kept in its folder "network".
+	DataDir string
+	// RunDir holds the network namespaces of the pods, in its folder "netns".
+	RunDir string
+	// HostInterface is the link whose MTU the pods get; empty takes that of the default route.
+	HostInterface string
+}
+
+// Validate says what is missing.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Node == "" {
+		errs = append(errs, errors.New("node name is empty"))
+	}
+	for name, dir := range map[string]string{"data": c.DataDir, "run": c.RunDir} {
+		if !filepath.IsAbs(dir) {
+			errs = append(errs, fmt.Errorf("%s directory %q is not an absolute path", name, dir))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// names are what everything of one node in the kernel is called. They hold a short hash of node and
+// data directory, because several nodes may share a network namespace. Link names have at most 15
+// bytes; pods is a prefix that neither of the others has.
+type names struct {
+	table string
+	pods  string // prefix of the host ends of pods, followed by the address in hex
+	dns   string // link that carries the address of the cluster's DNS
+	peer  string // its other end
+}
+
+func namesOf(c Config) names {
+	sum := sha256.Sum256([]byte(string(c.Node) + "\x00" + filepath.Clean(c.DataDir)))
+	h := hex.EncodeToString(sum[:3])
+	return names{table: "writ-" + h, pods: "w" + h, dns: "wn" + h, peer: "wm" + h}
+}
+
+// link is the host end of the pod with an address. No two attached pods share one.
+func (n names) link(ip netip.Addr) string {
+	b := ip.As4()
+	return n.pods + hex.EncodeToString(b[:])
+}
+
+// own says whether a link is one of this node's.
+func (n names) own(link string) bool {
+	return strings.HasPrefix(link, n.pods) || link == n.dns || link == n.peer
+}

@@ -1,0 +1,114 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+)
+
+// pod serialises what is done for one pod.
+type pod struct {
+	mu   sync.Mutex
+	gone bool // detached: no repair may bring it back
+}
+
+// podOf is the pod with a UID, made on first use.
+func (n *Network) podOf(uid string) *pod {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.pods[uid]
+	if p == nil {
+		p = &pod{}
+		n.pods[uid] = p
+	}
+	return p
+}
+
+// Attach gives a pod its network namespace, which the caller enters by the returned path, and its
+// address. It is idempotent, also after a crash at any point: as long as the pod is attached, it has
+// the same of both. It waits until Ready, unless the pod is attached already.
+func (n *Network) Attach(ctx context.Context, uid, namespace, name string) (string, netip.Addr, error) {
+	p := n.podOf(uid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	path := n.netnsPath(uid)
+	if l := n.pool.get(uid); l != nil && isNetns(path) && n.whole(l.IP) {
+		return path, l.IP, nil
+	}
+	select {
+	case <-n.ready:
+	case <-ctx.Done():
+		return "", netip.Addr{}, fmt.Errorf("attach %s/%s: the ranges of the cluster are not known: %w", namespace, name, context.Cause(ctx))
+	}
+	n.mu.Lock()
+	in := n.ranges.Node
+	n.mu.Unlock()
+	ip, err := n.pool.acquire(in, uid, namespace, name)
+	if err != nil {
+		return "", netip.Addr{}, fmt.Errorf("attach %s/%s: %w", namespace, name, err)
+	}
+	if err := n.connect(path, ip); err != nil {
+		return "", netip.Addr{}, fmt.Errorf("attach %s/%s at %s: %w", namespace, name, ip, err)
+	}
+	p.gone = false
+	return path, ip, nil
+}
+
+// connect makes the namespace where there is none and the link between it and the node.
+func (n *Network) connect(path string, ip netip.Addr) error {
+	if !isNetns(path) {
+		if err := makeNetns(path); err != nil {
+			return err
+		}
+	}
+	return n.plug(path, ip)
+}
+
+// Detach takes a pod's network away. It is idempotent. The address is not used again for a minute.
+func (n *Network) Detach(_ context.Context, uid string) error {
+	p := n.podOf(uid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
+	l := n.pool.get(uid)
+	var errs []error
+	if l != nil {
+		errs = append(errs, n.unplug(l.IP))
+	}
+	errs = append(errs, dropNetns(n.netnsPath(uid)))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("detach pod %s: %w", uid, err)
+	}
+	if l == nil {
+		n.forget(uid)
+		return nil
+	}
+	if err := n.pool.release(uid); err != nil {
+		return fmt.Errorf("detach pod %s: %w", uid, err)
+	}
+	n.forget(uid)
+	n.mu.Lock()
+	n.released = append(n.released, l.IP)
+	n.mu.Unlock()
+	n.suspect(pendingFlows)
+	return nil
+}
+
+// forget drops the lock of a pod that is gone. Whoever waits for it finds gone set.
+func (n *Network) forget(uid string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.pods, uid)
+}
+
+// Attached lists the UIDs of the pods that have an address, in no order: those that nobody knows any
+// more are to be detached.
+func (n *Network) Attached() []string {
+	var out []string
+	for _, l := range n.pool.leases() {
+		out = append(out, l.UID)
+	}
+	return out
+}

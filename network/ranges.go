@@ -1,0 +1,90 @@
+package network
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/state"
+)
+
+const (
+	defaultPodRange     = "10.244.0.0/16"
+	defaultServiceRange = "10.96.0.0/16"
+	// nodeBits is the size of a node's part of the pod range where the Node does not name it.
+	nodeBits = 24
+	// dnsIndex is the address of the service range that kube-system/kube-dns has.
+	dnsIndex = 10
+)
+
+// Ranges are the addresses of the cluster, IPv4, and this node's part of them.
+type Ranges struct {
+	Pods     netip.Prefix // of the cluster
+	Services netip.Prefix
+	Node     netip.Prefix // within Pods: the pods of this node
+	DNS      netip.Addr   // tenth address of Services
+}
+
+// rangesOf reads the ranges from the adopted settings and the Node.
+func rangesOf(v state.View) (Ranges, error) {
+	settings := v.Adopted().Settings.Spec
+	var r Ranges
+	var err error
+	if r.Pods, err = parseRange("pod range", settings.PodCIDR, defaultPodRange); err != nil {
+		return Ranges{}, err
+	}
+	if r.Services, err = parseRange("service range", settings.ServiceCIDR, defaultServiceRange); err != nil {
+		return Ranges{}, err
+	}
+	first := netip.PrefixFrom(r.Pods.Addr(), max(r.Pods.Bits(), nodeBits))
+	if r.Node, err = parseRange("pod range of node "+string(v.Self()), nodeRange(v), first.String()); err != nil {
+		return Ranges{}, err
+	}
+	r.DNS = addrAt(r.Services, dnsIndex)
+	switch {
+	case !r.Pods.Overlaps(r.Node) || r.Node.Bits() < r.Pods.Bits():
+		return Ranges{}, fmt.Errorf("pod range %s of node %s is not within the cluster's %s", r.Node, v.Self(), r.Pods)
+	case r.Pods.Overlaps(r.Services):
+		return Ranges{}, fmt.Errorf("pod range %s and service range %s overlap", r.Pods, r.Services)
+	case !r.Services.Contains(r.DNS):
+		return Ranges{}, fmt.Errorf("service range %s has no tenth address for DNS", r.Services)
+	}
+	return r, nil
+}
+
+func nodeRange(v state.View) string {
+	if record := v.Node(); record != nil {
+		if node, ok := record.Object.(*corev1.Node); ok {
+			return node.Spec.PodCIDR
+		}
+	}
+	return ""
+}
+
+func parseRange(what, text, otherwise string) (netip.Prefix, error) {
+	if text == "" {
+		text = otherwise
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("parse %s %q: %w", what, text, err)
+	}
+	if !p.Addr().Is4() {
+		return netip.Prefix{}, fmt.Errorf("%s %s is not IPv4", what, p)
+	}
+	return p.Masked(), nil
+}
+
+// addrAt is the address at an index of a range, which may lie beyond its end.
+func addrAt(p netip.Prefix, index uint32) netip.Addr {
+	b := p.Addr().As4()
+	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])+index)
+	return netip.AddrFrom4(b)
+}
+
+// size is the number of addresses in a range, at most poolLimit.
+func size(p netip.Prefix) uint32 {
+	return min(poolLimit, uint32(1)<<min(31, 32-p.Bits()))
+}

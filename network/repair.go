@@ -1,0 +1,101 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// hostSide is what the node holds of pods, read at once.
+type hostSide struct {
+	h        *netlink.Handle
+	links    map[string]netlink.Link
+	gateways map[int]bool // links that carry the gateway's address
+}
+
+func readHostSide(h *netlink.Handle) (hostSide, error) {
+	s := hostSide{h: h, links: map[string]netlink.Link{}, gateways: map[int]bool{}}
+	links, err := h.LinkList()
+	if err != nil {
+		return s, fmt.Errorf("list links: %w", err)
+	}
+	for _, l := range links {
+		s.links[l.Attrs().Name] = l
+	}
+	list, err := h.AddrList(nil, unix.AF_INET)
+	if err != nil {
+		return s, fmt.Errorf("list addresses: %w", err)
+	}
+	for i := range list {
+		if list[i].IP.String() == gateway.String() {
+			s.gateways[list[i].LinkIndex] = true
+		}
+	}
+	return s, nil
+}
+
+// whole says whether the node's end of a pod is as it should be. The pod's own end goes with it.
+func (s hostSide) whole(name string, ip netip.Addr) bool {
+	link := s.links[name]
+	if link == nil || link.Attrs().Flags&net.FlagUp == 0 || !s.gateways[link.Attrs().Index] {
+		return false
+	}
+	routes, err := s.h.RouteGet(ip.AsSlice())
+	return err == nil && len(routes) > 0 && routes[0].LinkIndex == link.Attrs().Index
+}
+
+// whole reads anew whether the node's end of one pod is as it should be.
+func (n *Network) whole(ip netip.Addr) bool {
+	s, err := readHostSide(n.host)
+	return err == nil && s.whole(n.names.link(ip), ip)
+}
+
+// repairPods connects again every pod whose link or route is gone. Pods without a namespace are left
+// to whoever attaches them again: the machine was restarted.
+func (n *Network) repairPods() error {
+	leases := n.pool.leases()
+	if len(leases) == 0 {
+		return nil
+	}
+	side, err := readHostSide(n.host)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, l := range leases {
+		if !side.whole(n.names.link(l.IP), l.IP) {
+			errs = append(errs, n.repairPod(l))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Network) repairPod(l lease) error {
+	p := n.podOf(l.UID)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	path := n.netnsPath(l.UID)
+	if p.gone || n.pool.get(l.UID) == nil || !isNetns(path) || n.whole(l.IP) {
+		return nil
+	}
+	log := n.log.With("pod", l.Namespace+"/"+l.Name, "ip", l.IP)
+	if link, err := n.host.LinkByName(n.names.link(l.IP)); err == nil {
+		err := n.host.LinkSetUp(link)
+		if err == nil {
+			err = n.plugOutside(link, l.IP)
+		}
+		if err == nil && n.whole(l.IP) {
+			log.Warn("link of pod was not as it should be: repaired")
+			return nil
+		}
+	}
+	if err := n.plug(path, l.IP); err != nil {
+		return fmt.Errorf("repair link of %s/%s: %w", l.Namespace, l.Name, err)
+	}
+	log.Warn("link of pod was gone: made again")
+	return nil
+}

@@ -1,0 +1,161 @@
+package network
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
+	"golang.org/x/sys/unix"
+)
+
+// Key is what a client connects to. Addr is the zero address 0.0.0.0 for a node port, which stands
+// for every address of the node.
+type Key struct {
+	Addr  netip.Addr
+	Proto uint8 // unix.IPPROTO_TCP or unix.IPPROTO_UDP
+	Port  uint16
+}
+
+// nodePort says whether the key is a node port.
+func (k Key) nodePort() bool { return k.Addr == netip.IPv4Unspecified() }
+
+func (k Key) String() string {
+	proto := "tcp"
+	if k.Proto == unix.IPPROTO_UDP {
+		proto = "udp"
+	}
+	if k.nodePort() {
+		return fmt.Sprintf("%s/node:%d", proto, k.Port)
+	}
+	return fmt.Sprintf("%s/%s:%d", proto, k.Addr, k.Port)
+}
+
+func (k Key) bytes() []byte {
+	a := k.Addr.As4()
+	return binary.BigEndian.AppendUint16(append(a[:], k.Proto), k.Port)
+}
+
+// Frontend is one port of a Service as clients see it, with where its connections go.
+// It is immutable.
+type Frontend struct {
+	Key
+	Service  string           // namespace/name
+	Affinity uint32           // seconds a client stays with its target after its last connection; 0: no affinity
+	Targets  []netip.AddrPort // sorted, each once; none: connections are refused
+}
+
+func (f *Frontend) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", f.Key, f.Service)
+	if f.Affinity > 0 {
+		fmt.Fprintf(&b, " sticky %ds", f.Affinity)
+	}
+	for i, t := range f.Targets {
+		if i == 0 {
+			b.WriteString(" ->")
+		}
+		b.WriteString(" " + t.String())
+	}
+	if len(f.Targets) == 0 {
+		b.WriteString(" refused")
+	}
+	return b.String()
+}
+
+func (f *Frontend) equal(o *Frontend) bool {
+	return f.Key == o.Key && f.Affinity == o.Affinity && slices.Equal(f.Targets, o.Targets)
+}
+
+// Ruleset is the whole configuration of the node's table. It is immutable.
+type Ruleset struct {
+	Ranges Ranges
+	// fronts holds every frontend by key and, behind it, service. Two services may claim one key; the
+	// first by name has it, whatever the history.
+	fronts    *iradix.Tree[*Frontend]
+	byService *iradix.Tree[[]*Frontend]
+}
+
+func emptyRuleset(r Ranges) Ruleset {
+	return Ruleset{Ranges: r, fronts: iradix.New[*Frontend](), byService: iradix.New[[]*Frontend]()}
+}
+
+// each yields the frontends that have their key, in order.
+func (r Ruleset) each(yield func(*Frontend) bool) {
+	if r.fronts == nil {
+		return
+	}
+	it := r.fronts.Root().Iterator()
+	var last Key
+	for _, f, ok := it.Next(); ok; _, f, ok = it.Next() {
+		if f.Key != last && !yield(f) {
+			return
+		}
+		last = f.Key
+	}
+}
+
+// winner is the frontend that has a key, or nil.
+func winner(t *iradix.Tree[*Frontend], k Key) *Frontend {
+	it := t.Root().Iterator()
+	it.SeekPrefix(k.bytes())
+	_, f, _ := it.Next()
+	return f
+}
+
+// String is the ruleset as text, one line for each frontend: what tests compare.
+func (r Ruleset) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pods %s here %s services %s dns %s\n", r.Ranges.Pods, r.Ranges.Node, r.Ranges.Services, r.Ranges.DNS)
+	for f := range r.each {
+		b.WriteString(f.String() + "\n")
+	}
+	return b.String()
+}
+
+// Delta is how one key changes. Old is nil for a new one, New for one that goes.
+type Delta struct{ Old, New *Frontend }
+
+// Diff is what leads from one ruleset to another, in the order of the keys. Ranges are not compared.
+func Diff(from, to Ruleset) []Delta {
+	old := map[Key]*Frontend{}
+	for f := range from.each {
+		old[f.Key] = f
+	}
+	var out []Delta
+	for f := range to.each {
+		was := old[f.Key]
+		delete(old, f.Key)
+		if was == nil || !was.equal(f) {
+			out = append(out, Delta{Old: was, New: f})
+		}
+	}
+	for _, f := range old {
+		out = append(out, Delta{Old: f})
+	}
+	sortDeltas(out)
+	return out
+}
+
+func sortDeltas(deltas []Delta) {
+	slices.SortFunc(deltas, func(a, b Delta) int { return slices.Compare(a.key().bytes(), b.key().bytes()) })
+}
+
+func (d Delta) key() Key {
+	if d.New != nil {
+		return d.New.Key
+	}
+	return d.Old.Key
+}
+
+func (d Delta) String() string {
+	switch {
+	case d.Old == nil:
+		return "+ " + d.New.String()
+	case d.New == nil:
+		return "- " + d.Old.String()
+	}
+	return "~ " + d.New.String()
+}

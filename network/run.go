@@ -1,0 +1,240 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// Feed is where the World comes from and where the node says what it has routed.
+type Feed interface {
+	World() *state.World
+	// Since is what changed after a revision, up to World w; not ok: too long ago.
+	Since(rev state.Revision) (changes []state.Change, w *state.World, ok bool)
+	// Changed is closed once the World is past a revision.
+	Changed(rev state.Revision) <-chan struct{}
+	Propose(ctx context.Context, b state.Batch) (state.Revision, error)
+}
+
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
+
+// Run keeps the kernel as the World says until the context ends, and leaves it so then. It returns
+// an error only if it cannot listen to the kernel.
+func (n *Network) Run(ctx context.Context, feed Feed) error {
+	watch, err := n.watch()
+	if err != nil {
+		return err
+	}
+	defer watch.close()
+	l := loop{n: n, feed: feed, suspect: suspectLinks | suspectTable}
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	delay := firstRetry
+	for {
+		err := l.step(ctx)
+		n.setTrouble(err)
+		if err != nil && ctx.Err() == nil {
+			n.log.Warn("network not as it should be", "err", err, "retry", delay)
+			retry.Reset(delay)
+			delay = min(2*delay, lastRetry)
+		} else {
+			retry.Stop()
+			delay = firstRetry
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-watch.failed:
+			return err
+		case <-feed.Changed(l.seen):
+		case <-n.wake:
+		case <-retry.C:
+			n.suspect(suspectLinks | suspectTable)
+		}
+	}
+}
+
+// loop is what Run knows between its steps.
+type loop struct {
+	n       *Network
+	feed    Feed
+	rs      Ruleset        // what the kernel holds
+	valid   bool           // the kernel holds rs, as far as it is known
+	seen    state.Revision // revision of the World that rs was made of
+	suspect suspicion      // what the kernel may have lost
+	wanted  state.Revision // newest deletion of a Pod here
+	dirty   bool           // something was written that is not acknowledged yet
+}
+
+// step brings the kernel to the newest World. What failed is done again by the next step.
+func (l *loop) step(ctx context.Context) error {
+	changes, view := l.take()
+	if view.Adopted().Commit == "" {
+		l.seen = view.Revision()
+		return nil // nothing is routed before the ranges are known
+	}
+	next, deltas, err := l.compute(view, changes)
+	if err != nil {
+		return fmt.Errorf("compile services: %w", err)
+	}
+	l.suspect |= l.n.suspected()
+	if next.Ranges != l.rs.Ranges || l.suspect&suspectLinks != 0 {
+		if err := l.n.prepare(next.Ranges); err != nil {
+			return err
+		}
+	}
+	if !l.valid || l.suspect&suspectTable != 0 || next.Ranges != l.rs.Ranges {
+		err = l.restore(next)
+	} else if len(deltas) > 0 {
+		err = l.apply(next, deltas)
+	}
+	if err != nil {
+		return err
+	}
+	l.n.open(next.Ranges)
+	l.rs, l.seen, l.valid = next, view.Revision(), true
+	if l.suspect&suspectLinks != 0 {
+		if err := l.n.repairPods(); err != nil {
+			return err
+		}
+	}
+	l.suspect = 0
+	return errors.Join(l.acknowledge(ctx, view), l.n.endReleased())
+}
+
+// take is the newest View with the changes that lead to it. Without changes to go by, changes is nil
+// and the loop is marked to begin anew.
+func (l *loop) take() ([]state.Change, state.View) {
+	self := l.n.cfg.Node
+	if l.valid {
+		if changes, w, ok := l.feed.Since(l.seen); ok {
+			return changes, state.Share(w, self)
+		}
+	}
+	l.valid = false
+	return nil, state.Share(l.feed.World(), self)
+}
+
+// compute is the ruleset of the View, and how it differs from the one that the kernel holds.
+func (l *loop) compute(view state.View, changes []state.Change) (Ruleset, []Delta, error) {
+	if !l.valid {
+		for pod := range view.Pods() {
+			l.note(pod)
+		}
+		next, err := Compile(view)
+		return next, nil, err
+	}
+	for i := range changes {
+		if r := changes[i].New; r != nil && r.Ref.Kind == "Pod" && r.Node == view.Self() {
+			l.note(r)
+		}
+	}
+	return Update(l.rs, view, changes)
+}
+
+func (l *loop) note(pod *state.Record) {
+	if pod.Deletion != nil {
+		l.wanted = max(l.wanted, pod.Deletion.Revision)
+	}
+}
+
+// apply writes deltas. If that fails nobody knows what the kernel holds.
+func (l *loop) apply(next Ruleset, deltas []Delta) error {
+	n := l.n
+	n.tableMu.Lock()
+	defer n.tableMu.Unlock()
+	l.valid = false
+	if err := n.table.apply(deltas); err != nil {
+		return err
+	}
+	l.dirty = true
+	return n.endFlows(staleOf(deltas))
+}
+
+// restore compares the whole table with the kernel and writes what differs.
+func (l *loop) restore(next Ruleset) error {
+	n := l.n
+	deltas := Diff(l.rs, next)
+	n.tableMu.Lock()
+	defer n.tableMu.Unlock()
+	wrote, err := n.table.set(next)
+	if err != nil {
+		l.valid = false
+		return err
+	}
+	if wrote && l.valid && len(deltas) == 0 {
+		n.log.Warn("table was not as it should be: restored")
+	}
+	l.dirty = l.dirty || wrote || !l.valid
+	return n.endFlows(staleOf(deltas))
+}
+
+// prepare sets up what all pods share. The ranges of a node do not change while it has pods.
+func (n *Network) prepare(r Ranges) error {
+	if err := n.CheckRanges(r.Pods, r.Services); err != nil {
+		return err
+	}
+	for _, l := range n.pool.leases() {
+		if !r.Node.Contains(l.IP) {
+			return fmt.Errorf("pod range of this node is %s, but pod %s/%s has %s: the range cannot be changed while pods run", r.Node, l.Namespace, l.Name, l.IP)
+		}
+	}
+	if err := errors.Join(n.forward(), n.lookOutside()); err != nil {
+		return err
+	}
+	return n.setDNSLink(r)
+}
+
+// open lets Attach begin.
+func (n *Network) open(r Ranges) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ranges = r
+	select {
+	case <-n.ready:
+	default:
+		close(n.ready)
+	}
+}
+
+// acknowledge says up to which revision the node routes: when something was written, and when a Pod
+// of the node waits for it.
+func (l *loop) acknowledge(ctx context.Context, view state.View) error {
+	var routed state.Revision
+	if node := view.Node(); node != nil {
+		routed = node.Routed
+	}
+	if !l.dirty && l.wanted <= routed {
+		return nil
+	}
+	_, err := l.feed.Propose(ctx, state.Batch{
+		Writer: state.NodeWriter(view.Self()), Base: view.Revision(),
+		Puts: []state.Put{{Ref: manifest.NodeRef(string(view.Self())), Routed: l.seen, Why: "services are routed"}},
+	})
+	if err != nil {
+		return fmt.Errorf("tell what is routed: %w", err)
+	}
+	l.dirty, l.wanted = false, 0
+	return nil
+}
+
+// endReleased ends what is still tracked of pods that are gone.
+func (n *Network) endReleased() error {
+	n.mu.Lock()
+	list := n.released
+	n.released = nil
+	n.mu.Unlock()
+	s := stale{addresses: map[netip.Addr]bool{}}
+	for _, ip := range list {
+		s.addresses[ip] = true
+	}
+	return n.endFlows(s)
+}

@@ -1,0 +1,117 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// podLink is the name of the link that a pod sees.
+const podLink = "eth0"
+
+// hostNet is an address as a prefix of 32 bits.
+func hostNet(ip netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(32, 32)}
+}
+
+// plug connects a pod's namespace with the node by a new veth. A veth of an earlier attempt is
+// replaced.
+func (n *Network) plug(path string, ip netip.Addr) error {
+	if err := n.unplug(ip); err != nil {
+		return err
+	}
+	ns, err := netns.GetFromPath(path)
+	if err != nil {
+		return fmt.Errorf("open network namespace: %w", err)
+	}
+	defer ns.Close()
+	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open netlink of pod: %w", err)
+	}
+	defer inside.Close()
+	if err := dropLink(inside, podLink); err != nil {
+		return err
+	}
+	link := netlink.NewLinkAttrs()
+	link.Name, link.MTU, link.Flags = n.names.link(ip), n.outside().mtu, net.FlagUp
+	veth := &netlink.Veth{LinkAttrs: link, PeerName: podLink, PeerNamespace: netlink.NsFd(int(ns))}
+	if err := n.host.LinkAdd(veth); err != nil {
+		return fmt.Errorf("make link %s: %w", link.Name, err)
+	}
+	if err := plugInside(inside, ip); err != nil {
+		return err
+	}
+	return n.plugOutside(veth, ip)
+}
+
+// plugInside sets up the pod's end: its address, and everything else by way of the gateway.
+func plugInside(h *netlink.Handle, ip netip.Addr) error {
+	lo, err := h.LinkByName("lo")
+	if err == nil {
+		err = h.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("set up lo of pod: %w", err)
+	}
+	eth, err := h.LinkByName(podLink)
+	if err != nil {
+		return fmt.Errorf("find link of pod: %w", err)
+	}
+	if err := h.AddrReplace(eth, &netlink.Addr{IPNet: hostNet(ip)}); err != nil {
+		return fmt.Errorf("add address of pod: %w", err)
+	}
+	if err := h.LinkSetUp(eth); err != nil {
+		return fmt.Errorf("set up link of pod: %w", err)
+	}
+	index := eth.Attrs().Index
+	for _, r := range []*netlink.Route{
+		{LinkIndex: index, Dst: hostNet(gateway), Scope: netlink.SCOPE_LINK},
+		{LinkIndex: index, Gw: gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK)},
+	} {
+		if err := h.RouteReplace(r); err != nil {
+			return fmt.Errorf("add route %s of pod: %w", r, err)
+		}
+	}
+	return nil
+}
+
+// plugOutside sets up the node's end: the gateway's address and the route to the pod.
+func (n *Network) plugOutside(link netlink.Link, ip netip.Addr) error {
+	gw := &netlink.Addr{IPNet: hostNet(gateway), Scope: int(netlink.SCOPE_LINK)}
+	if err := n.host.AddrReplace(link, gw); err != nil {
+		return fmt.Errorf("add gateway to %s: %w", link.Attrs().Name, err)
+	}
+	if err := n.host.RouteReplace(n.podRoute(link.Attrs().Index, ip)); err != nil {
+		return fmt.Errorf("add route to %s: %w", ip, err)
+	}
+	return nil
+}
+
+// podRoute leads to a pod. With a scope wider than the link the kernel speaks to the pod from the
+// node's own address instead of the gateway's, where it has one.
+func (n *Network) podRoute(index int, ip netip.Addr) *netlink.Route {
+	return &netlink.Route{LinkIndex: index, Dst: hostNet(ip), Scope: n.outside().scope}
+}
+
+// unplug removes a pod's link, its route with it.
+func (n *Network) unplug(ip netip.Addr) error { return dropLink(n.host, n.names.link(ip)) }
+
+func dropLink(h *netlink.Handle, name string) error {
+	link, err := h.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err == nil {
+		err = h.LinkDel(link)
+	}
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove link %s: %w", name, err)
+	}
+	return nil
+}
