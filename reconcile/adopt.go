@@ -108,6 +108,9 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 	if r != nil && r.Deletion != nil && item.Ref.Kind == "Pod" {
 		return nil, nil // it ends first, and is made again then
 	}
+	if r != nil && r.Origin == state.Authored && r.Deletion == nil && d.unchanged(item) {
+		return nil, nil
+	}
 	object, err := d.admitted(item, r)
 	if err != nil {
 		var refused manifest.Mistakes
@@ -140,6 +143,16 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 	}
 	f.puts = append(f.puts, put)
 	return nil, nil
+}
+
+// unchanged says that the adopted commit declares the very same object, so that what the World holds
+// came from it. It saves a comparison, as Load hands on the objects of files that did not change.
+func (d *draft) unchanged(item manifest.Item) bool {
+	if d.last == nil || d.last.Digest() != d.base.Adopted().Digest {
+		return false
+	}
+	before, ok := d.last.Get(item.Ref)
+	return ok && before.Object == item.Object
 }
 
 // admitted is the object of an item as the World holds it. r is the record in its place, or nil.

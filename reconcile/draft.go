@@ -19,7 +19,8 @@ type draft struct {
 	base    *state.World
 	w       *state.World
 	now     time.Time
-	set     *manifest.Set // of the adopted commit; nil while it is not known
+	set     *manifest.Set // of the commit that is adopted or becomes so; nil while it is not known
+	last    *manifest.Set // of the commit that was adopted before; nil if not known
 	adopt   *state.Adoption
 
 	puts    map[manifest.Ref]*state.Put
@@ -39,7 +40,7 @@ type draft struct {
 
 func newDraft(w *state.World, now time.Time, o Options) *draft {
 	return &draft{
-		options: o, base: w, w: w, now: now, set: o.Set,
+		options: o, base: w, w: w, now: now, set: o.Set, last: o.Set,
 		puts: map[manifest.Ref]*state.Put{}, deletes: map[manifest.Ref]*state.Delete{},
 		queue: newQueue(), wakes: map[Key]time.Time{}, notes: map[Key][]Note{},
 	}

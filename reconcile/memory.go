@@ -94,7 +94,7 @@ func (m *Memory) Plan(w *state.World, now time.Time) (Plan, error) {
 
 // Adopt is the function Adopt, at the cost of what the commit changes.
 func (m *Memory) Adopt(w *state.World, set *manifest.Set, c Commit, now time.Time) (Plan, error) {
-	if w.Adopted().Commit == "" {
+	if w.Adopted().Commit == "" || m.options.Set == nil {
 		m.all = true
 	}
 	d := m.draft(w, now)

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"writ/manifest"
 	"writ/state"
 )
 
@@ -9,7 +10,7 @@ import (
 func (d *draft) held(r *state.Record) bool {
 	uses := notYet(r)
 	for _, u := range uses {
-		d.note(r.Ref, u.Field, u.What)
+		d.note(r.Ref, u.Path, u.Reason)
 	}
 	return len(uses) > 0
 }
@@ -17,8 +18,10 @@ func (d *draft) held(r *state.Record) bool {
 // uses is held without the notes.
 func (d *draft) uses(r *state.Record) bool { return len(notYet(r)) > 0 }
 
-// use is one place where an object uses what is not acted on yet.
-type use struct{ Field, What string }
-
-// notYet lists the uses of an object.
-func notYet(*state.Record) []use { return nil }
+// notYet lists the uses of an object that somebody wrote. What is derived was looked at in its owner.
+func notYet(r *state.Record) []manifest.FieldUse {
+	if r.Origin == state.Derived && r.Ref.Kind == "Pod" || r.Origin == state.Builtin {
+		return nil
+	}
+	return manifest.NotYet(r.Object)
+}

@@ -75,13 +75,13 @@ func (d *draft) remake(r *state.Record, why string) {
 		}
 		return
 	}
-	d.readopt()
-	del := []state.Delete{{Ref: r.Ref, UID: r.UID, Why: why}}
 	item, ok := d.set.Get(r.Ref)
 	if !ok {
-		d.apply(del, nil)
+		d.delete(r, why)
 		return
 	}
+	d.readopt()
+	del := []state.Delete{{Ref: r.Ref, UID: r.UID, Why: why}}
 	object, err := d.admitted(item, nil)
 	if err != nil {
 		d.note(r.Ref, "", err.Error())

@@ -171,7 +171,7 @@ func (d *draft) writeGroup(owner *state.Record, g group, sliceLabels map[string]
 	var kept [][]discoveryv1.Endpoint
 	for _, r := range have {
 		s, ok := r.Object.(*discoveryv1.EndpointSlice)
-		if !ok || !samePorts(s.Ports, g.ports) || r.UID == "" || !ownedBy(r, owner) {
+		if !ok || !ownedBy(r, owner) || len(s.Endpoints) > 0 && !samePorts(s.Ports, g.ports) {
 			rest = append(rest, r)
 			continue
 		}

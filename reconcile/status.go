@@ -160,24 +160,28 @@ func (x *deployment) progress(before, s *appsv1.DeploymentStatus) {
 	if x.next != nil {
 		subject = fmt.Sprintf("ReplicaSet %q", x.next.r.Ref.Name)
 	}
-	if s.Replicas == s.UpdatedReplicas && current != nil && current.Reason == "NewReplicaSetAvailable" && !x.begun(before, s) {
+	if s.Replicas == s.UpdatedReplicas && current != nil && current.Reason == "NewReplicaSetAvailable" && !x.begun(s) {
 		return
 	}
 	switch {
 	case x.done(s):
 		x.set(s, appsv1.DeploymentProgressing, corev1.ConditionTrue, "NewReplicaSetAvailable", subject+" has successfully progressed.")
 	case current == nil && x.next == nil:
-	case current == nil || x.begun(before, s) || progressed(before, s):
+	case current == nil || x.begun(s) || progressed(before, s):
 		x.advance(s, current, subject)
 	case x.late(current, time.Duration(*deadline)*time.Second):
 		x.set(s, appsv1.DeploymentProgressing, corev1.ConditionFalse, "ProgressDeadlineExceeded", subject+" has timed out progressing.")
 	}
 }
 
-// begun says that the draft gave the Deployment another template: a rollout of its own, whatever the
-// Pods say yet.
-func (x *deployment) begun(before, s *appsv1.DeploymentStatus) bool {
-	return s.ObservedGeneration != before.ObservedGeneration && x.next != nil && x.next.actual < deref(x.dep.Spec.Replicas) && x.d.base.Get(x.next.r.Ref) == nil
+// begun says that this draft gave the Deployment another template, new or reverted to: a rollout of
+// its own, whatever the Pods say yet.
+func (x *deployment) begun(s *appsv1.DeploymentStatus) bool {
+	if x.next == nil || x.done(s) {
+		return false
+	}
+	old := x.d.base.Get(x.next.r.Ref)
+	return old == nil || old.UID != x.next.r.UID || revisionOf(old.Object) != revisionOf(x.next.rs)
 }
 
 func (x *deployment) done(s *appsv1.DeploymentStatus) bool {

@@ -24,7 +24,7 @@ func (q *question) refuses(n *node) *refusal {
 		return &refusal{words: "node(s) were unschedulable"}
 	}
 	if t := untolerated(n.taints, q.pod.Spec.Tolerations); t != nil {
-		return &refusal{words: fmt.Sprintf("node(s) had untolerated taint {%s: %s}", t.Key, t.Value)}
+		return &refusal{words: "node(s) had untolerated taint(s) {" + strings.TrimSuffix(t.Key+": "+t.Value, ": ") + "}"}
 	}
 	if !q.anyLabels {
 		if ok, err := q.affinity.Match(n.object); !ok || err != nil {

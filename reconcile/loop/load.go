@@ -29,54 +29,45 @@ func (l *Loop) load(ctx context.Context, out chan<- loaded) {
 			return
 		}
 	}
+	var ready *loaded
 	for {
-		var c Commit
-		var ok bool
+		var hand chan<- loaded
+		var next loaded
+		if ready != nil {
+			hand, next = out, *ready
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case c, ok = <-commits:
-		}
-		for ok {
-			c, ok = newest(commits, c)
+		case hand <- next:
+			ready = nil
+		case c, ok := <-commits: // it supersedes one that nobody looked at yet
+			if !ok {
+				commits = nil
+				continue
+			}
+			c = newest(commits, c)
 			l.came(c)
-			next := l.read(c, last)
-			if next.set != nil {
-				last = next
+			got := l.read(c, last)
+			if got.set != nil {
+				last = got
 			}
-			select {
-			case <-ctx.Done():
-				return
-			case out <- next:
-				ok = false
-			case c, ok = <-commits: // superseded before anybody looked at it
-				if !ok {
-					commits = nil
-					select {
-					case out <- next:
-					case <-ctx.Done():
-					}
-				}
-			}
-		}
-		if !ok && commits == nil {
-			<-ctx.Done()
-			return
+			ready = &got
 		}
 	}
 }
 
 // newest takes every commit that is waiting and keeps the last.
-func newest(commits <-chan Commit, c Commit) (Commit, bool) {
+func newest(commits <-chan Commit, c Commit) Commit {
 	for {
 		select {
 		case next, ok := <-commits:
 			if !ok {
-				return c, true
+				return c
 			}
 			c = next
 		default:
-			return c, true
+			return c
 		}
 	}
 }

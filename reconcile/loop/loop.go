@@ -33,6 +33,7 @@ type Loop struct {
 	seen      state.Revision // changes up to it are learnt
 	candidate *loaded        // to be adopted; nil if none
 	retry     time.Duration  // current back-off, 0 if none
+	until     time.Time      // end of the back-off
 	moved     int            // refusals with ErrMoved in a row
 
 	mu     sync.Mutex
@@ -86,6 +87,9 @@ func (l *Loop) Run(ctx context.Context) error {
 
 // settle computes and proposes until nothing is due, and answers when to look again; 0 is never.
 func (l *Loop) settle(ctx context.Context) time.Duration {
+	if wait := time.Until(l.until); wait > 0 {
+		return wait
+	}
 	for ctx.Err() == nil {
 		l.learn(0)
 		now := time.Now()
@@ -139,6 +143,7 @@ func (l *Loop) refused(ctx context.Context, err error) time.Duration {
 	}
 	l.trouble(err)
 	l.retry = min(max(2*l.retry, firstRetry), lastRetry)
+	l.until = time.Now().Add(l.retry)
 	return l.retry
 }
 
