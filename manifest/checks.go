@@ -50,37 +50,37 @@ func ofKind(objects []*parsed, ref Ref) []*parsed {
 type claim struct {
 	owner    *parsed
 	selector labels.Selector
-	needs    labels.Requirements
+	exact    []pair // the labels that a pod must have to be selected
 	labels   labels.Set
 }
 
 // pair is one label in one namespace.
 type pair struct{ namespace, key, value string }
 
-// claimOf is false for objects that do not own pods through a selector.
-func claimOf(p *parsed) (*claim, bool) {
+// claimOf is nil for objects that do not own pods through a selector.
+func claimOf(p *parsed) *claim {
 	k := kinds[p.Ref.GroupKind()]
 	if k == nil || k.template == nil || k.selector == nil {
-		return nil, false
+		return nil
 	}
 	template := k.template(p.Object)
-	if template == nil {
-		return nil, false
-	}
 	selector := k.selector(p.Object)
 	needs, selectable := selector.Requirements()
-	return &claim{p, selector, needs, template.Labels}, selectable && len(needs) > 0
+	if template == nil || !selectable || len(needs) == 0 {
+		return nil
+	}
+	return &claim{p, selector, exact(p.Ref.Namespace, needs), template.Labels}
 }
 
-// equalities are the labels that a pod must have, exactly, to be selected.
-func (c *claim) equalities(yield func(pair) bool) {
-	for _, r := range c.needs {
+// exact are the labels that a pod must have with one certain value.
+func exact(namespace string, needs labels.Requirements) []pair {
+	var pairs []pair
+	for _, r := range needs {
 		if values := r.ValuesUnsorted(); len(values) == 1 && r.Matches(labels.Set{r.Key(): values[0]}) {
-			if !yield(pair{c.owner.Ref.Namespace, r.Key(), values[0]}) {
-				return
-			}
+			pairs = append(pairs, pair{namespace, r.Key(), values[0]})
 		}
 	}
+	return pairs
 }
 
 // selectors reports owners that would fight for pods: the selector of one matches the template of the
@@ -103,12 +103,10 @@ func (l *loader) selectors(objects, added []*parsed) {
 		l.about(b.owner, "spec.selector", fmt.Sprintf("overlaps the selector of %s in %s; each would take over the other's pods", a.owner.Ref, a.owner.Source))
 	}
 	for _, p := range objects {
-		c, ok := claimOf(p)
-		if !ok {
-			continue
+		if c := p.claim; c != nil {
+			fresh.selecting(c, report)
+			fresh.selectedBy(c, report)
 		}
-		fresh.selecting(c, func(other *claim) { report(c, other) })
-		fresh.selectedBy(c, func(other *claim) { report(c, other) })
 	}
 }
 
@@ -124,8 +122,8 @@ type claims struct {
 func newClaims(added []*parsed) claims {
 	cs := claims{nil, map[pair][]*claim{}, map[pair][]*claim{}, map[string][]*claim{}, map[string][]*claim{}}
 	for _, p := range added {
-		c, ok := claimOf(p)
-		if !ok {
+		c := p.claim
+		if c == nil {
 			continue
 		}
 		cs.all = append(cs.all, c)
@@ -147,7 +145,7 @@ func newClaims(added []*parsed) claims {
 
 // rarest is the label that the selector needs and that the fewest templates have.
 func (cs claims) rarest(c *claim) (at pair, having []*claim, found bool) {
-	for p := range c.equalities {
+	for _, p := range c.exact {
 		if list := cs.labelled[p]; !found || len(list) < len(having) {
 			at, having, found = p, list, true
 		}
@@ -155,30 +153,31 @@ func (cs claims) rarest(c *claim) (at pair, having []*claim, found bool) {
 	return at, having, found
 }
 
-// selecting calls f with the claims whose pods c selects.
-func (cs claims) selecting(c *claim, f func(*claim)) {
+// selecting reports the claims whose pods c selects.
+func (cs claims) selecting(c *claim, report func(a, b *claim)) {
 	_, candidates, found := cs.rarest(c)
 	if !found {
 		candidates = cs.inside[c.owner.Ref.Namespace]
 	}
 	for _, other := range candidates {
 		if other.owner != c.owner && c.selector.Matches(other.labels) {
-			f(other)
+			report(c, other)
 		}
 	}
 }
 
-// selectedBy calls f with the claims that select the pods of c.
-func (cs claims) selectedBy(c *claim, f func(*claim)) {
-	try := func(candidates []*claim) {
-		for _, other := range candidates {
-			if other.owner != c.owner && other.selector.Matches(c.labels) {
-				f(other)
-			}
+// selectedBy reports the claims that select the pods of c.
+func (cs claims) selectedBy(c *claim, report func(a, b *claim)) {
+	for key, value := range c.labels {
+		selectedBy(c, cs.bySelect[pair{c.owner.Ref.Namespace, key, value}], report)
+	}
+	selectedBy(c, cs.unindexed[c.owner.Ref.Namespace], report)
+}
+
+func selectedBy(c *claim, candidates []*claim, report func(a, b *claim)) {
+	for _, other := range candidates {
+		if other.owner != c.owner && other.selector.Matches(c.labels) {
+			report(c, other)
 		}
 	}
-	for key, value := range c.labels {
-		try(cs.bySelect[pair{c.owner.Ref.Namespace, key, value}])
-	}
-	try(cs.unindexed[c.owner.Ref.Namespace])
 }

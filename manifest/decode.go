@@ -162,5 +162,7 @@ func (o *object) add(k *kind, made Object) {
 
 func newParsed(item Item, within string) (*parsed, error) {
 	digest, err := digestItem(item.Object)
-	return &parsed{Item: item, digest: digest, within: within}, err
+	p := &parsed{Item: item, digest: digest, within: within}
+	p.claim = claimOf(p)
+	return p, err
 }

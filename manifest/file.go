@@ -28,6 +28,7 @@ type parsed struct {
 	Item
 	digest itemDigest
 	within string  // field path of the object inside its document: items[2] of a List
+	claim  *claim  // on pods, nil for what owns none
 	local  *parsed // a custom resource written without a namespace, as it is in namespace default
 }
 
