@@ -98,8 +98,8 @@ func (d *decisions) checkpoint() (*head, error) {
 	return &h, nil
 }
 
-// covers checks that the log has every entry after the head.
-func (d *decisions) covers(at head) error {
+// covers checks that the log has every entry after the head. made says that it cannot be empty.
+func (d *decisions) covers(at head, made bool) error {
 	first, err := d.files.FirstIndex()
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
@@ -115,6 +115,9 @@ func (d *decisions) covers(at head) error {
 	}
 	if len(list) > 0 {
 		known = list[0].Index
+	}
+	if made && known == 0 && last == 0 {
+		return errors.New("the log is empty")
 	}
 	if first > known+1 {
 		return fmt.Errorf("the log begins at entry %d, the last checkpoint is at %d", first, known)

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -15,27 +17,65 @@ import (
 	"writ/state"
 )
 
-// load reads the World at the head. If what is there is not what the head says, which only a power
-// cut between two checkpoints can do, it goes back to the checkpoint: the log has everything since.
+// load reads the World at the head. What is there may be incomplete after a power cut, since Badger
+// syncs nothing between checkpoints. Then it goes back to the checkpoint, or to nothing if there was
+// none yet: the log has everything since.
 func (r *records) load(cluster uuid.UUID, checkpoint *head) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	err := r.loadHead(cluster, checkpoint)
+	if err == nil {
+		return nil
+	}
+	back := head{}
+	if checkpoint != nil {
+		back = *checkpoint
+	}
+	r.log.log.Warn("records are incomplete, going back to the last checkpoint", "err", err, "revision", back.revision.String())
+	if again := r.forget(checkpoint == nil); again != nil {
+		return errors.Join(err, again)
+	}
+	if again := r.open(); again != nil {
+		return errors.Join(err, again)
+	}
+	if again := r.loadAt(cluster, back); again != nil {
+		return fmt.Errorf("%w; at the last checkpoint: %w", err, again)
+	}
+	return nil
+}
+
+func (r *records) loadHead(cluster uuid.UUID, checkpoint *head) error {
 	if err := r.open(); err != nil {
 		return err
 	}
 	at, err := r.readHead()
-	if err == nil && checkpoint != nil && at.index < checkpoint.index {
-		err = errors.New("read records: the head is older than the last checkpoint")
-	}
-	if err == nil {
-		err = r.loadAt(cluster, at)
-	}
-	if err == nil || checkpoint == nil || *checkpoint == at {
+	if err != nil {
 		return err
 	}
-	r.log.log.Warn("records are incomplete, going back to the last checkpoint", "err", err, "revision", checkpoint.revision.String())
-	if back := r.loadAt(cluster, *checkpoint); back != nil {
-		return fmt.Errorf("%w; at the last checkpoint: %w", err, back)
+	if checkpoint != nil && at.index < checkpoint.index {
+		return errors.New("read records: the head is older than the last checkpoint")
+	}
+	return r.loadAt(cluster, at)
+}
+
+// forget removes what Badger did not sync: its memtables, which hold nothing that a checkpoint needs,
+// or without a checkpoint everything.
+func (r *records) forget(everything bool) error {
+	if err := r.close(); err != nil {
+		r.log.log.Debug("closing incomplete records", "err", err)
+	}
+	pattern := "*.mem"
+	if everything {
+		pattern = "*"
+	}
+	files, err := filepath.Glob(filepath.Join(r.dir, worldDir, pattern))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("forget incomplete records: %w", err)
+		}
 	}
 	return nil
 }

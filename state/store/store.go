@@ -104,7 +104,7 @@ func (s *Store) read() error {
 		return err
 	}
 	s.tip, s.index = s.records.world, s.records.head.index
-	return s.journal.covers(s.records.head)
+	return s.journal.covers(s.records.head, s.identity.Made)
 }
 
 // start replays the log, begins the epoch and publishes the first World.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,4 +81,30 @@ func TestStore_ComesBack(t *testing.T) {
 	if got, want := digest(t, s.World()), digest(t, before); got != want {
 		t.Errorf("World after reopening\n%s\nwant\n%s", got, want)
 	}
+}
+
+func BenchmarkPropose(b *testing.B) {
+	s := open(b, Config{Dir: b.TempDir()})
+	defer closeStore(b, s)
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		i++
+		propose(b, s, decide(s.World(), configMap(i%1000, fmt.Sprint(i))))
+	}
+}
+
+func BenchmarkProposeTogether(b *testing.B) {
+	s := open(b, Config{Dir: b.TempDir()})
+	defer closeStore(b, s)
+	b.SetParallelism(32)
+	var n atomic.Int64
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			i := int(n.Add(1))
+			if _, err := s.Propose(context.Background(), decide(s.World(), configMap(i%1000, fmt.Sprint(i)))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
