@@ -38,6 +38,17 @@ func TestLocal_Noticed(t *testing.T) {
 			defer repo.Repack()
 			return repo.Commit(map[string]string{"a.yaml": "2"}, "second")
 		},
+		"repository replaced by another": func(t *testing.T, repo *gitserver.Repo) string {
+			other := repo.Borrower()
+			second := other.Commit(map[string]string{"a.yaml": "2"}, "second")
+			replace(t, filepath.Join(other.Dir, "objects", "info", "alternates"), repo.Dir, repo.Dir+".old")
+			for _, move := range [][2]string{{repo.Dir, repo.Dir + ".old"}, {other.Dir, repo.Dir}} {
+				if err := os.Rename(move[0], move[1]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return second
+		},
 		"push": func(t *testing.T, repo *gitserver.Repo) string {
 			clone := filepath.Join(t.TempDir(), "clone")
 			repo.Git("clone", "--quiet", repo.Dir, clone)
@@ -56,6 +67,10 @@ func TestLocal_Noticed(t *testing.T) {
 			want := change(t, repo)
 			if c := next(t, m); c.Hash != want || c.Rewritten {
 				t.Fatalf("got %s (rewritten %t), want %s", c.Hash, c.Rewritten, want)
+			}
+			last := repo.Commit(map[string]string{"a.yaml": "last"}, "last")
+			if c := next(t, m); c.Hash != last {
+				t.Fatalf("got %s, want %s on top", c.Hash, last)
 			}
 		})
 	}

@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -65,11 +67,17 @@ func explain(from string, err error) *problem {
 	if errors.As(err, &p) {
 		return p
 	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // without the address, which is named already
+	}
 	var key *knownhosts.KeyError
 	var revoked *knownhosts.RevokedError
 	var unknownCA x509.UnknownAuthorityError
 	var badCert *tls.CertificateVerificationError
-	var net net.Error
+	// Not net.Error: a full disk's errno is one too.
+	var network *net.OpError
+	var name *net.DNSError
 	switch {
 	case errors.As(err, &key) && len(key.Want) > 0:
 		return problemf(Identity, "the host key of %s is not the one in the known_hosts file", from)
@@ -93,8 +101,10 @@ func explain(from string, err error) *problem {
 		return problemf(NotFound, "%s is not found there, or the credentials may not see it", from)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errStalled), errors.Is(err, os.ErrDeadlineExceeded):
 		return problemf(Unreachable, "%s does not answer in time", from)
-	case errors.As(err, &net):
+	case errors.As(err, &network), errors.As(err, &name), request != nil:
 		return &problem{Unreachable, from + " cannot be reached", err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return problemf(Unreachable, "%s broke off in the middle", from)
 	}
 	return &problem{Failed, "fetch from " + from, err}
 }

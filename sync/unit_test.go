@@ -2,10 +2,16 @@ package sync
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"math/rand"
+	"net"
+	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +19,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/storage/memory"
 )
 
@@ -197,5 +204,26 @@ func TestWritePack(t *testing.T) {
 	}
 	if n, err := read.Count(); err != nil || int(n) != len(list) {
 		t.Errorf("pack holds %d objects, want %d", n, len(list))
+	}
+}
+
+func TestExplain(t *testing.T) {
+	request := func(err error) error { return &url.Error{Op: "Get", URL: "https://secret@example.org", Err: err} }
+	for _, c := range []struct {
+		err  error
+		kind Kind
+		text string
+	}{
+		{request(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), Unreachable, "SRC cannot be reached: dial: connection refused"},
+		{&net.DNSError{Err: "no such host", Name: "example.org"}, Unreachable, "SRC cannot be reached: lookup example.org: no such host"},
+		{request(io.EOF), Unreachable, "SRC cannot be reached: EOF"},
+		{fmt.Errorf("ssh: handshake failed: %w", io.EOF), Unreachable, "SRC broke off in the middle"},
+		{fmt.Errorf("%w: go away", transport.ErrAuthorizationFailed), Login, "the credentials give no access to SRC"},
+		{&os.PathError{Op: "write", Path: "pack", Err: syscall.ENOSPC}, Failed, "fetch from SRC: write pack: no space left on device"},
+		{fmt.Errorf("look: %w", problemf(Empty, "as it was")), Empty, "as it was"},
+	} {
+		if p := explain("SRC", c.err); p.kind != c.kind || p.Error() != c.text {
+			t.Errorf("%v: got %s %q, want %s %q", c.err, p.kind, p.Error(), c.kind, c.text)
+		}
 	}
 }
