@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"syscall"
-	"time"
 
 	"writ/runtime/shim"
 )
@@ -87,17 +85,4 @@ func notifyReady() func(error) {
 		pipe.Close()
 		pipe = nil
 	}
-}
-
-// alive waits for a shim that another process has just started.
-func alive(dir string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
-		if _, err := shim.New(dir).Hello(ctx); err == nil {
-			return true
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return false
 }

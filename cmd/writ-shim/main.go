@@ -12,7 +12,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -80,14 +79,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 func serve(dir, cgroup string, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	// Caught and dropped, never ignored: containers would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	ready := notifyReady()
 	err := supervisor.Serve(ctx, supervisor.Config{
 		Dir: dir, Cgroup: cgroup, Build: build(),
 		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}, func() { ready(nil) })
-	if errors.Is(err, supervisor.ErrHeld) && alive(dir) {
-		err = nil // somebody else was faster
+	if err == supervisor.ErrHeld { // and it answers
+		err = nil
 	}
 	ready(err)
 	return err

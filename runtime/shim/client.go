@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,14 +18,20 @@ import (
 
 // Client speaks to the shim of one pod. It holds no connection: each call
 // makes its own, so calls may run at the same time, and a Client stays good
-// over a replaced shim. Every call returns ErrNoShim if nothing listens, an
-// *Error if the shim refused, and the context's error if that ended first.
+// over a replaced shim. Every call returns ErrNoShim if nothing listens or the
+// shim ended before it answered (then Launch, and State tells what it had
+// done), an *Error if the shim refused, and the context's error if that ended
+// first. A Client that runs Events should be closed in the end.
 type Client struct {
-	dir string
+	dir     string
+	outputs outputs
 }
 
 // New returns the client of the pod directory; it does not connect.
 func New(dir string) *Client { return &Client{dir: dir} }
+
+// Close lets go of the containers' output, see Events.
+func (c *Client) Close() { c.outputs.close() }
 
 // Dir is the pod directory.
 func (c *Client) Dir() string { return c.dir }
@@ -116,6 +123,11 @@ func (c *Client) Shutdown(ctx context.Context) error {
 // Events calls fn for every event after the sequence number, in order, first
 // those that are past, then EventSync, then as they happen. It returns when
 // ctx ends, fn fails or the connection breaks, always with an error.
+//
+// It also keeps the output of running containers open, two descriptors each,
+// so that nothing they print is lost if the shim is killed and they end before
+// the next one is there. That lasts until they exit, or until Close: so when a
+// connection breaks, Launch, and go on with Events of the same Client.
 func (c *Client) Events(ctx context.Context, after uint64, fn func(Event) error) error {
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -130,6 +142,7 @@ func (c *Client) Events(ctx context.Context, after uint64, fn func(Event) error)
 		if err := conn.readJSON(&event); err != nil {
 			return conn.reason(fmt.Errorf("read events: %w", err))
 		}
+		c.outputs.follow(c.dir, event)
 		if err := fn(event); err != nil {
 			return err
 		}
@@ -195,11 +208,20 @@ func (c *connection) close() {
 	c.Conn.Close()
 }
 
-// reason prefers the context's error to what it did to the connection.
+// reason says what an error of the connection comes from: the context, or a
+// shim that ended.
 func (c *connection) reason(err error) error {
 	var refusal *Error
-	if ctxErr := c.ctx.Err(); ctxErr != nil && !errors.As(err, &refusal) {
+	if errors.As(err, &refusal) {
+		return err
+	}
+	if ctxErr := c.ctx.Err(); ctxErr != nil {
 		return ctxErr
+	}
+	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, broken) {
+			return fmt.Errorf("%w any more: %w", ErrNoShim, err)
+		}
 	}
 	return err
 }

@@ -54,13 +54,17 @@ func (p *peeker) close() {
 }
 
 // peek fills buf with the first bytes of the pipe fd. all is false when more
-// lies in the pipe than could be shown.
+// lay in the pipe already than could be shown.
 func (p *peeker) peek(fd int, buf []byte) (data []byte, all bool, err error) {
+	waiting, err := unix.IoctlGetInt(fd, unix.TIOCINQ) // before: the writer does not stop
+	if err != nil {
+		return nil, false, fmt.Errorf("look into pipe: %w", err)
+	}
 	n, err := retry(func() (int, error) {
 		n, err := unix.Tee(fd, p.out, len(buf), unix.SPLICE_F_NONBLOCK)
 		return int(n), err
 	})
-	if errors.Is(err, unix.EAGAIN) || n == 0 {
+	if errors.Is(err, unix.EAGAIN) || (err == nil && n == 0) {
 		return nil, true, nil
 	}
 	if err != nil {
@@ -69,8 +73,7 @@ func (p *peeker) peek(fd int, buf []byte) (data []byte, all bool, err error) {
 	if err := readFull(p.in, buf[:n]); err != nil {
 		return nil, false, err
 	}
-	waiting, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
-	return buf[:n], err == nil && waiting <= n, nil
+	return buf[:n], waiting <= n, nil
 }
 
 // readFull reads exactly len(buf) bytes that are known to be there.

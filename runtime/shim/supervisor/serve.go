@@ -28,13 +28,14 @@ type Config struct {
 	Log    *slog.Logger
 }
 
-// ErrHeld means that another supervisor serves the directory.
+// ErrHeld means that another supervisor serves the directory. Serve returns it
+// as it is if the other one answers, and wrapped if it does not.
 var ErrHeld = errors.New("another shim serves this directory")
 
 // Serve takes over what is in the directory, calls ready when it listens, and
 // answers until Shutdown is asked for or ctx ends. Neither stops a container.
 func Serve(ctx context.Context, cfg Config, ready func()) error {
-	lock, err := acquire(paths{cfg.Dir}.lock())
+	lock, err := succeed(ctx, cfg.Dir)
 	if err != nil {
 		return err
 	}
@@ -62,6 +63,32 @@ func Serve(ctx context.Context, cfg Config, ready func()) error {
 	s := &server{pod: p, log: cfg.Log, shutdown: cancel}
 	return s.serve(ctx, listener)
 }
+
+// succeed takes the directory's lock. The last shim may be on its way out and
+// hold it for another moment; one that answers stays.
+func succeed(ctx context.Context, dir string) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, successionLimit)
+	defer cancel()
+	for {
+		lock, err := acquire(paths{dir}.lock())
+		if !errors.Is(err, ErrHeld) {
+			return lock, err
+		}
+		if _, err := shim.New(dir).Hello(ctx); err == nil {
+			return nil, ErrHeld
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w but does not answer", ErrHeld)
+		case <-time.After(successionPeriod):
+		}
+	}
+}
+
+const (
+	successionLimit  = 10 * time.Second
+	successionPeriod = 2 * time.Millisecond
+)
 
 // acquire takes the directory's lock, which ends with the process.
 func acquire(path string) (*os.File, error) {
