@@ -28,13 +28,7 @@ type local struct {
 }
 
 func (l *local) fetch(ctx context.Context, db *objects, known plumbing.Hash) (target, error) {
-	repo, err := findRepository(l.src.path)
-	if l.watcher != nil {
-		// Watch first, read after: what changes in between is seen one way or the other.
-		if werr := l.watcher.follow(repo.watched(l.src.path, l.cfg.Ref)); werr != nil && err == nil {
-			err = fmt.Errorf("watch repository: %w", werr)
-		}
-	}
+	repo, err := l.find()
 	if err != nil {
 		return target{}, err
 	}
@@ -67,6 +61,27 @@ func (l *local) fetch(ctx context.Context, db *objects, known plumbing.Hash) (ta
 		return t, fmt.Errorf("copy commit %s: %w", t.hash, err)
 	}
 	return t, nil
+}
+
+// find finds the repository and watches it. What is read after this is watched: a change is seen by
+// reading or noticed by watching.
+func (l *local) find() (repository, error) {
+	repo, err := findRepository(l.src.path)
+	for range 3 {
+		if l.watcher == nil {
+			break
+		}
+		if err := l.watcher.follow(repo.watched(l.src.path, l.cfg.Ref)); err != nil {
+			l.watcher.log.Warn("repository is polled because it cannot be watched", "err", err)
+			l.watcher = nil
+			break
+		}
+		before := repo
+		if repo, err = findRepository(l.src.path); repo == before {
+			break // it did not come, go or change while the watch was set up
+		}
+	}
+	return repo, err
 }
 
 // repository is where the parts of a local repository lie. A linked work tree has a folder of its
@@ -199,7 +214,7 @@ func (r repository) watched(path, ref string) []string {
 	if r.git == "" {
 		return []string{path, filepath.Join(path, ".git"), filepath.Join(path, "HEAD")}
 	}
-	files := []string{filepath.Join(r.git, "HEAD"), filepath.Join(r.common, "packed-refs"), filepath.Join(r.common, "config")}
+	files := []string{path, filepath.Join(r.git, "HEAD"), filepath.Join(r.common, "packed-refs"), filepath.Join(r.common, "config")}
 	names := candidates(ref)
 	if ref == "" {
 		names = nil
