@@ -207,7 +207,7 @@ func TestLoadArchives_Refused(t *testing.T) {
 
 func TestLoadArchives_WrongBlobInLayout(t *testing.T) {
 	s, dir := archiveStore(t)
-	img := small(t, nil, map[string]string{"a": "1"})
+	img := small(t, []string{"A=1"}, map[string]string{"a": "1"})
 	path := filepath.Join(dir, "x.tar")
 	if err := images.WriteLayoutDir(path, map[string]v1.Image{appName: img}); err != nil {
 		t.Fatal(err)
@@ -215,11 +215,12 @@ func TestLoadArchives_WrongBlobInLayout(t *testing.T) {
 	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	id, err := img.ConfigName()
+	blob := filepath.Join(path, "blobs/sha256", strings.TrimPrefix(configDigest(t, img), "sha256:"))
+	data, err := os.ReadFile(blob)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(path, "blobs/sha256", id.Hex), []byte(`{"rootfs":{"type":"layers"}}`), 0o600); err != nil {
+	if err := os.WriteFile(blob, bytes.Replace(data, []byte("A=1"), []byte("A=2"), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	load(t, s)

@@ -76,23 +76,16 @@ func (x *index) clone() *index {
 		Archives: maps.Clone(x.Archives), Proofs: maps.Clone(x.Proofs)}
 }
 
-// lookup finds what a reference stands for. An archive's tag goes before a pulled
-// one: the administrator of this node put it there. A digest means the same
-// content from either, so a pulled one is preferred.
+// lookup finds what a reference stands for. An archive goes before what was pulled:
+// the administrator of this node put it there. It has a digest among its names only
+// if its content has that digest.
 func (x *index) lookup(r ref) (Image, bool) {
-	pulled, ok := x.Pulled[r.full]
-	if ok && r.digest != "" {
-		return x.image(r, pulled, false)
-	}
 	for _, file := range slices.Sorted(maps.Keys(x.Archives)) {
 		if t, found := x.Archives[file].Names[r.full]; found {
 			return x.image(r, t, true)
 		}
 	}
-	if !ok {
-		return Image{}, false
-	}
-	return x.image(r, pulled, false)
+	return x.image(r, x.Pulled[r.full], false)
 }
 
 func (x *index) image(r ref, t target, archive bool) (Image, bool) {

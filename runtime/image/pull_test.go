@@ -35,18 +35,7 @@ func TestPull_Trouble(t *testing.T) {
 		}
 	}
 	img := small(t, nil, map[string]string{"a": "1"})
-	cfg, err := img.ConfigName()
-	if err != nil {
-		t.Fatal(err)
-	}
-	layers, err := img.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	layer, err := layers[0].Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, layer := configDigest(t, img), layerDigest(t, img, 0)
 	for _, c := range []struct {
 		name  string
 		setup func(r *registry.Registry)
@@ -61,12 +50,12 @@ func TestPull_Trouble(t *testing.T) {
 		{"forbidden", func(r *registry.Registry) { r.Fail(403, is("/manifests/")) }, "", ErrUnauthorized},
 		{"too many requests", func(r *registry.Registry) { r.Fail(429, is("/manifests/")) }, "", ErrUnavailable},
 		{"server error", func(r *registry.Registry) { r.Fail(500, nil) }, "", ErrUnavailable},
-		{"bad gateway for a layer", func(r *registry.Registry) { r.Fail(502, is(layer.String())) }, "", ErrUnavailable},
-		{"missing layer", func(r *registry.Registry) { r.Fail(404, is(layer.String())) }, "", ErrNotFound},
+		{"bad gateway for a layer", func(r *registry.Registry) { r.Fail(502, is(layer)) }, "", ErrUnavailable},
+		{"missing layer", func(r *registry.Registry) { r.Fail(404, is(layer)) }, "", ErrNotFound},
 		{"no server", func(r *registry.Registry) { r.Stop() }, "", ErrUnavailable},
 		{"other manifest than the digest", func(r *registry.Registry) { r.Alter(spoil("/manifests/")) }, "app@" + digest(t, img), ErrCorrupt},
-		{"other configuration than the digest", func(r *registry.Registry) { r.Alter(spoil(cfg.String())) }, "", ErrCorrupt},
-		{"other layer than the digest", func(r *registry.Registry) { r.Alter(spoil(layer.String())) }, "", ErrCorrupt},
+		{"other configuration than the digest", func(r *registry.Registry) { r.Alter(spoil(cfg)) }, "", ErrCorrupt},
+		{"other layer than the digest", func(r *registry.Registry) { r.Alter(spoil(layer)) }, "", ErrCorrupt},
 		{"capitals", nil, "App:v", ErrInvalidName},
 		{"bad digest", nil, "app@sha256:12", ErrInvalidName},
 	} {
@@ -216,9 +205,10 @@ func TestEnsure_Policies(t *testing.T) {
 }
 
 func TestPull_GivesUpOnSilence(t *testing.T) {
-	for _, part := range []string{"/blobs/", "/manifests/"} {
+	img := small(t, nil, map[string]string{"a": strings.Repeat("text", 1000)})
+	for _, part := range []string{"/manifests/", configDigest(t, img), layerDigest(t, img, 0)} {
 		reg := registry.Start(t)
-		ref := push(t, reg, small(t, nil, map[string]string{"a": strings.Repeat("text", 1000)}), "app:v")
+		ref := push(t, reg, img, "app:v")
 		reg.Stall(func(r *http.Request) bool { return strings.Contains(r.URL.Path, part) })
 		s := openStore(t, t.TempDir())
 		s.patience = patience{silence: 20 * time.Millisecond, documents: 200 * time.Millisecond}

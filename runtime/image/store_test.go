@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -166,12 +168,62 @@ func TestPull_SharedLayerIsFetchedOnce(t *testing.T) {
 	}
 }
 
+func TestPull_SharedLayerIsFetchedOnceAtTheSameTime(t *testing.T) {
+	reg := registry.Start(t)
+	base := map[string]string{"base": strings.Repeat("x", 1000)}
+	one, two := small(t, nil, base), small(t, nil, base, map[string]string{"b": "2"})
+	shared := layerDigest(t, one, 0)
+	refs := []string{push(t, reg, one, "one:v"), push(t, reg, two, "two:v")}
+	s := openStore(t, t.TempDir())
+	reg.Forget()
+	reg.Hold(func(r *http.Request) bool { return strings.Contains(r.URL.Path, shared) })
+	done := make(chan error, 2)
+	for i, ref := range refs {
+		go func() { _, err := s.Pull(t.Context(), ref, Access{}); done <- err }()
+		if i == 0 {
+			waitFor(t, func() bool { return reg.Count("GET /v2/one/blobs/"+shared) == 1 })
+		}
+	}
+	waitFor(t, func() bool { return layersOnDisk(t, s) == 1 }) // the layer that is only the second's
+	reg.Release()
+	for range refs {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := reg.Count("GET /v2/two/blobs/" + shared); got != 0 {
+		t.Errorf("the shared layer was fetched %d times more: %q", got, reg.Requests())
+	}
+}
+
+func configDigest(t *testing.T, img v1.Image) string {
+	t.Helper()
+	h, err := img.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.String()
+}
+
+func layerDigest(t *testing.T, img v1.Image, n int) string {
+	t.Helper()
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := layers[n].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.String()
+}
+
 func TestPull_ManyCallersOnePull(t *testing.T) {
 	reg := registry.Start(t)
 	ref := push(t, reg, small(t, nil, map[string]string{"a": "1"}), "app:v")
 	s := openStore(t, t.TempDir())
 	reg.Forget()
-	reg.Hold()
+	reg.Hold(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") })
 	short, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() { _, err := s.Pull(short, ref, Access{}); first <- err }()
@@ -201,7 +253,7 @@ func TestPull_StopsWhenNobodyWaits(t *testing.T) {
 	ref := push(t, reg, small(t, nil, map[string]string{"a": "1"}), "app:v")
 	s := openStore(t, t.TempDir())
 	reg.Forget()
-	reg.Hold()
+	reg.Hold(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { _, err := s.Pull(ctx, ref, Access{}); done <- err }()
@@ -210,6 +262,10 @@ func TestPull_StopsWhenNobodyWaits(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context canceled", err)
 	}
+	var ended atomic.Bool
+	go func() { s.Close(); ended.Store(true) }()
+	waitFor(t, ended.Load) // although the registry still holds its answer back
+	noTraces(t, s)
 	reg.Release()
 	if _, err := s.Pull(t.Context(), ref, Access{}); err != nil {
 		t.Errorf("the next pull got %v, want a fresh start", err)
