@@ -46,6 +46,7 @@ type podShim interface {
 	Events(ctx context.Context, after uint64, fn func(shim.Event) error) error
 	Exec(ctx context.Context, r shim.ExecRequest, s shim.Streams) (shim.ExecResult, error)
 	Attach(ctx context.Context, id string, s shim.Streams) (shim.ExecResult, error)
+	Shutdown(ctx context.Context) error
 }
 
 // shims starts and ends them.

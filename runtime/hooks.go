@@ -10,10 +10,7 @@ import (
 
 	"writ/runtime/probe"
 	"writ/runtime/shim"
-	"writ/runtime/volume"
 )
-
-func unmount(dir string) error { return volume.Unmount(dir) }
 
 // maxOutput is how much of a probe's or hook's output is kept.
 const maxOutput = 10 << 10

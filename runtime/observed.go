@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/runtime/image"
 	"writ/runtime/shim"
@@ -18,6 +19,8 @@ type Desired struct {
 	// Gone: there is no record any more, so everything has to go. GoneAt is since when.
 	Gone   bool
 	GoneAt time.Time
+	// Started is when the Pod was first seen by this node, nil before that.
+	Started *metav1.Time
 	// Routed is up to where the node's routing follows the World.
 	Routed state.Revision
 }

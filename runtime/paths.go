@@ -33,6 +33,7 @@ func (p podPaths) container(id string) string {
 	return filepath.Join(p.containers(), id)
 }
 func (p podPaths) rootfs(id string) string  { return filepath.Join(p.container(id), "rootfs") }
+func (p podPaths) stage(id string) string   { return filepath.Join(p.container(id), "stage") }
 func (p podPaths) message(id string) string { return filepath.Join(p.container(id), "termination-log") }
 func (p podPaths) log(container string, attempt int) string {
 	return filepath.Join(p.logs, container, strconv.Itoa(attempt)+".log")

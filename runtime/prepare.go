@@ -26,7 +26,7 @@ func (w *worker) begin() {
 	status := w.record.PodStatus().DeepCopy()
 	if w.record.Status != nil {
 		w.reported = status
-		w.desired.Pod.Status = *status
+		w.desired.Started = status.StartTime
 	}
 	if status.Phase == corev1.PodFailed && status.Reason != "" {
 		w.o.Failed = &Failure{Reason: status.Reason, Message: status.Message}

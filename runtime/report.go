@@ -37,7 +37,7 @@ func (w *worker) publish() {
 	}
 	changed := !equality.Semantic.DeepEqual(status, w.reported)
 	w.sent, w.reported = true, status
-	w.desired.Pod.Status = *status.DeepCopy()
+	w.desired.Started = status.StartTime
 	w.snapshot()
 	if changed {
 		w.r.reports.add(report{ref: w.ref, uid: w.uid, status: status})
@@ -46,7 +46,7 @@ func (w *worker) publish() {
 
 // snapshot shows the Pod to others.
 func (w *worker) snapshot() {
-	s := &Snapshot{Pod: w.desired.Pod, Status: w.reported, Containers: make(map[string]ContainerSnapshot, len(w.o.Containers))}
+	s := &Snapshot{next: make(chan struct{}), Pod: w.desired.Pod, Status: w.reported, Containers: make(map[string]ContainerSnapshot, len(w.o.Containers))}
 	for name, oc := range w.o.Containers {
 		var c ContainerSnapshot
 		if oc.Run != nil {
@@ -57,7 +57,9 @@ func (w *worker) snapshot() {
 		}
 		s.Containers[name] = c
 	}
-	w.shown.Store(s)
+	if old := w.shown.Swap(s); old != nil {
+		close(old.next)
+	}
 }
 
 type report struct {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"writ/manifest"
+	"writ/runtime/logs"
 	"writ/runtime/oci"
 	"writ/state"
 )
@@ -33,6 +34,7 @@ type Runtime struct {
 	machine oci.Machine
 	reports *reporter
 	node    *nodeStatus
+	hub     *logs.Hub
 	starts  chan struct{}
 	closing atomic.Bool // Down: every Pod goes
 
@@ -63,7 +65,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 		cfg: cfg, images: images, network: network, feed: feed, record: record,
 		log: log.With("component", "runtime"), machine: machine,
 		shims:   shimBinary{binary: cfg.Shim, cgroup: cfg.cgroupRoot() + "/shims"},
-		reports: newReporter(), starts: make(chan struct{}, cfg.Starts),
+		reports: newReporter(), hub: logs.NewHub(), starts: make(chan struct{}, cfg.Starts),
 		workers: map[types.UID]*worker{}, readers: map[manifest.Ref]map[types.UID]*worker{},
 	}
 	r.node = newNodeStatus(r)
@@ -74,7 +76,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 func (r *Runtime) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
-	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }} {
+	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.tellLogs(ctx) }} {
 		helpers.Add(1)
 		go func() { defer helpers.Done(); f() }()
 	}
@@ -105,6 +107,13 @@ func (r *Runtime) Run(ctx context.Context) error {
 			r.all(ctx, w)
 		}
 		rev = w.Revision()
+	}
+}
+
+// tellLogs wakes those that follow a log.
+func (r *Runtime) tellLogs(ctx context.Context) {
+	if err := r.hub.Run(ctx); err != nil {
+		r.log.Warn("logs cannot be followed", "err", err)
 	}
 }
 

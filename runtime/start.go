@@ -111,8 +111,12 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	if err != nil {
 		return shim.Container{}, err
 	}
-	binds, closeBinds, err := w.volumeSet().Binds(f, c, env)
-	defer closeBinds()
+	binds, unstage, err := w.volumeSet().Binds(f, c, env, w.paths.stage(id))
+	defer func() {
+		if err := unstage(); err != nil {
+			w.r.log.Warn("mounts stay staged", "pod", w.ref.String(), "container", c.Name, "err", err)
+		}
+	}()
 	if err != nil {
 		return shim.Container{}, fmt.Errorf("%w: %w", errBinds, err)
 	}
@@ -140,7 +144,7 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	if err != nil {
 		return shim.Container{}, err
 	}
-	if err := w.makeFiles(c, id, binds); err != nil {
+	if err := w.makeFiles(c, id); err != nil {
 		return shim.Container{}, err
 	}
 	return w.shim.Start(w.ctx, shim.StartRequest{
@@ -193,7 +197,7 @@ func (w *worker) files(c *corev1.Container, id string) []oci.Bind {
 }
 
 // makeFiles makes the termination message file, which anybody in the container may write.
-func (w *worker) makeFiles(c *corev1.Container, id string, _ []oci.Bind) error {
+func (w *worker) makeFiles(c *corev1.Container, id string) error {
 	if c.TerminationMessagePath == "" {
 		return nil
 	}
@@ -249,8 +253,16 @@ func (w *worker) removeLogs(r *Run) {
 }
 
 func (w *worker) removeFiles(id string) error {
-	if err := volume.Unmount(w.paths.rootfs(id)); err != nil {
+	return removeContainer(w.paths, id)
+}
+
+// removeContainer takes away the files of one attempt, whatever is mounted there.
+func removeContainer(p podPaths, id string) error {
+	if err := volume.Unmount(p.rootfs(id)); err != nil {
 		return err
 	}
-	return os.RemoveAll(w.paths.container(id))
+	if err := volume.Unstage(p.stage(id)); err != nil {
+		return err
+	}
+	return os.RemoveAll(p.container(id))
 }

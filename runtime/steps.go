@@ -91,7 +91,7 @@ func Steps(d *Desired, o *Observed, now time.Time) Plan {
 
 // deadline says that activeDeadlineSeconds have passed.
 func (p *Plan) deadline(d *Desired, o *Observed, now time.Time) bool {
-	limit, start := d.Pod.Spec.ActiveDeadlineSeconds, d.Pod.Status.StartTime
+	limit, start := d.Pod.Spec.ActiveDeadlineSeconds, d.Started
 	if limit == nil || start == nil || finished(d.Pod, o) {
 		return false
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/runtime/shim"
+	"writ/runtime/volume"
 )
 
 // stop ends a container: preStop, its signal, and SIGKILL at the deadline. It may be
@@ -100,8 +100,10 @@ func (w *worker) clean() {
 
 func (w *worker) removeAll(ctx context.Context) error {
 	w.finalMessages()
-	w.shim = nil
-	if err := w.r.shims.Destroy(ctx, w.paths.run); err != nil {
+	if err := unstageAll(w.paths); err != nil {
+		return err
+	}
+	if err := w.endShim(ctx); err != nil {
 		return err
 	}
 	if err := w.r.network.Detach(ctx, string(w.uid)); err != nil {
@@ -123,6 +125,22 @@ func (w *worker) removeAll(ctx context.Context) error {
 	return os.RemoveAll(w.paths.logs)
 }
 
+// endShim asks the shim to end; one that does not is destroyed with all it holds.
+func (w *worker) endShim(ctx context.Context) error {
+	s := w.shim
+	w.shim = nil
+	if s != nil && !w.o.anyRunning() {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		err := s.Shutdown(ctx)
+		if err == nil {
+			return nil
+		}
+		w.r.log.Debug("shim does not end by itself", "pod", w.ref.String(), "err", err)
+	}
+	return w.r.shims.Destroy(ctx, w.paths.run)
+}
+
 // finalMessages are read before the files go.
 func (w *worker) finalMessages() {
 	for _, oc := range w.o.Containers {
@@ -134,6 +152,20 @@ func (w *worker) finalMessages() {
 
 type remover interface{ Remove() error }
 
+// unstageAll takes away mounts that a crash in the middle of a start left.
+func unstageAll(p podPaths) error {
+	entries, err := os.ReadDir(p.containers())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if err := volume.Unstage(p.stage(e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // removePodData unmounts and deletes the data directory of a Pod, whatever is in it.
 func removePodData(p podPaths, volumes remover) error {
 	entries, err := os.ReadDir(p.containers())
@@ -141,11 +173,11 @@ func removePodData(p podPaths, volumes remover) error {
 		return err
 	}
 	for _, e := range entries {
-		if err := unmount(filepath.Join(p.containers(), e.Name(), "rootfs")); err != nil {
+		if err := removeContainer(p, e.Name()); err != nil {
 			return err
 		}
 	}
-	if err := unmount(p.shm()); err != nil {
+	if err := volume.Unmount(p.shm()); err != nil {
 		return err
 	}
 	if err := volumes.Remove(); err != nil {

@@ -57,6 +57,8 @@ type Snapshot struct {
 	Pod        *corev1.Pod
 	Status     *corev1.PodStatus
 	Containers map[string]ContainerSnapshot
+
+	next chan struct{} // closed when there is a newer one
 }
 
 // ContainerSnapshot names the attempts whose logs are there.
@@ -207,9 +209,7 @@ func (w *worker) look() {
 // full is the Pod with what the node adds to it.
 func (w *worker) full() *corev1.Pod {
 	pod, _ := w.record.Full().(*corev1.Pod)
-	if w.reported != nil {
-		pod.Status = *w.reported.DeepCopy()
-	}
+	pod.Status = corev1.PodStatus{}
 	return pod
 }
 

@@ -19,9 +19,9 @@ type Handle struct {
 	real string
 }
 
-// Path is for a mount made while the Handle is open, by any process of the node.
+// Path names it for this process while the Handle is open.
 func (h *Handle) Path() string {
-	return "/proc/" + strconv.Itoa(os.Getpid()) + "/fd/" + strconv.Itoa(int(h.file.Fd()))
+	return "/proc/self/fd/" + strconv.Itoa(int(h.file.Fd()))
 }
 
 // Real is where it lies now.
@@ -31,6 +31,24 @@ func (h *Handle) Real() string { return h.real }
 func (h *Handle) IsDir() bool {
 	info, err := h.file.Stat()
 	return err == nil && info.IsDir()
+}
+
+// bindTo binds it, with what is mounted below, to a name that is made for it.
+func (h *Handle) bindTo(target string) error {
+	if err := os.MkdirAll(path.Dir(target), 0o700); err != nil {
+		return err
+	}
+	if h.IsDir() {
+		if err := os.Mkdir(target, 0o700); err != nil {
+			return err
+		}
+	} else if err := os.WriteFile(target, nil, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Mount(h.Path(), target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("bind %s: %w", h.real, err)
+	}
+	return nil
 }
 
 // Close ends it. Mounts that were made of it stay.
