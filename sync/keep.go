@@ -219,7 +219,7 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock mirror %s: %w", dir, errInUse)
+		return nil, fmt.Errorf("lock mirror %s: another process uses it", dir)
 	}
 	return f, nil
 }

@@ -155,6 +155,14 @@ func TestRestart_Recovers(t *testing.T) {
 				next(t, m)
 				m.Close()
 				damage(t, filepath.Join(dir, "repository"))
+				m = open(t, gitsync.Config{URL: url, Dir: dir})
+				sync(t, m)
+				if got := readAll(t, next(t, m).FS); len(got) != 2 || got["b.yaml"] != "1" {
+					t.Fatalf("the same commit has %q", got)
+				}
+				nothing(t, m)
+				m.Close()
+				damage(t, filepath.Join(dir, "repository"))
 				second := repo.Commit(map[string]string{"c.yaml": "2"}, "second")
 				m = open(t, gitsync.Config{URL: url, Dir: dir})
 				sync(t, m)
