@@ -64,10 +64,11 @@ type difference struct {
 	puts  []state.Put
 	prune []*state.Record
 	again []*state.Record // to be deleted first: it was going, and is declared
+	ended []*state.Record // Pods to be replaced
 	held  int             // authored objects that the World has
 }
 
-func (f *difference) empty() bool { return len(f.puts)+len(f.prune)+len(f.again) == 0 }
+func (f *difference) empty() bool { return len(f.puts)+len(f.prune)+len(f.again)+len(f.ended) == 0 }
 
 func standsAuthored(r *state.Record) bool {
 	return r.Origin == state.Authored || r.Origin == state.Restored
@@ -131,7 +132,7 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 	case r.Origin == state.Authored && sameObject(r.Object, object):
 		return nil, nil
 	case item.Ref.Kind == "Pod" && terminal(r):
-		f.prune = append(f.prune, r) // it has ended; the new one is made when nothing of it is left
+		f.ended = append(f.ended, r) // the new one is made when nothing of this one is left
 		return nil, nil
 	default:
 		if standsAuthored(r) {
@@ -195,6 +196,9 @@ func (d *draft) carryOut(f *difference) {
 	d.apply(deletes, puts)
 	for _, r := range ends {
 		d.end(r, "no longer declared")
+	}
+	for _, r := range f.ended {
+		d.end(r, "its manifest changed")
 	}
 }
 

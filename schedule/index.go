@@ -104,7 +104,11 @@ func (x *Index) setPod(old, next *state.Record) {
 	if old != nil {
 		x.remove(old.UID)
 	}
-	if next == nil || next.Node == "" || ended(next) {
+	if next == nil {
+		return
+	}
+	x.remove(next.UID) // it may be assumed already
+	if next.Node == "" || ended(next) {
 		return
 	}
 	if pod := next.Pod(); pod != nil {

@@ -1,0 +1,239 @@
+package reconcile
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// State is how an object stands against what its author wrote, best first.
+type State uint8
+
+const (
+	Healthy     State = iota + 1
+	Stored            // kept and shown; nothing acts on its kind yet
+	Suspended         // it waits because its author says so: paused, cordoned
+	Progressing       // on its way
+	Degraded          // it does not run as it should, and will not without a change
+	Missing           // it is not there
+	NotStarted        // it uses fields that are not acted on yet, and is not started
+	Unenforced        // it forbids something, and nothing enforces it yet
+)
+
+func (s State) String() string {
+	names := [...]string{"", "Healthy", "Stored", "Suspended", "Progressing", "Degraded", "Missing", "NotStarted", "Unenforced"}
+	if int(s) >= len(names) || s == 0 {
+		return "Unknown"
+	}
+	return names[s]
+}
+
+// MarshalText is String.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// OK says that nobody needs to wait for the object, or to do something about it.
+func (s State) OK() bool { return s == Healthy || s == Stored || s == Suspended }
+
+// Health is the state of one object with the reason in one line, empty where there is nothing to say.
+func Health(w *state.World, ref manifest.Ref) (State, string) {
+	r := w.Get(ref)
+	switch {
+	case r == nil:
+		return Missing, "it is not there"
+	case r.Deletion != nil:
+		return Progressing, "terminating: " + r.Deletion.Reason
+	case manifest.Restricts(ref.GroupKind()):
+		return Unenforced, ref.Kind + " is not enforced yet"
+	case manifest.IsKnown(ref.GroupKind()) && !manifest.Acted(ref.GroupKind()):
+		return Stored, ref.Kind + " is not acted on yet"
+	}
+	if uses := notYet(r); len(uses) > 0 {
+		return NotStarted, uses[0].Path + ": " + uses[0].Reason
+	}
+	switch o := r.Object.(type) {
+	case *appsv1.Deployment:
+		return deploymentHealth(w, r, o)
+	case *appsv1.ReplicaSet:
+		return replicaSetHealth(w, r, o)
+	case *corev1.Pod:
+		return podHealth(r)
+	case *corev1.Service:
+		return serviceHealth(w, r, o)
+	case *corev1.Node:
+		return nodeHealth(r, o)
+	case *corev1.Namespace:
+		return Healthy, ""
+	}
+	return Healthy, ""
+}
+
+func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (State, string) {
+	s, _ := r.Status.(*appsv1.DeploymentStatus)
+	if s == nil || s.ObservedGeneration < r.Generation {
+		return Progressing, "not looked at yet"
+	}
+	want := deref(d.Spec.Replicas)
+	if c := condition(s, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
+		return Degraded, c.Message
+	}
+	if c := condition(s, appsv1.DeploymentProgressing); c != nil && c.Reason == "ProgressDeadlineExceeded" {
+		return Degraded, because(c.Message, sick(w, r))
+	}
+	switch {
+	case d.Spec.Paused:
+		return Suspended, "paused"
+	case s.UpdatedReplicas < want:
+		return worse(fmt.Sprintf("%d of %d new replicas have been updated", s.UpdatedReplicas, want), sick(w, r))
+	case s.Replicas > s.UpdatedReplicas:
+		return worse(fmt.Sprintf("%d old replicas are pending termination", s.Replicas-s.UpdatedReplicas), sick(w, r))
+	case s.AvailableReplicas < s.UpdatedReplicas:
+		return worse(fmt.Sprintf("%d of %d updated replicas are available", s.AvailableReplicas, s.UpdatedReplicas), sick(w, r))
+	}
+	return Healthy, ""
+}
+
+func replicaSetHealth(w *state.World, r *state.Record, rs *appsv1.ReplicaSet) (State, string) {
+	s, _ := r.Status.(*appsv1.ReplicaSetStatus)
+	if s == nil || s.ObservedGeneration < r.Generation {
+		return Progressing, "not looked at yet"
+	}
+	for _, c := range s.Conditions {
+		if c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == corev1.ConditionTrue {
+			return Degraded, c.Message
+		}
+	}
+	if want := deref(rs.Spec.Replicas); s.AvailableReplicas < want {
+		return worse(fmt.Sprintf("%d of %d replicas are available", s.AvailableReplicas, want), sick(w, r))
+	}
+	return Healthy, ""
+}
+
+// worse is Degraded if a Pod cannot get on by itself, Progressing otherwise.
+func worse(what, why string) (State, string) {
+	if why != "" {
+		return Degraded, because(what, why)
+	}
+	return Progressing, what
+}
+
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
+}
+
+// sick is why a Pod below an owner does not get on, of the first by name that does not.
+func sick(w *state.World, owner *state.Record) string {
+	for r := range w.Owned(owner.UID) {
+		if r.Ref.Kind != "Pod" {
+			if why := sick(w, r); why != "" {
+				return why
+			}
+			continue
+		}
+		if !active(r) {
+			continue
+		}
+		if s, why := podHealth(r); s == Degraded {
+			return "pod " + r.Ref.Name + ": " + why
+		}
+	}
+	return ""
+}
+
+func podHealth(r *state.Record) (State, string) {
+	s := r.PodStatus()
+	switch s.Phase {
+	case corev1.PodSucceeded:
+		return Healthy, "completed"
+	case corev1.PodFailed:
+		return Degraded, because("failed", firstOf(s.Message, s.Reason, exitText(s)))
+	}
+	if c := podCondition(s, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse {
+		return Degraded, because(c.Reason, c.Message)
+	}
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {
+		for i := range list {
+			if wait := list[i].State.Waiting; wait != nil && stuck(wait.Reason) {
+				return Degraded, because("container "+list[i].Name+": "+wait.Reason, wait.Message)
+			}
+		}
+	}
+	if podReady(r) {
+		return Healthy, ""
+	}
+	if s.Phase == corev1.PodRunning {
+		return Progressing, "running, not ready"
+	}
+	return Progressing, "starting"
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+func exitText(s *corev1.PodStatus) string {
+	for i := range s.ContainerStatuses {
+		if t := s.ContainerStatuses[i].State.Terminated; t != nil && t.ExitCode != 0 {
+			return fmt.Sprintf("container %s ended with exit code %d", s.ContainerStatuses[i].Name, t.ExitCode)
+		}
+	}
+	return ""
+}
+
+// stuck says that a waiting container will not get on by waiting alone. The words are the kubelet's.
+func stuck(reason string) bool {
+	switch reason {
+	case "CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+		"CreateContainerConfigError", "CreateContainerError", "RunContainerError":
+		return true
+	}
+	return false
+}
+
+func serviceHealth(w *state.World, r *state.Record, s *corev1.Service) (State, string) {
+	if s.Spec.Type == corev1.ServiceTypeExternalName {
+		return Healthy, ""
+	}
+	if r.Allocation == nil || len(r.Allocation.ClusterIPs) == 0 {
+		return Degraded, "it has no address"
+	}
+	if len(s.Spec.Selector) == 0 {
+		return Healthy, ""
+	}
+	for p := range w.Select("", "Pod", r.Ref.Namespace, manifest.Selector(s)) {
+		if active(p) && (podReady(p) || s.Spec.PublishNotReadyAddresses) {
+			return Healthy, ""
+		}
+	}
+	return Healthy, "no ready endpoints"
+}
+
+func nodeHealth(r *state.Record, n *corev1.Node) (State, string) {
+	s, _ := r.Status.(*corev1.NodeStatus)
+	if s == nil {
+		return Progressing, "has not reported yet"
+	}
+	for _, c := range s.Conditions {
+		switch {
+		case c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue:
+			return Degraded, because(c.Reason, c.Message)
+		case c.Type != corev1.NodeReady && c.Status == corev1.ConditionTrue:
+			return Degraded, because(string(c.Type), c.Message)
+		}
+	}
+	if n.Spec.Unschedulable {
+		return Suspended, "cordoned"
+	}
+	return Healthy, ""
+}
