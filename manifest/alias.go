@@ -20,7 +20,7 @@ func checkAliases(text []byte) *lineProblem {
 	}
 	e := expander{sizes: map[*yaml.Node]int{}}
 	if e.size(&top) > maxExpandedBytes {
-		return &lineProblem{e.line, fmt.Sprintf("aliases make the document larger than %d MiB", maxExpandedBytes>>20)}
+		return &lineProblem{what: fmt.Sprintf("aliases make the document larger than %d MiB", maxExpandedBytes>>20)}
 	}
 	return nil
 }
@@ -28,17 +28,12 @@ func checkAliases(text []byte) *lineProblem {
 // expander measures nodes as if every alias were written out.
 type expander struct {
 	sizes map[*yaml.Node]int // of nodes that were measured; -1 while one is being measured
-	line  int                // of the alias that was too much
 }
 
 // size is in bytes and stops growing beyond the limit. A node that holds itself is beyond it.
 func (e *expander) size(node *yaml.Node) int {
 	if node.Kind == yaml.AliasNode {
-		n := e.size(node.Alias)
-		if n > maxExpandedBytes && e.line == 0 {
-			e.line = node.Line
-		}
-		return n
+		return e.size(node.Alias)
 	}
 	if n, ok := e.sizes[node]; ok {
 		if n < 0 {

@@ -24,9 +24,11 @@ func (m Mistake) String() string {
 		}
 		b.WriteString(": ")
 	}
-	if m.Ref.Kind != "" {
-		b.WriteString(m.Ref.String())
-		b.WriteString(": ")
+	switch {
+	case m.Ref.Kind != "" && m.Ref.Name != "":
+		b.WriteString(m.Ref.String() + ": ")
+	case m.Ref.Kind != "":
+		b.WriteString(m.Ref.Kind + ": ")
 	}
 	b.WriteString(m.What)
 	return b.String()

@@ -8,18 +8,31 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // typeProblems compares a decoded JSON value (numbers as json.Number) with the Go type that it is
 // meant for and lists every value of a wrong type, and every field that the type does not have.
 // Decoding itself reports only the first wrong type, and then no unknown field.
 func typeProblems(value any, t reflect.Type) (wrong, unknown []problem) {
-	var c typeChecker
+	c := typeChecker{secret: t == reflect.TypeFor[*corev1.Secret]()}
 	c.check("", value, t)
 	return c.problems, c.unknown
 }
 
-type typeChecker struct{ problems, unknown []problem }
+type typeChecker struct {
+	problems, unknown []problem
+	secret            bool // values must not be shown
+}
+
+// found is what stands in the place of a value of another type.
+func (c *typeChecker) found(value any) string {
+	if c.secret {
+		return "a value of another type"
+	}
+	return describe(value)
+}
 
 func (c *typeChecker) add(path, format string, args ...any) {
 	c.problems = append(c.problems, problem{path, fmt.Sprintf(format, args...)})
@@ -51,7 +64,7 @@ func (c *typeChecker) check(path string, value any, t reflect.Type) {
 	case reflect.Slice:
 		list, ok := value.([]any)
 		if !ok {
-			c.add(path, "must be a list, found %s", describe(value))
+			c.add(path, "must be a list, found %s", c.found(value))
 		}
 		for i, v := range list {
 			c.check(path+"["+strconv.Itoa(i)+"]", v, t.Elem())
@@ -64,7 +77,7 @@ func (c *typeChecker) check(path string, value any, t reflect.Type) {
 func (c *typeChecker) object(path string, value any) (map[string]any, bool) {
 	object, ok := value.(map[string]any)
 	if !ok {
-		c.add(path, "must be a mapping, found %s", describe(value))
+		c.add(path, "must be a mapping, found %s", c.found(value))
 	}
 	return object, ok
 }
@@ -85,21 +98,21 @@ func (c *typeChecker) scalar(path string, value any, t reflect.Type) {
 	switch t.Kind() {
 	case reflect.String:
 		if _, ok := value.(string); !ok {
-			c.add(path, "must be a string, found %s%s", describe(value), quoteHint(value))
+			c.add(path, "must be a string, found %s%s", c.found(value), quoteHint(value))
 		}
 	case reflect.Bool:
 		if _, ok := value.(bool); !ok {
-			c.add(path, "must be true or false, found %s", describe(value))
+			c.add(path, "must be true or false, found %s", c.found(value))
 		}
 	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64:
 		if !isNumber {
-			c.add(path, "must be a whole number, found %s", describe(value))
+			c.add(path, "must be a whole number, found %s", c.found(value))
 		} else if _, err := strconv.ParseInt(number.String(), 10, t.Bits()); err != nil {
 			c.add(path, "must be a whole number of at most %d bits, found %s", t.Bits(), number)
 		}
 	case reflect.Float32, reflect.Float64:
 		if !isNumber {
-			c.add(path, "must be a number, found %s", describe(value))
+			c.add(path, "must be a number, found %s", c.found(value))
 		}
 	}
 }
@@ -110,7 +123,10 @@ func (c *typeChecker) decode(path string, value any, t reflect.Type) {
 	if err == nil {
 		err = json.Unmarshal(data, reflect.New(t).Interface())
 	}
-	if err != nil {
+	switch {
+	case err != nil && c.secret:
+		c.add(path, "cannot be read as base64")
+	case err != nil:
 		c.add(path, "found %s: %v", describe(value), err)
 	}
 }
@@ -161,6 +177,8 @@ func describe(value any) string {
 		return strconv.FormatBool(v)
 	case json.Number:
 		return "number " + v.String()
+	case float64:
+		return "number " + strconv.FormatFloat(v, 'g', -1, 64)
 	case []any:
 		return "a list"
 	case map[string]any:
