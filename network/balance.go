@@ -34,9 +34,10 @@ func stickyRules(c class) [][]expr.Any {
 	client := rule(load(source, regFirst), c.front(regFirst+1))
 	recall := &expr.Lookup{SourceRegister: regFirst, DestRegister: regTarget, IsDestRegSet: true, SetName: clientsMap}
 	change := func(op uint32) expr.Any {
-		d := &expr.Dynset{SrcRegKey: regFirst, SetName: clientsMap, Operation: op}
+		// The kernel wants a register of data for every change of a map, also to delete.
+		d := &expr.Dynset{SrcRegKey: regFirst, SrcRegData: regTarget, SetName: clientsMap, Operation: op}
 		if op != opDelete {
-			d.SrcRegData, d.Timeout = regTarget, time.Duration(c.affinity)*time.Second
+			d.Timeout = time.Duration(c.affinity) * time.Second
 		}
 		return d
 	}

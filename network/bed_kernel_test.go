@@ -289,3 +289,12 @@ func (b *bed) expect(ns netns.NsHandle, network, address, want string) {
 		b.t.Errorf("ask %s %s: got %q, want %q", network, address, got, want)
 	}
 }
+
+// readable says whether a datagram arrives soon.
+func readable(c net.PacketConn) bool {
+	c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	_, _, err := c.ReadFrom(make([]byte, 10))
+	return err == nil
+}
+
+func (b *bed) view() state.View { return state.Share(b.feed.World(), self) }

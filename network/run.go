@@ -54,7 +54,7 @@ func (n *Network) Run(ctx context.Context, feed Feed) error {
 			return nil
 		case err := <-watch.failed:
 			return err
-		case <-feed.Changed(l.seen):
+		case <-feed.Changed(l.tried):
 		case <-n.wake:
 		case <-retry.C:
 			n.suspect(suspectLinks | suspectTable)
@@ -69,6 +69,7 @@ type loop struct {
 	rs      Ruleset        // what the kernel holds
 	valid   bool           // the kernel holds rs, as far as it is known
 	seen    state.Revision // revision of the World that rs was made of
+	tried   state.Revision // revision of the World that was last taken
 	suspect suspicion      // what the kernel may have lost
 	wanted  state.Revision // newest deletion of a Pod here
 	dirty   bool           // something was written that is not acknowledged yet
@@ -77,6 +78,7 @@ type loop struct {
 // step brings the kernel to the newest World. What failed is done again by the next step.
 func (l *loop) step(ctx context.Context) error {
 	changes, view := l.take()
+	l.tried = view.Revision()
 	if view.Adopted().Commit == "" {
 		l.seen = view.Revision()
 		return nil // nothing is routed before the ranges are known

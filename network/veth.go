@@ -90,6 +90,11 @@ func (n *Network) plugOutside(link netlink.Link, ip netip.Addr) error {
 	if err := n.host.RouteReplace(n.podRoute(link.Attrs().Index, ip)); err != nil {
 		return fmt.Errorf("add route to %s: %w", ip, err)
 	}
+	// The end that was up first sends nothing until the kernel has noticed, in its own time, that the
+	// other is up too. To be asked for the state of the link makes it notice.
+	if _, err := n.host.LinkByIndex(link.Attrs().Index); err != nil {
+		return fmt.Errorf("read state of %s: %w", link.Attrs().Name, err)
+	}
 	return nil
 }
 
