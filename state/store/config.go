@@ -26,6 +26,7 @@ type Config struct {
 	free       func(dir string) (uint64, error) // free bytes; statfs
 	wrapLog    func(raft.LogStore) raft.LogStore
 	delay      time.Duration // from a change to its record on disk
+	memtable   int64         // of Badger, bytes
 	checkpoint int64         // bytes of log or records after which a checkpoint is made
 }
 
@@ -55,6 +56,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.delay == 0 {
 		c.delay = 250 * time.Millisecond
+	}
+	if c.memtable == 0 {
+		c.memtable = 8 << 20
 	}
 	if c.checkpoint == 0 {
 		c.checkpoint = 16 << 20

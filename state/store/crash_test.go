@@ -27,6 +27,7 @@ import (
 const (
 	childDir  = "WRIT_STORE_TEST_DIR"
 	childKill = "WRIT_STORE_TEST_KILL" // point:count
+	childMany = "WRIT_STORE_TEST_MEMTABLES"
 )
 
 func TestMain(m *testing.M) {
@@ -71,7 +72,11 @@ func child(dir, kill string) error {
 }
 
 func crashConfig(dir string) Config {
-	return Config{Dir: dir, delay: time.Millisecond, checkpoint: 256 << 10}
+	cfg := Config{Dir: dir, delay: time.Millisecond, checkpoint: 256 << 10}
+	if os.Getenv(childMany) != "" { // many small memtables between two checkpoints
+		cfg.memtable, cfg.checkpoint = 256<<10, 4<<20
+	}
+	return cfg
 }
 
 func stepOf(w *state.World) int {
@@ -210,6 +215,7 @@ func TestCrash_AtAnyMoment(t *testing.T) {
 
 // A power cut loses what Badger did not sync: any part of any of its memtable files.
 func TestCrash_PowerCut(t *testing.T) {
+	t.Setenv(childMany, "yes")
 	dir := t.TempDir()
 	w := begin(t, dir)
 	rounds := 8

@@ -12,14 +12,13 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 )
 
 // decisions is the log: raft with this node as its only voter.
 type decisions struct {
 	raft      *raft.Raft
 	files     *wal.WAL
-	contents  *metadb.BoltMetaDB // of the log; closing files does not close it
+	contents  *contents // of the log; closing files does not close it
 	snapshots *raft.FileSnapshotStore
 	logs      *remembering
 	transport *raft.InmemTransport
@@ -36,20 +35,20 @@ func openLog(dir string, id identity, log quiet) (*decisions, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the log's folder: %w", err)
 	}
-	contents := &metadb.BoltMetaDB{}
+	table := &contents{}
 	files, err := guarded(func() (*wal.WAL, error) {
-		return wal.Open(folder, wal.WithSegmentSize(8<<20), wal.WithMetaStore(contents), wal.WithLogger(log.hclog()))
+		return wal.Open(folder, wal.WithSegmentSize(8<<20), wal.WithMetaStore(table), wal.WithLogger(log.hclog()))
 	})
 	if err != nil {
-		return nil, errors.Join(unusable(dir, fmt.Errorf("open log: %w", err)), contents.Close())
+		return nil, errors.Join(unusable(dir, fmt.Errorf("open log: %w", err)), table.Close())
 	}
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 1, log.hclog())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open checkpoints: %w", err), files.Close(), contents.Close())
+		return nil, errors.Join(fmt.Errorf("open checkpoints: %w", err), files.Close(), table.Close())
 	}
 	address, transport := raft.NewInmemTransport(raft.ServerAddress(id.Member.String()))
 	transport.Connect(address, transport)
-	return &decisions{files: files, contents: contents, snapshots: snapshots, transport: transport, id: raft.ServerID(id.Member.String()), address: address}, nil
+	return &decisions{files: files, contents: table, snapshots: snapshots, transport: transport, id: raft.ServerID(id.Member.String()), address: address}, nil
 }
 
 // guarded turns a panic over garbled files into an error.
@@ -177,7 +176,7 @@ func (d *decisions) start(fsm raft.FSM, wrap func(raft.LogStore) raft.LogStore, 
 		return errors.New("start log: this node, its only voter, was not elected")
 	}
 	if err := d.raft.Barrier(0).Error(); err != nil {
-		return fmt.Errorf("replay log: %w", err)
+		return fmt.Errorf("replay log: %w", d.cause(err))
 	}
 	return nil
 }

@@ -77,9 +77,10 @@ func adoptionVersion(at state.Revision) []byte {
 // records is the World on disk, in Badger. It is opened when something is to be written and closed
 // when nothing more comes: a closed Badger costs no memory and no timers, and all of it is fsynced.
 type records struct {
-	dir   string
-	log   quiet
-	probe func(string)
+	dir      string
+	log      quiet
+	probe    func(string)
+	memtable int64
 
 	mu      sync.Mutex
 	db      *badger.DB   // nil while closed
@@ -95,7 +96,7 @@ func (r *records) options() badger.Options {
 	return badger.DefaultOptions(filepath.Join(r.dir, worldDir)).
 		WithLogger(r.log).
 		WithSyncWrites(false).
-		WithMemTableSize(8 << 20).
+		WithMemTableSize(r.memtable).
 		WithNumMemtables(2).
 		WithValueLogFileSize(32 << 20).
 		WithBlockCacheSize(0).
@@ -107,7 +108,7 @@ func (r *records) options() badger.Options {
 		WithMetricsEnabled(false).
 		WithDetectConflicts(false).
 		WithVLogPercentile(0).
-		WithValueThreshold(1 << 20)
+		WithValueThreshold(r.memtable / 8)
 }
 
 // open makes Badger ready; r.mu is held.

@@ -80,7 +80,7 @@ func (s *Store) open() (err error) {
 	if s.journal, err = openLog(s.cfg.Dir, s.identity, q); err != nil {
 		return err
 	}
-	s.records = &records{dir: s.cfg.Dir, log: q, probe: s.cfg.probe}
+	s.records = &records{dir: s.cfg.Dir, log: q, probe: s.cfg.probe, memtable: s.cfg.memtable}
 	if err := s.read(); err != nil {
 		return unusable(s.cfg.Dir, err)
 	}
