@@ -269,6 +269,9 @@ func TestEnsure_OneNamespacesSecretServesNoOther(t *testing.T) {
 	if _, err := s.Ensure(t.Context(), ref, missing, Access{"blue", []Secret{good}}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without the registry, who has not: got %v, want %v", err, ErrUnavailable)
 	}
+	if _, err := s.Ensure(t.Context(), ref, corev1.PullAlways, Access{"blue", nil}); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("without the registry, policy always, who has not: got %v, want %v", err, ErrUnavailable)
+	}
 	data, err := os.ReadFile(filepath.Join(dir, "store", "index.json"))
 	if err != nil || bytes.Contains(data, []byte("tea")) {
 		t.Errorf("index holds the password: %v", err)
