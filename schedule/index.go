@@ -21,6 +21,8 @@ type Index struct {
 	byName map[string]*node
 	blocks []amount // upper bound of what is free on any node of the block
 	pods   map[types.UID]placed
+	last   *corev1.Pod // that Place looked at, with its need: Assume mostly follows
+	asked  need
 	stale  bool // names, nodes and blocks have to be made again
 }
 
@@ -119,7 +121,14 @@ func (x *Index) setPod(old, next *state.Record) {
 // Assume counts a Pod as bound to a node before the World says so.
 func (x *Index) Assume(uid types.UID, pod *corev1.Pod, to state.Node) {
 	x.remove(uid)
-	x.add(uid, string(to), needOf(pod))
+	x.add(uid, string(to), x.needOf(pod))
+}
+
+func (x *Index) needOf(pod *corev1.Pod) need {
+	if x.last != pod {
+		x.last, x.asked = pod, needOf(pod)
+	}
+	return x.asked
 }
 
 func (x *Index) add(uid types.UID, to string, need need) {

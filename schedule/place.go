@@ -17,7 +17,7 @@ const enough = 64
 // no node it says why, as a sentence for people.
 func (x *Index) Place(pod *corev1.Pod) (to state.Node, why string) {
 	x.settle()
-	q := question{pod: pod, need: needOf(pod), affinity: nodeaffinity.GetRequiredNodeAffinity(pod)}
+	q := question{pod: pod, need: x.needOf(pod), affinity: nodeaffinity.GetRequiredNodeAffinity(pod)}
 	if len(pod.Spec.NodeSelector) == 0 && (pod.Spec.Affinity == nil || pod.Spec.Affinity.NodeAffinity == nil) {
 		q.anyLabels = true
 	}
