@@ -129,6 +129,17 @@ func TestRestart_Recovers(t *testing.T) {
 		"half a pack": func(t *testing.T, mirror string) {
 			truncate(t, glob(t, mirror, "*.pack"))
 		},
+		"pack without its end": func(t *testing.T, mirror string) {
+			for _, f := range glob(t, mirror, "*.pack") {
+				info, err := os.Stat(f)
+				if err == nil {
+					err = os.Truncate(f, info.Size()-25)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
 		"reference half written": func(t *testing.T, mirror string) {
 			truncate(t, references(t, mirror))
 		},
@@ -275,5 +286,26 @@ func truncate(t *testing.T, files []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The mirror of a local repository has no old trees. When the same repository is followed over http
+// from then on, the server takes it for granted that they are there: a revert must come whole.
+func TestRestart_ServerSendsOnlyPart(t *testing.T) {
+	repo := gitserver.NewRepo(t, "config")
+	server := gitserver.ServeHTTP(t, filepath.Dir(repo.Dir))
+	dir := filepath.Join(t.TempDir(), "mirror")
+	repo.Commit(map[string]string{"a/a.yaml": "1"}, "first")
+	repo.Commit(map[string]string{"a/a.yaml": "2"}, "second")
+	m := open(t, gitsync.Config{URL: repo.Dir, Dir: dir})
+	sync(t, m)
+	next(t, m)
+	m.Close()
+	repo.Git("repack", "-a", "-d", "-q", "--write-bitmap-index") // makes the server exact about what is there
+	repo.Commit(map[string]string{"a/a.yaml": "1"}, "revert of the second")
+	m = open(t, gitsync.Config{URL: server.URL + "/config.git", Dir: dir})
+	sync(t, m)
+	if c := next(t, m); c.Subject != "revert of the second" || readAll(t, c.FS)["a/a.yaml"] != "1" || c.Rewritten {
+		t.Fatalf("got %s (rewritten %t) with %q", c.Subject, c.Rewritten, readAll(t, c.FS))
 	}
 }
