@@ -104,7 +104,7 @@ func (m *Mirror) report(before *Trouble, p *problem) {
 	switch {
 	case p == nil && before != nil:
 		m.log.Info("repository is followed again", "was", before.Text)
-	case p != nil && (before == nil || before.Kind != p.kind || before.Text != p.Error()):
+	case p != nil && (before == nil || before.Kind != p.kind || before.Text != printable(p.Error())):
 		m.log.Warn("repository cannot be followed", "kind", p.kind, "err", p)
 	}
 }

@@ -90,10 +90,10 @@ func sync(t testing.TB, m *gitsync.Mirror) {
 }
 
 func TestHTTP_FollowsBranch(t *testing.T) {
-	repo := gitserver.NewRepo(t, "config")
+	repo := gitserver.NewRepo(t, "my config ü")
 	first := repo.Commit(map[string]string{"a/one.yaml": "1", "b/two.yaml": "2"}, "first")
 	server := gitserver.ServeHTTP(t, filepath.Dir(repo.Dir))
-	m := open(t, gitsync.Config{URL: server.URL + "/config.git"})
+	m := open(t, gitsync.Config{URL: server.URL + "/my%20config%20%C3%BC.git"})
 	sync(t, m)
 	c := next(t, m)
 	if c.Hash != first || c.Subject != "first" || c.Author != "Tess Ter" || c.Email != "tess@example.org" {

@@ -1,6 +1,12 @@
 package sync
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode"
+)
+
+const maxText = 500 // characters of a Trouble
 
 // State is what is known about the followed repository, for people and metrics.
 type State struct {
@@ -34,5 +40,19 @@ func (s *State) note(now time.Time, p *problem) {
 	if s.Trouble != nil && s.Trouble.Kind == p.kind {
 		since = s.Trouble.Since
 	}
-	s.Trouble = &Trouble{Kind: p.kind, Text: p.Error(), Since: since}
+	s.Trouble = &Trouble{Kind: p.kind, Text: printable(p.Error()), Since: since}
+}
+
+// printable makes what a server may have said safe to show on a terminal, and short.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if runes := []rune(text); len(runes) > maxText {
+		text = string(runes[:maxText]) + "..."
+	}
+	return text
 }

@@ -118,6 +118,10 @@ func TestState_Note(t *testing.T) {
 	if !s.Trouble.Since.Equal(at(3)) {
 		t.Errorf("other trouble begins %v, want 3", s.Trouble.Since)
 	}
+	s.note(at(3), problemf(Failed, "%s", "\x1b[31mred\n"+strings.Repeat("ä", 1000)))
+	if want := " [31mred " + strings.Repeat("ä", 491) + "..."; s.Trouble.Text != want {
+		t.Errorf("text of a rude server: %q", s.Trouble.Text)
+	}
 	s.note(at(4), nil)
 	if s.Trouble != nil || !s.Succeeded.Equal(at(4)) {
 		t.Errorf("without trouble: %+v", s)
