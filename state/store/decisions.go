@@ -94,6 +94,9 @@ func (d *decisions) checkpoint() (*head, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
+	if voters := list[0].Configuration.Servers; list[0].Index > h.index || len(voters) != 1 || voters[0].ID != d.id || voters[0].Address != d.address {
+		return nil, errors.New("read checkpoint: it is of another log")
+	}
 	return &h, nil
 }
 
@@ -126,6 +129,9 @@ func (d *decisions) covers(at head, made bool) error {
 	}
 	return nil
 }
+
+// errNotElected says that the log holds other voters than this node.
+var errNotElected = errors.New("start log: this node, its only voter, was not elected")
 
 // never is the length of timers that a cluster of one voter has no use for.
 const never = 24 * 365 * time.Hour
@@ -173,7 +179,7 @@ func (d *decisions) start(fsm raft.FSM, wrap func(raft.LogStore) raft.LogStore, 
 	select {
 	case <-leading:
 	case <-time.After(10 * time.Second):
-		return errors.New("start log: this node, its only voter, was not elected")
+		return errNotElected
 	}
 	if err := d.raft.Barrier(0).Error(); err != nil {
 		return fmt.Errorf("replay log: %w", d.cause(err))

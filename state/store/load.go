@@ -11,6 +11,9 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/ristretto/v2/z"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
@@ -23,7 +26,13 @@ import (
 func (r *records) load(cluster uuid.UUID, checkpoint *head) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err := r.loadHead(cluster, checkpoint)
+	err := r.inspect()
+	if err != nil && checkpoint != nil {
+		return err // the checkpoint is in these tables
+	}
+	if err == nil {
+		err = r.loadHead(cluster, checkpoint)
+	}
 	if err == nil {
 		return nil
 	}
@@ -56,6 +65,46 @@ func (r *records) loadHead(cluster uuid.UUID, checkpoint *head) error {
 		return errors.New("read records: the head is older than the last checkpoint")
 	}
 	return r.loadAt(cluster, at)
+}
+
+// inspect checks every table, since Badger panics over a garbled one in a goroutine of its own. A
+// table that is not in the manifest was never ended, and Badger removes it.
+func (r *records) inspect() error {
+	folder := filepath.Join(r.dir, worldDir)
+	f, err := os.Open(filepath.Join(folder, badger.ManifestFilename))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	defer f.Close()
+	manifest, err := guarded(func() (badger.Manifest, error) {
+		m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(folder))
+		return m, err
+	})
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	for id := range manifest.Tables {
+		file := table.NewFilename(id, folder)
+		if _, err := guarded(func() (any, error) { return nil, inspectTable(file) }); err != nil {
+			return fmt.Errorf("read %s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+func inspectTable(file string) error {
+	m, err := z.OpenMmapFile(file, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	t, err := table.OpenTable(m, table.Options{BlockSize: 4 << 10, ChkMode: options.OnTableRead})
+	if err != nil {
+		return err // OpenTable has closed m
+	}
+	return t.Close(-1)
 }
 
 // forget removes what Badger did not sync: its memtables, which hold nothing that a checkpoint needs,
@@ -166,7 +215,8 @@ func (l *loading) run(db *badger.DB) error {
 	workers := runtime.GOMAXPROCS(0)
 	g.Go(func() error {
 		defer close(l.batches)
-		return db.View(l.read)
+		_, err := guarded(func() (any, error) { return nil, db.View(l.read) })
+		return err
 	})
 	var decoders errgroup.Group
 	for range workers {

@@ -107,6 +107,7 @@ func (r *records) options() badger.Options {
 		WithBaseTableSize(2 << 20).
 		WithMetricsEnabled(false).
 		WithDetectConflicts(false).
+		WithBypassLockGuard(true). // the store has its own
 		WithVLogPercentile(0).
 		WithValueThreshold(r.memtable / 8)
 }

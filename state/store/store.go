@@ -111,7 +111,9 @@ func (s *Store) read() error {
 func (s *Store) start(q quiet) error {
 	var a assembler
 	s.machine = &machine{replay: func(l *raft.Log) error { return s.replay(&a, l) }, live: s.committed, point: s.point}
-	if err := s.journal.start(s.machine, s.cfg.wrapLog, q); err != nil {
+	if err := s.journal.start(s.machine, s.cfg.wrapLog, q); errors.Is(err, errNotElected) {
+		return unusable(s.cfg.Dir, err)
+	} else if err != nil {
 		return err
 	}
 	if s.machine.err != nil {
