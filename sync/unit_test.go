@@ -231,3 +231,25 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// The pause is the interval within a tenth, and grows only while the credentials are refused.
+func TestMirror_Pause(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		trouble  *Trouble
+		min, max time.Duration
+	}{
+		{"well", nil, 54 * time.Second, 66 * time.Second},
+		{"server away for a day", &Trouble{Kind: Unreachable, Since: time.Now().Add(-24 * time.Hour)}, 54 * time.Second, 66 * time.Second},
+		{"credentials refused just now", &Trouble{Kind: Login, Since: time.Now()}, 54 * time.Second, 66 * time.Second},
+		{"credentials refused for ten minutes", &Trouble{Kind: Login, Since: time.Now().Add(-10 * time.Minute)}, 265 * time.Second, 335 * time.Second},
+		{"credentials refused for a day", &Trouble{Kind: Login, Since: time.Now().Add(-24 * time.Hour)}, 1080 * time.Second, 1320 * time.Second},
+	} {
+		m := &Mirror{cfg: Config{Interval: time.Minute}, state: State{Trouble: c.trouble}}
+		for range 100 {
+			if got := m.pause(); got < c.min || got > c.max {
+				t.Fatalf("%s: pause of %s, want %s to %s", c.name, got, c.min, c.max)
+			}
+		}
+	}
+}
