@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -194,23 +193,21 @@ func mountsBelow(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open("/proc/self/mountinfo")
+	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
 	var out []string
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 5 {
+	for line := range strings.Lines(string(table)) {
+		fields := strings.SplitN(line, " ", 6)
+		if len(fields) < 6 {
 			continue
 		}
 		if point := unescape(fields[4]); strings.HasPrefix(point, real+"/") {
 			out = append(out, point)
 		}
 	}
-	return out, lines.Err()
+	return out, nil
 }
 
 // unescape reads the octal escapes of proc_pid_mountinfo(5).

@@ -30,6 +30,7 @@ type session struct {
 
 // exec starts a process. The container is in use until wait returns.
 func (c *container) exec(r shim.ExecRequest) (*session, error) {
+	defer c.pod.tidier.later()
 	request, err := c.request()
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ type pod struct {
 	bootID string
 	host   host
 	reaper *reaper
+	tidier tidier
 
 	// mu guards what follows and the state of every container. It is held
 	// while an event is numbered, written and told, so that a reader that has

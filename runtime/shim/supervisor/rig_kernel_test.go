@@ -20,6 +20,7 @@ import (
 	"writ/fixtures/kernel"
 	"writ/runtime/shim"
 	"writ/runtime/shim/crilog"
+	_ "writ/runtime/shim/supervisor"
 )
 
 // shared is made once: the real binary and a root file system of busybox.
@@ -46,7 +47,19 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// build makes the program the way a release does. Its sources are looked at and
+// its package is imported so that go test does not answer from its cache when
+// they have changed.
 func build(to string) error {
+	sources, err := filepath.Glob("../../../cmd/writ-shim/*.go")
+	if err != nil || len(sources) == 0 {
+		return fmt.Errorf("find the sources of writ-shim: %d files, %w", len(sources), err)
+	}
+	for _, source := range sources {
+		if _, err := os.ReadFile(source); err != nil {
+			return err
+		}
+	}
 	cmd := exec.Command("go", "build", "-tags", "seccomp netgo osusergo",
 		"-ldflags", "-s -w -linkmode external -extldflags -static", "-o", to, "writ/cmd/writ-shim")
 	if out, err := cmd.CombinedOutput(); err != nil {

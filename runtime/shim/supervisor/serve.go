@@ -59,7 +59,7 @@ func Serve(ctx context.Context, cfg Config, ready func()) error {
 	}
 	cfg.Log.Info("shim serves", "dir", cfg.Dir, "incarnation", p.hello.Incarnation)
 	ready()
-	debug.FreeOSMemory()
+	p.tidier.later()
 	s := &server{pod: p, log: cfg.Log, shutdown: cancel}
 	return s.serve(ctx, listener)
 }

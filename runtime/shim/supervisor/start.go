@@ -28,6 +28,7 @@ func (p *pod) start(r shim.StartRequest) (shim.Container, error) {
 	if err := check(r); err != nil {
 		return shim.Container{}, err
 	}
+	defer p.tidier.later()
 	box, err := p.admit(r.ID)
 	if err != nil {
 		return shim.Container{}, err
