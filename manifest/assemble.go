@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"path"
 	"slices"
 )
 
@@ -142,8 +143,7 @@ func (l *loader) duplicates(objects []*parsed) {
 	}
 }
 
-// about reports a mistake of a parsed object at one of its fields. The file is read again to find the
-// line, as nothing keeps the text of a valid file.
+// about reports a mistake of a parsed object at one of its fields.
 func (l *loader) about(p *parsed, field, what string) {
 	source := p.Source
 	if field != "" {
@@ -151,4 +151,28 @@ func (l *loader) about(p *parsed, field, what string) {
 		source.Line = l.fieldLine(p, field)
 	}
 	l.mistakes = append(l.mistakes, Mistake{Source: source, Ref: p.Ref, What: what})
+}
+
+// fieldLine finds the line of a field of an object. Its file is read again, as nothing keeps the text
+// of a valid file; after the first few hundred the line of the object has to do.
+func (l *loader) fieldLine(p *parsed, field string) int {
+	if l.located++; l.located > maxMistakesOfFile {
+		return p.Source.Line
+	}
+	data, err := l.readFile(p.Source.Path)
+	if err != nil || data == nil {
+		return p.Source.Line
+	}
+	var chunks []chunk
+	if path.Ext(p.Source.Path) == ".json" {
+		chunks, _ = splitJSON(data)
+	} else {
+		chunks = splitYAML(data)
+	}
+	for _, c := range slices.Backward(chunks) {
+		if c.line <= p.Source.Line {
+			return (&locator{chunk: c}).line(p.within + "." + field)
+		}
+	}
+	return p.Source.Line
 }

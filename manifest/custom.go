@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"path"
 	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -63,24 +62,4 @@ func (l *loader) resolve(objects []*parsed, known scopes) []*parsed {
 		}
 	}
 	return resolved
-}
-
-// fieldLine finds the line of a field of an object in its file.
-func (l *loader) fieldLine(p *parsed, field string) int {
-	data, err := l.readFile(p.Source.Path)
-	if err != nil || data == nil {
-		return p.Source.Line
-	}
-	var chunks []chunk
-	if path.Ext(p.Source.Path) == ".json" {
-		chunks, _ = splitJSON(data)
-	} else {
-		chunks = splitYAML(data)
-	}
-	for _, c := range slices.Backward(chunks) {
-		if c.line <= p.Source.Line {
-			return (&locator{chunk: c}).line(p.within + "." + field)
-		}
-	}
-	return p.Source.Line
 }

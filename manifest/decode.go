@@ -127,7 +127,7 @@ func (o *object) decodeStrict(data []byte, into runtime.Object) bool {
 // misplaced reports a problem whose text already names the field.
 func (o *object) misplaced(p problem) {
 	o.failed = true
-	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, p.what})
+	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, shorten(p.what)})
 }
 
 func (o *object) decodeCustom(data []byte) Object {

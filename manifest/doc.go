@@ -2,6 +2,16 @@
 // decodes strictly, fills in upstream's defaults, validates with upstream's own rules and reports
 // every mistake at once, each with path and line.
 //
+// A tree is every .yaml, .yml and .json file at any depth. Left out are what .writignore lists, names
+// that begin with a dot and objects annotated config.kubernetes.io/local-config: "true". writ.yaml at
+// the root holds the cluster's settings. Content is hostile until it is checked: sizes, nesting,
+// aliases and counts are bounded (document.go), links are not followed, and a panic of upstream's
+// code is a mistake of the object.
+//
+// Upstream's scheme, defaulters and registry strategies do the work, on copies; upstream's internal
+// types never leave the package. What is unchanged since the Set before is taken over by pointer, so
+// a commit costs what it changes.
+//
 // It never opens a file by itself (it is given an fs.FS), never looks at the cluster and never keeps
 // state. Invariant: what Load returns depends on the tree alone, and objects in a Set are never
 // modified after.

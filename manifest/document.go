@@ -24,6 +24,7 @@ const (
 	maxFolderDepth    = 64        // folders inside each other
 	maxFiles          = 200_000   // manifests of a commit
 	maxMistakesOfFile = 200       // what one file may report
+	maxMistakeBytes   = 2 << 10   // one mistake: upstream repeats the wrong value, however long it is
 )
 
 // toJSON converts the text of one YAML document. Problems carry lines relative to the document in
@@ -89,8 +90,10 @@ func yamlProblems(err error, text []byte) []lineProblem {
 			p.line, _ = strconv.Atoi(m[1])
 			p.what = yamlLine.ReplaceAllString(p.what, "")
 		}
-		if at := tabIndent(text); at > 0 && strings.Contains(p.what, "cannot start any token") {
-			p = lineProblem{at, "a tab is used for indentation, YAML allows spaces only"}
+		if strings.Contains(p.what, "cannot start any token") {
+			if at := tabIndent(text); at > 0 {
+				p = lineProblem{at, "a tab is used for indentation, YAML allows spaces only"}
+			}
 		}
 		problems = append(problems, p)
 	}
@@ -146,17 +149,24 @@ func nesting(data []byte) int {
 func splitJSON(data []byte) ([]chunk, *lineProblem) {
 	var chunks []chunk
 	decoder := json.NewDecoder(bytes.NewReader(data))
+	line, counted := 1, 0
+	lineOf := func(at int) int {
+		line += bytes.Count(data[counted:at], []byte("\n"))
+		counted = at
+		return line
+	}
 	for {
 		begin := int(decoder.InputOffset())
 		begin += len(data[begin:]) - len(bytes.TrimLeft(data[begin:], " \t\r\n"))
 		if begin == len(data) {
 			return chunks, nil
 		}
+		at := lineOf(begin)
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
-			return chunks, &lineProblem{1 + bytes.Count(data[:syntaxOffset(err, begin, len(data))], []byte("\n")), "not valid JSON: " + err.Error()}
+			return chunks, &lineProblem{lineOf(syntaxOffset(err, begin, len(data))), "not valid JSON: " + err.Error()}
 		}
-		chunks = append(chunks, chunk{1 + bytes.Count(data[:begin], []byte("\n")), value})
+		chunks = append(chunks, chunk{at, value})
 		if len(chunks) > maxDocuments {
 			return nil, &lineProblem{what: fmt.Sprintf("holds more than %d documents", maxDocuments)}
 		}

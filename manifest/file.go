@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -111,11 +112,19 @@ type object struct {
 // mistake reports a problem of the object at the line of its field.
 func (o *object) mistake(p problem) {
 	o.failed = true
-	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, p.String()})
+	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, shorten(p.String())})
+}
+
+// shorten cuts a text that is too long for people.
+func shorten(text string) string {
+	if len(text) <= maxMistakeBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxMistakeBytes], "") + " ..."
 }
 
 func (o *object) warn(p problem) {
-	o.warnings = append(o.warnings, Mistake{Source{o.path, o.line(p.path)}, o.ref, p.String()})
+	o.warnings = append(o.warnings, Mistake{Source{o.path, o.line(p.path)}, o.ref, shorten(p.String())})
 }
 
 // line is that of a field of the object.

@@ -70,6 +70,7 @@ type loader struct {
 	unread   bool // some object could not be identified: absence proves nothing
 	count    int
 	size     int
+	located  int // mistakes whose line was looked up in a file that was read before
 }
 
 // mistake reports something about a path.

@@ -13,10 +13,12 @@ type chunk struct {
 func splitYAML(data []byte) []chunk {
 	var chunks []chunk
 	start, startLine, line := 0, 1, 1
+	content := false // more than white space and comments since start
 	flush := func(end int) {
-		if !blank(data[start:end]) {
+		if content {
 			chunks = append(chunks, chunk{startLine, data[start:end]})
 		}
+		content = false
 	}
 	for at := 0; at < len(data); line++ {
 		next := at + bytes.IndexByte(data[at:], '\n') + 1
@@ -27,9 +29,12 @@ func splitYAML(data []byte) []chunk {
 		case marker(text, "---"):
 			flush(at)
 			start, startLine = at+3, line
-		case marker(text, "..."), text[0] == '%' && blank(data[start:at]):
+			content = firstContent(text[3:]) >= 0
+		case marker(text, "..."), text[0] == '%' && !content:
 			flush(at)
 			start, startLine = next, line+1
+		default:
+			content = content || firstContent(text) >= 0
 		}
 		at = next
 	}
@@ -42,9 +47,6 @@ func marker(line []byte, mark string) bool {
 	rest, found := bytes.CutPrefix(line, []byte(mark))
 	return found && (len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\n' || rest[0] == '\r')
 }
-
-// blank tells whether text is only white space and comments.
-func blank(text []byte) bool { return firstContent(text) < 0 }
 
 // firstContent is the index, from 0, of the first line of text that holds more than white space and
 // a comment, or -1.
