@@ -112,6 +112,9 @@ func (t *transaction) put(p *Put) error {
 	if p.Object != nil && p.Origin == Authored && t.b.Adopt == nil {
 		return fmt.Errorf("put %s: only an adoption puts what is authored", p.Ref)
 	}
+	if p.Status != nil && statusNumber(p.Status) == 0 {
+		return fmt.Errorf("put %s: a status of type %T cannot be stored", p.Ref, p.Status)
+	}
 	var next Record
 	if ok {
 		next = *old

@@ -114,7 +114,18 @@ func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 			}
 		}
 		account := manifest.ServiceAccountRef(ns, cmpOr(spec.ServiceAccountName, "default"))
-		yield(account)
+		if !yield(account) {
+			return
+		}
+		if r := v.w.Get(account); r != nil {
+			if a, ok := r.Object.(*corev1.ServiceAccount); ok {
+				for _, s := range a.ImagePullSecrets {
+					if !yield(manifest.SecretRef(ns, s.Name)) {
+						return
+					}
+				}
+			}
+		}
 	}
 }
 
