@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kubernetes/pkg/apis/core/v1/helper/qos"
@@ -12,6 +14,9 @@ import (
 // defaultGrace is upstream's terminationGracePeriodSeconds, in seconds.
 const defaultGrace = 30
 
+// lastWord is how long after its grace a Pod is waited for on a node that is not declared any more.
+const lastWord = 10 * time.Second
+
 // pod carries a Pod to its end: one whose owner or node is gone goes, and a deleted one whose node has
 // nothing left of it is removed. A Pod of the repository that was lost is made again.
 func (d *draft) pod(r *state.Record) {
@@ -22,7 +27,7 @@ func (d *draft) pod(r *state.Record) {
 			return
 		}
 		if r.Node != "" && d.w.Get(manifest.NodeRef(string(r.Node))) == nil {
-			d.remove(r, "its node is gone")
+			d.end(r, "its node is gone")
 			return
 		}
 		d.held(r)
@@ -31,10 +36,14 @@ func (d *draft) pod(r *state.Record) {
 	switch {
 	case r.Node == "":
 		d.remove(r, "it was never bound")
-	case d.w.Get(manifest.NodeRef(string(r.Node))) == nil:
-		d.remove(r, "its node is gone")
 	case stopped(r):
 		d.remove(r, "nothing of it is left")
+	case d.w.Get(manifest.NodeRef(string(r.Node))) == nil:
+		if at := r.Deletion.Deadline().Add(lastWord); at.After(d.now) {
+			d.later(at) // the node may be there still, and end it as it should
+			return
+		}
+		d.remove(r, "its node is gone")
 	}
 }
 

@@ -227,7 +227,7 @@ func TestLoop_StoreRefuses(t *testing.T) {
 		defer r.close()
 		var down sync.Mutex
 		full, tries := false, 0
-		r.store.Refuse = func(b state.Batch) (bool, error) {
+		r.store.Refuse(func(b state.Batch) (bool, error) {
 			down.Lock()
 			defer down.Unlock()
 			if full && b.Writer == state.WriterReconcile {
@@ -235,7 +235,7 @@ func TestLoop_StoreRefuses(t *testing.T) {
 				return false, errDown
 			}
 			return false, nil
-		}
+		})
 		set := func(is bool) { down.Lock(); full = is; down.Unlock() }
 		l, commits, stop := r.start(r.commit(1, tree(2, 1)))
 		defer stop()
@@ -289,7 +289,7 @@ func killed(t *testing.T, random *rand.Rand) {
 	after := random.IntN(2) == 0
 	crash := make(chan struct{})
 	dead := false
-	r.store.Refuse = func(b state.Batch) (bool, error) {
+	r.store.Refuse(func(b state.Batch) (bool, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if b.Writer != state.WriterReconcile {
@@ -304,7 +304,7 @@ func killed(t *testing.T, random *rand.Rand) {
 			return after, context.Canceled
 		}
 		return false, nil
-	}
+	})
 	next := r.commit(2, tree(3, 2))
 	commits <- next
 	select {
@@ -313,7 +313,7 @@ func killed(t *testing.T, random *rand.Rand) {
 	}
 	stop()
 	time.Sleep(time.Duration(random.IntN(10)) * time.Second) // the node goes on alone
-	r.store.Refuse = nil
+	r.store.Refuse(nil)
 	_, _, stop = r.start(next)
 	defer stop()
 	settle()
