@@ -32,6 +32,7 @@ type Images interface {
 	Allowed(img image.Image, namespace string) bool
 	Ensure(ctx context.Context, reference string, policy corev1.PullPolicy, access image.Access) (image.Image, error)
 	Mount(img image.Image, upper, work, target string) error
+	Prune(keep func(id string) bool) ([]string, error)
 }
 
 // podShim is what holds the containers of one Pod; *shim.Client is one.

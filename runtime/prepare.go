@@ -90,7 +90,7 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 		} else {
 			w.o.IP = w.r.cfg.NodeIP
 		}
-		if err := volume.MountShm(w.paths.shm(), shmSize); err != nil {
+		if err := w.r.shm(w.paths.shm(), shmSize); err != nil {
 			return err
 		}
 		return w.writeEtc()
@@ -118,6 +118,7 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 	}
 	w.shim = s
 	w.adopt(found)
+	w.removeStrangers()
 	w.follow()
 	return nil
 }
@@ -137,6 +138,31 @@ func (w *worker) adopt(found shim.PodState) {
 		if oc.Run.Running() {
 			oc.Hook = HookDone // it ran before this daemon: hooks are at least once, not always twice
 			w.inherit(oc)
+		}
+	}
+}
+
+// removeStrangers takes away files of containers that the shim does not know: a
+// start that was cut off, or a life before a reboot.
+func (w *worker) removeStrangers() {
+	entries, err := os.ReadDir(w.paths.containers())
+	if err != nil {
+		return // there were none yet
+	}
+	known := map[string]bool{}
+	for _, oc := range w.o.Containers {
+		for _, r := range []*Run{oc.Run, oc.Last} {
+			if r != nil {
+				known[r.ID] = true
+			}
+		}
+	}
+	for _, e := range entries {
+		if known[e.Name()] {
+			continue
+		}
+		if err := removeContainer(w.paths, e.Name()); err != nil {
+			w.r.log.Warn("files of a container stay", "pod", w.ref.String(), "container", e.Name(), "err", err)
 		}
 	}
 }

@@ -50,7 +50,8 @@ func (w *worker) snapshot() {
 	for name, oc := range w.o.Containers {
 		var c ContainerSnapshot
 		if oc.Run != nil {
-			c.ID, c.LogPath, c.Running = oc.Run.ID, oc.Run.LogPath, oc.Run.Status == shim.StatusRunning
+			c.ID, c.ImageID = oc.Run.ID, oc.Run.Labels[labelImageID]
+			c.LogPath, c.Running = oc.Run.LogPath, oc.Run.Status == shim.StatusRunning
 		}
 		if oc.Last != nil {
 			c.PreviousLogPath = oc.Last.LogPath

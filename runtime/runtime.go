@@ -19,6 +19,7 @@ import (
 	"writ/manifest"
 	"writ/runtime/logs"
 	"writ/runtime/oci"
+	"writ/runtime/volume"
 	"writ/state"
 )
 
@@ -31,6 +32,7 @@ type Runtime struct {
 	record  func(state.Event)
 	log     *slog.Logger
 	shims   shims
+	shm     func(dir string, size int64) error // mounts a Pod's /dev/shm
 	machine oci.Machine
 	reports *reporter
 	node    *nodeStatus
@@ -65,6 +67,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 		cfg: cfg, images: images, network: network, feed: feed, record: record,
 		log: log.With("component", "runtime"), machine: machine,
 		shims:   shimBinary{binary: cfg.Shim, cgroup: cfg.cgroupRoot() + "/shims"},
+		shm:     volume.MountShm,
 		reports: newReporter(), hub: logs.NewHub(), starts: make(chan struct{}, cfg.Starts),
 		workers: map[types.UID]*worker{}, readers: map[manifest.Ref]map[types.UID]*worker{},
 	}
@@ -76,7 +79,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 func (r *Runtime) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
-	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.tellLogs(ctx) }} {
+	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }} {
 		helpers.Add(1)
 		go func() { defer helpers.Done(); f() }()
 	}
@@ -107,13 +110,6 @@ func (r *Runtime) Run(ctx context.Context) error {
 			r.all(ctx, w)
 		}
 		rev = w.Revision()
-	}
-}
-
-// tellLogs wakes those that follow a log.
-func (r *Runtime) tellLogs(ctx context.Context) {
-	if err := r.hub.Run(ctx); err != nil {
-		r.log.Warn("logs cannot be followed", "err", err)
 	}
 }
 

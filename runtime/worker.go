@@ -63,8 +63,8 @@ type Snapshot struct {
 
 // ContainerSnapshot names the attempts whose logs are there.
 type ContainerSnapshot struct {
-	ID, LogPath, PreviousLogPath string
-	Running                      bool
+	ID, ImageID, LogPath, PreviousLogPath string
+	Running                               bool
 }
 
 func newWorker(r *Runtime, rec *state.Record) *worker {

@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -10,96 +9,85 @@ import (
 )
 
 // Hub tells followers when something happens in a folder. There is one for all,
-// because a user has few inotify instances.
+// because a user has few inotify instances; it holds one only while somebody follows.
 type Hub struct {
 	mu      sync.Mutex
 	watcher *fsnotify.Watcher
 	dirs    map[string]map[chan struct{}]bool
 }
 
-// NewHub makes a Hub; it tells nothing before Run.
+// NewHub makes a Hub.
 func NewHub() *Hub { return &Hub{dirs: map[string]map[chan struct{}]bool{}} }
 
-// Run tells followers until ctx ends.
-func (h *Hub) Run(ctx context.Context) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch logs: %w", err)
-	}
+// watch gives a bell for a folder. It rings too often rather than too seldom.
+func (h *Hub) watch(dir string) (bell <-chan struct{}, release func(), err error) {
 	h.mu.Lock()
-	h.watcher = w
-	for dir := range h.dirs {
-		_ = w.Add(dir)
+	defer h.mu.Unlock()
+	if h.watcher == nil {
+		if h.watcher, err = fsnotify.NewWatcher(); err != nil {
+			return nil, nil, fmt.Errorf("watch logs: %w", err)
+		}
+		go h.listen(h.watcher)
 	}
-	h.mu.Unlock()
-	defer func() {
-		h.mu.Lock()
+	if h.dirs[dir] == nil {
+		if err := h.watcher.Add(dir); err != nil {
+			h.close()
+			return nil, nil, fmt.Errorf("watch logs: %w", err)
+		}
+		h.dirs[dir] = map[chan struct{}]bool{}
+	}
+	ch := make(chan struct{}, 1)
+	h.dirs[dir][ch] = true
+	return ch, func() { h.release(dir, ch) }, nil
+}
+
+func (h *Hub) release(dir string, ch chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if delete(h.dirs[dir], ch); len(h.dirs[dir]) == 0 {
+		delete(h.dirs, dir)
+		_ = h.watcher.Remove(dir) // the folder may be gone
+	}
+	h.close()
+}
+
+// close ends the watcher, and with it listen, when nobody follows.
+func (h *Hub) close() {
+	if len(h.dirs) == 0 && h.watcher != nil {
+		h.watcher.Close()
 		h.watcher = nil
-		h.mu.Unlock()
-		w.Close()
-	}()
+	}
+}
+
+func (h *Hub) listen(w *fsnotify.Watcher) {
 	for {
 		select {
-		case <-ctx.Done():
-			return nil
 		case e, ok := <-w.Events:
 			if !ok {
-				return nil
+				return
 			}
 			h.tell(filepath.Dir(e.Name))
 		case _, ok := <-w.Errors: // an overflow: anything may have happened
 			if !ok {
-				return nil
+				return
 			}
-			h.tellAll()
+			h.tell("")
 		}
 	}
 }
 
+// tell rings for a folder, or for all if it is empty.
 func (h *Hub) tell(dir string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for ch := range h.dirs[dir] {
-		ring(ch)
-	}
-}
-
-func (h *Hub) tellAll() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, set := range h.dirs {
+	for d, set := range h.dirs {
+		if dir != "" && d != dir {
+			continue
+		}
 		for ch := range set {
-			ring(ch)
-		}
-	}
-}
-
-func ring(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
-}
-
-// watch gives a bell for a folder. It rings too often rather than too seldom.
-func (h *Hub) watch(dir string) (bell <-chan struct{}, release func()) {
-	ch := make(chan struct{}, 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.dirs[dir] == nil {
-		h.dirs[dir] = map[chan struct{}]bool{}
-		if h.watcher != nil {
-			_ = h.watcher.Add(dir)
-		}
-	}
-	h.dirs[dir][ch] = true
-	return ch, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if delete(h.dirs[dir], ch); len(h.dirs[dir]) == 0 {
-			delete(h.dirs, dir)
-			if h.watcher != nil {
-				_ = h.watcher.Remove(dir)
+			select {
+			case ch <- struct{}{}:
+			default:
 			}
 		}
 	}

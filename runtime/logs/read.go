@@ -39,7 +39,10 @@ func Read(ctx context.Context, hub *Hub, path string, o Options, out io.Writer) 
 	var bell <-chan struct{}
 	if o.Follow {
 		var release func()
-		bell, release = hub.watch(filepath.Dir(path))
+		var err error
+		if bell, release, err = hub.watch(filepath.Dir(path)); err != nil {
+			return err
+		}
 		defer release()
 	}
 	err := r.history()

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,17 +102,10 @@ func (s *sink) await(t *testing.T, want string) {
 
 func TestRead_FollowsOverRotation(t *testing.T) {
 	hub := NewHub()
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Add(1)
-	go func() { defer running.Done(); _ = hub.Run(ctx) }()
-	defer running.Wait()
-	defer cancel()
-
 	path := filepath.Join(t.TempDir(), "0.log")
 	write(t, path, line1)
 	out, ended, done := &sink{bell: make(chan struct{}, 1)}, make(chan struct{}), make(chan error, 1)
-	go func() { done <- Read(ctx, hub, path, Options{Tail: -1, Follow: true, Ended: ended}, out) }()
+	go func() { done <- Read(t.Context(), hub, path, Options{Tail: -1, Follow: true, Ended: ended}, out) }()
 	out.await(t, "one\n")
 	write(t, path, line2[:20])
 	write(t, path, line2[20:])

@@ -181,6 +181,8 @@ func Unmount(dir string) error {
 		switch {
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
 			return nil
+		case errors.Is(err, unix.EPERM) && !mounted(dir):
+			return nil // who may not mount has mounted nothing
 		case err != nil:
 			return fmt.Errorf("unmount %s: %w", dir, err)
 		}

@@ -1,0 +1,347 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/image"
+	"writ/runtime/shim"
+	"writ/state"
+)
+
+// fakeShims are shims without processes: a container runs until it is stopped or
+// ended by the test. They outlive a Runtime, as the real ones do.
+type fakeShims struct {
+	mu   sync.Mutex
+	pods map[string]*fakeShim
+	fail map[string]error // by operation
+}
+
+func (f *fakeShims) Launch(_ context.Context, dir string) (podShim, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fail["launch"]; err != nil {
+		return nil, err
+	}
+	s := f.pods[dir]
+	if s == nil {
+		s = &fakeShim{all: f, dir: dir, exits: map[string]chan struct{}{}, watchers: map[chan shim.Event]bool{}, dead: make(chan struct{})}
+		f.pods[dir] = s
+	}
+	return s, nil
+}
+
+func (f *fakeShims) Destroy(_ context.Context, dir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.pods[dir]; s != nil {
+		s.end()
+	}
+	delete(f.pods, dir)
+	return os.RemoveAll(dir)
+}
+
+// one is the only Pod's shim.
+func (f *fakeShims) one(t testing.TB) *fakeShim {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.pods {
+		return s
+	}
+	t.Fatal("there is no shim")
+	return nil
+}
+
+type fakeShim struct {
+	all        *fakeShims
+	dir        string
+	mu         sync.Mutex
+	containers []shim.Container
+	exits      map[string]chan struct{}
+	watchers   map[chan shim.Event]bool
+	record     []byte
+	seq        uint64
+	dead       chan struct{}
+	starts     []string // "name attempt"
+	stops      []string // "name grace"
+	execs      []string
+	deaf       bool // containers end only when killed
+}
+
+func (s *fakeShim) end() {
+	select {
+	case <-s.dead:
+	default:
+		close(s.dead)
+	}
+}
+
+func (s *fakeShim) Sandbox(_ context.Context, b shim.Sandbox) (shim.SandboxState, error) {
+	return shim.SandboxState{Sandbox: b}, nil
+}
+
+func (s *fakeShim) Start(_ context.Context, r shim.StartRequest) (shim.Container, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	c := shim.Container{ID: r.ID, Name: r.Name, Attempt: r.Attempt, Labels: r.Labels, Status: shim.StatusRunning, PID: 1, CreatedAt: now, StartedAt: now, LogPath: r.Log.Path}
+	s.starts = append(s.starts, fmt.Sprintf("%s %d", r.Name, r.Attempt))
+	s.containers = append(s.containers, c)
+	s.exits[c.ID] = make(chan struct{})
+	s.tell(shim.EventStarted, c)
+	return c, nil
+}
+
+// exit ends the newest run of a container.
+func (s *fakeShim) exit(name string, code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.containers) - 1; i >= 0; i-- {
+		c := &s.containers[i]
+		if c.Name != name || c.Status != shim.StatusRunning {
+			continue
+		}
+		c.Status, c.ExitCode, c.FinishedAt, c.Reason = shim.StatusExited, code, time.Now(), shim.ReasonError
+		if code == 0 {
+			c.Reason = shim.ReasonCompleted
+		}
+		close(s.exits[c.ID])
+		s.tell(shim.EventExited, *c)
+		return
+	}
+}
+
+func (s *fakeShim) tell(kind shim.EventKind, c shim.Container) {
+	s.seq++
+	for w := range s.watchers {
+		w <- shim.Event{Seq: s.seq, Kind: kind, Time: time.Now(), Container: &c}
+	}
+}
+
+func (s *fakeShim) StopWith(ctx context.Context, id string, grace time.Duration, _ string) (shim.Container, error) {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.containers, func(c shim.Container) bool { return c.ID == id })
+	if i < 0 {
+		s.mu.Unlock()
+		return shim.Container{}, shim.Errorf(shim.CodeNotFound, "no container")
+	}
+	name, exited := s.containers[i].Name, s.exits[id]
+	s.stops = append(s.stops, fmt.Sprintf("%s %v", name, grace.Round(time.Second)))
+	deaf := s.deaf
+	s.mu.Unlock()
+	if !deaf {
+		s.exit(name, 143)
+		return shim.Container{}, nil
+	}
+	select {
+	case <-exited:
+	case <-time.After(grace):
+		s.exit(name, 137)
+	case <-ctx.Done():
+		return shim.Container{}, ctx.Err()
+	}
+	return shim.Container{}, nil
+}
+
+func (s *fakeShim) Remove(_ context.Context, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.containers = slices.DeleteFunc(s.containers, func(c shim.Container) bool { return c.ID == id })
+	return nil
+}
+
+func (s *fakeShim) State(context.Context) (shim.PodState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return shim.PodState{Containers: slices.Clone(s.containers), Seq: s.seq}, nil
+}
+
+func (s *fakeShim) Stats(context.Context) (shim.PodStats, error) { return shim.PodStats{}, nil }
+
+func (s *fakeShim) PutRecord(_ context.Context, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.record = data
+	return os.WriteFile(shim.RecordPath(s.dir), data, 0o600)
+}
+
+func (s *fakeShim) Events(ctx context.Context, _ uint64, fn func(shim.Event) error) error {
+	ch := make(chan shim.Event, 1000)
+	s.mu.Lock()
+	s.watchers[ch] = true
+	for i := range s.containers { // what happened between State and now
+		c := s.containers[i]
+		ch <- shim.Event{Kind: shim.EventStarted, Container: &c}
+	}
+	s.mu.Unlock()
+	defer func() { s.mu.Lock(); delete(s.watchers, ch); s.mu.Unlock() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.dead:
+			return errors.New("the shim is gone")
+		case e := <-ch:
+			if err := fn(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *fakeShim) Exec(_ context.Context, r shim.ExecRequest, _ shim.Streams) (shim.ExecResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.execs = append(s.execs, strings.Join(r.Args, " "))
+	return shim.ExecResult{}, nil
+}
+
+func (s *fakeShim) Attach(context.Context, string, shim.Streams) (shim.ExecResult, error) {
+	return shim.ExecResult{}, nil
+}
+
+func (s *fakeShim) Shutdown(context.Context) error {
+	s.end()
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	delete(s.all.pods, s.dir)
+	return nil
+}
+
+func (s *fakeShim) said(list *[]string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(*list, ", ")
+}
+
+// fakeImages has every image but those that the test takes away.
+type fakeImages struct {
+	mu    sync.Mutex
+	fail  map[string]error
+	pulls int
+}
+
+func (f *fakeImages) Resolve(ref string) (image.Image, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail[ref] != nil {
+		return image.Image{}, false
+	}
+	return image.Image{ID: "sha256:" + ref, Ref: ref, Config: v1.Config{Cmd: []string{"/run"}}}, true
+}
+
+func (f *fakeImages) Allowed(image.Image, string) bool { return true }
+
+func (f *fakeImages) Ensure(_ context.Context, ref string, _ corev1.PullPolicy, _ image.Access) (image.Image, error) {
+	f.mu.Lock()
+	f.pulls++
+	err := f.fail[ref]
+	f.mu.Unlock()
+	if err != nil {
+		return image.Image{}, err
+	}
+	img, _ := f.Resolve(ref)
+	return img, nil
+}
+
+func (f *fakeImages) Mount(_ image.Image, _, _, target string) error {
+	return os.MkdirAll(target, 0o755)
+}
+
+func (f *fakeImages) Prune(func(string) bool) ([]string, error) { return nil, nil }
+
+type fakeNetwork struct {
+	mu       sync.Mutex
+	attached map[string]bool
+	fail     error
+}
+
+func (f *fakeNetwork) Attach(_ context.Context, uid, _, _ string) (string, netip.Addr, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return "", netip.Addr{}, f.fail
+	}
+	f.attached[uid] = true
+	return "/netns/" + uid, netip.MustParseAddr("10.0.0.7"), nil
+}
+
+func (f *fakeNetwork) Detach(_ context.Context, uid string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.attached, uid)
+	return nil
+}
+
+// rig is a Runtime on fakes.
+type rig struct {
+	t      *testing.T
+	world  *world
+	shims  *fakeShims
+	images *fakeImages
+	net    *fakeNetwork
+	dir    string
+	r      *Runtime
+	stop   func()
+	mu     sync.Mutex
+	events []string
+}
+
+const node = state.Node("n1")
+
+func newRig(t *testing.T) *rig {
+	g := &rig{t: t, world: newWorld(), shims: &fakeShims{pods: map[string]*fakeShim{}, fail: map[string]error{}},
+		images: &fakeImages{fail: map[string]error{}}, net: &fakeNetwork{attached: map[string]bool{}}, dir: t.TempDir()}
+	g.up()
+	return g
+}
+
+func (g *rig) up() {
+	g.t.Helper()
+	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1")},
+		g.images, g.net, g.world, g.event, slog.New(slog.DiscardHandler))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.shims, r.shm = g.shims, func(dir string, _ int64) error { return os.MkdirAll(dir, 0o700) }
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	g.r, g.stop = r, func() {
+		cancel()
+		if err := <-done; err != nil {
+			g.t.Error(err)
+		}
+	}
+}
+
+func (g *rig) event(e state.Event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.events = append(g.events, e.Reason)
+}
+
+func (g *rig) count(reason string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, e := range g.events {
+		if e == reason {
+			n++
+		}
+	}
+	return n
+}
