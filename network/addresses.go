@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 )
@@ -80,7 +79,7 @@ func readLease(path string) (*lease, error) {
 	if err := json.Unmarshal(data, &l); err != nil {
 		return nil, err
 	}
-	if l.UID == "" || l.IP.String() != filepath.Base(path) {
+	if checkUID(l.UID) != nil || l.IP.String() != filepath.Base(path) {
 		return nil, fmt.Errorf("it is about %q at %s", l.UID, l.IP)
 	}
 	return &l, nil
@@ -110,9 +109,6 @@ func (a *addresses) acquire(in netip.Prefix, uid, namespace, name string) (netip
 	defer a.mu.Unlock()
 	if l := a.byUID[uid]; l != nil {
 		return l.IP, nil
-	}
-	if uid == "" || strings.ContainsAny(uid, "/\x00") {
-		return netip.Addr{}, fmt.Errorf("allocate address: %q is no identity of a pod", uid)
 	}
 	held := 0
 	n := size(in)

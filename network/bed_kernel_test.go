@@ -47,7 +47,10 @@ func newBed(t testing.TB) *bed {
 	dir := t.TempDir()
 	b.cfg = Config{Node: self, DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run")}
 	kernel.CheckClean(t, dir)
-	kernel.CheckClean(t, namesOf(b.cfg).pods[1:])
+	kernel.CheckClean(t, namesOf(b.cfg).pods[2:])
+	if err := writeSysctl(forwarding, "0"); err != nil { // a new namespace inherits that of the first
+		t.Fatal(err)
+	}
 	b.outside = b.makeOutside()
 	b.feed = newFeed(t)
 	b.feed.put(nodePut(""))
@@ -68,7 +71,7 @@ func newBed(t testing.TB) *bed {
 // start is a daemon's start.
 func (b *bed) start() {
 	b.t.Helper()
-	n, err := New(b.cfg, slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))
+	n, err := New(b.cfg, slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		b.t.Fatalf("new network: %v", err)
 	}

@@ -41,7 +41,7 @@ func (c Config) Validate() error {
 
 // names are what everything of one node in the kernel is called. They hold a short hash of node and
 // data directory, because several nodes may share a network namespace. Link names have at most 15
-// bytes; pods is a prefix that neither of the others has.
+// bytes.
 type names struct {
 	table string
 	pods  string // prefix of the host ends of pods, followed by the address in hex
@@ -49,10 +49,13 @@ type names struct {
 	peer  string // its other end
 }
 
+// anyPods begins the host ends of pods of every node; those of the DNS links begin otherwise.
+const anyPods = "wr"
+
 func namesOf(c Config) names {
 	sum := sha256.Sum256([]byte(string(c.Node) + "\x00" + filepath.Clean(c.DataDir)))
-	h := hex.EncodeToString(sum[:3])
-	return names{table: "writ-" + h, pods: "w" + h, dns: "wn" + h, peer: "wm" + h}
+	h := hex.EncodeToString(sum[:])[:5]
+	return names{table: "writ-" + h, pods: anyPods + h, dns: "wd" + h, peer: "we" + h}
 }
 
 // link is the host end of the pod with an address. No two attached pods share one.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -12,49 +13,34 @@ import (
 // stale says which tracked flows lead where nothing should be sent any more. TCP finds out by
 // itself and is left alone, so that a pod that ends can serve its connections to their end.
 type stale struct {
-	// gone are targets that UDP clients of a key must leave; a key with the zero target has just
-	// become known, and what was tracked without a translation hinders it.
-	gone map[flowKey]bool
+	// serve are the targets of keys whose UDP flows may lead elsewhere, be it to a target that is gone
+	// or, because the key was not known then, without any translation.
+	serve map[Key]map[netip.AddrPort]bool
 	// addresses had pods that are detached; whatever is tracked of them ends.
 	addresses map[netip.Addr]bool
-	// nodePorts says that a key of gone is a node port, whose address in flows is any of the node's.
-	nodePorts bool
-}
-
-type flowKey struct {
-	Key
-	target netip.AddrPort
 }
 
 // staleOf finds the UDP flows that deltas end.
 func staleOf(deltas []Delta) stale {
-	s := stale{gone: map[flowKey]bool{}}
+	s := stale{serve: map[Key]map[netip.AddrPort]bool{}}
 	for _, d := range deltas {
-		key := d.key()
-		if key.Proto != unix.IPPROTO_UDP {
+		if d.key().Proto != unix.IPPROTO_UDP {
 			continue
 		}
-		serves := map[netip.AddrPort]bool{}
+		serve := map[netip.AddrPort]bool{}
 		if d.New != nil {
 			for _, t := range d.New.Targets {
-				serves[t] = true
+				serve[t] = true
 			}
 		}
-		if d.Old == nil || len(d.Old.Targets) == 0 {
-			s.gone[flowKey{Key: key}] = true
-		} else {
-			for _, t := range d.Old.Targets {
-				if !serves[t] {
-					s.gone[flowKey{key, t}] = true
-				}
-			}
+		if d.Old == nil || slices.ContainsFunc(d.Old.Targets, func(t netip.AddrPort) bool { return !serve[t] }) || len(d.Old.Targets) == 0 {
+			s.serve[d.key()] = serve
 		}
-		s.nodePorts = s.nodePorts || key.nodePort()
 	}
 	return s
 }
 
-func (s stale) empty() bool { return len(s.gone) == 0 && len(s.addresses) == 0 }
+func (s stale) empty() bool { return len(s.serve) == 0 && len(s.addresses) == 0 }
 
 // MatchConntrackFlow is how the netlink library asks.
 func (s stale) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
@@ -69,15 +55,14 @@ func (s stale) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 		return false
 	}
 	target := netip.AddrPortFrom(answers, f.Reverse.SrcPort)
-	if answers == to && f.Reverse.SrcPort == f.Forward.DstPort {
-		target = netip.AddrPort{} // not translated
+	if serve, ok := s.serve[Key{to, unix.IPPROTO_UDP, f.Forward.DstPort}]; ok {
+		return !serve[target]
 	}
-	key := Key{to, unix.IPPROTO_UDP, f.Forward.DstPort}
-	if s.gone[flowKey{key, target}] {
-		return true
-	}
-	key.Addr = netip.IPv4Unspecified()
-	return s.nodePorts && s.gone[flowKey{key, target}]
+	// A node port stands for every address of the node; which those are is not known here. A flow that
+	// was not translated is ended only to be looked at again: that of a pod or a host beyond, which the
+	// port does not concern, goes on as before.
+	serve, ok := s.serve[Key{netip.IPv4Unspecified(), unix.IPPROTO_UDP, f.Forward.DstPort}]
+	return ok && !serve[target]
 }
 
 // endFlows makes the kernel forget stale flows: the next packet of each is routed anew.

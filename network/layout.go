@@ -119,7 +119,7 @@ func serviceRules(r Ranges) [][]expr.Any {
 
 // masqueradeRules change the source address where an answer would not find back otherwise: a pod that
 // reaches itself through a Service, pods that reach beyond the cluster, and clients from outside
-// whose target is not on this node.
+// whose target is not a pod on this machine.
 func masqueradeRules(r Ranges) [][]expr.Any {
 	masquerade := &expr.Masq{FullyRandom: true}
 	gw := gateway.As4()
@@ -129,7 +129,7 @@ func masqueradeRules(r Ranges) [][]expr.Any {
 			&expr.Immediate{Register: 1, Data: gw[:]},
 			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, FullyRandom: true}),
 		rule(ipv4(), inRange(source, r.Pods, true), inRange(destination, r.Pods, false), interfaceNot(expr.MetaKeyOIFNAME, "lo"), masquerade),
-		rule(ipv4(), translated(), inRange(source, r.Pods, false), inRange(destination, r.Node, false), interfaceNot(expr.MetaKeyOIFNAME, "lo"), masquerade),
+		rule(ipv4(), translated(), inRange(source, r.Pods, false), beginsNotWith(expr.MetaKeyOIFNAME, anyPods), interfaceNot(expr.MetaKeyOIFNAME, "lo"), masquerade),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 )
 
@@ -30,6 +31,9 @@ func (n *Network) podOf(uid string) *pod {
 // address. It is idempotent, also after a crash at any point: as long as the pod is attached, it has
 // the same of both. It waits until Ready, unless the pod is attached already.
 func (n *Network) Attach(ctx context.Context, uid, namespace, name string) (string, netip.Addr, error) {
+	if err := checkUID(uid); err != nil {
+		return "", netip.Addr{}, fmt.Errorf("attach %s/%s: %w", namespace, name, err)
+	}
 	p := n.podOf(uid)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,6 +60,14 @@ func (n *Network) Attach(ctx context.Context, uid, namespace, name string) (stri
 	return path, ip, nil
 }
 
+// checkUID refuses what cannot be the name of a file.
+func checkUID(uid string) error {
+	if uid == "" || uid == "." || uid == ".." || strings.ContainsAny(uid, "/\x00") {
+		return fmt.Errorf("%q is no identity of a pod", uid)
+	}
+	return nil
+}
+
 // connect makes the namespace where there is none and the link between it and the node.
 func (n *Network) connect(path string, ip netip.Addr) error {
 	if !isNetns(path) {
@@ -68,6 +80,9 @@ func (n *Network) connect(path string, ip netip.Addr) error {
 
 // Detach takes a pod's network away. It is idempotent. The address is not used again for a minute.
 func (n *Network) Detach(_ context.Context, uid string) error {
+	if err := checkUID(uid); err != nil {
+		return fmt.Errorf("detach pod: %w", err)
+	}
 	p := n.podOf(uid)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -41,7 +41,6 @@ func TestAttach_NamespaceOfPod(t *testing.T) {
 	for key, want := range map[string]string{
 		"net.ipv4.ip_unprivileged_port_start": "0",
 		"net.ipv4.ping_group_range":           "0\t2147483647",
-		"net.ipv4.ip_forward":                 "0",
 	} {
 		var got string
 		if err := inNetns(p.ns, func() (err error) { got, err = readSysctl(key); return err }); err != nil || got != want {

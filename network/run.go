@@ -24,6 +24,10 @@ type Feed interface {
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 10 * time.Second
+	// linksDelay gathers notices about links: a pod that is detached causes several.
+	linksDelay = 50 * time.Millisecond
+	// flowsDelay gathers detached pods: looking for their flows means to read all that are tracked.
+	flowsDelay = 2 * time.Second
 )
 
 // Run keeps the kernel as the World says until the context ends, and leaves it so then. It returns
@@ -35,29 +39,44 @@ func (n *Network) Run(ctx context.Context, feed Feed) error {
 	}
 	defer watch.close()
 	l := loop{n: n, feed: feed, suspect: suspectLinks | suspectTable}
-	retry := time.NewTimer(0)
-	defer retry.Stop()
+	var retry, links, flows <-chan time.Time // nil while nothing waits for them
 	delay := firstRetry
 	for {
 		err := l.step(ctx)
 		n.setTrouble(err)
-		if err != nil && ctx.Err() == nil {
-			n.log.Warn("network not as it should be", "err", err, "retry", delay)
-			retry.Reset(delay)
-			delay = min(2*delay, lastRetry)
-		} else {
-			retry.Stop()
+		retry = nil
+		if err == nil {
 			delay = firstRetry
+		} else if ctx.Err() == nil {
+			n.log.Warn("network not as it should be", "err", err, "retry", delay)
+			retry = time.After(delay)
+			delay = min(2*delay, lastRetry)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-watch.failed:
-			return err
-		case <-feed.Changed(l.tried):
-		case <-n.wake:
-		case <-retry.C:
-			n.suspect(suspectLinks | suspectTable)
+		for again := false; !again; {
+			again = true
+			select {
+			case <-ctx.Done():
+				return nil
+			case err := <-watch.failed:
+				return err
+			case <-feed.Changed(l.tried):
+			case <-retry:
+				l.suspect |= suspectLinks | suspectTable
+			case <-links:
+				l.suspect, links = l.suspect|suspectLinks, nil
+			case <-flows:
+				l.suspect, flows = l.suspect|pendingFlows, nil
+			case <-n.wake:
+				s := n.suspected()
+				if s&suspectLinks != 0 && links == nil {
+					links = time.After(linksDelay)
+				}
+				if s&pendingFlows != 0 && flows == nil {
+					flows = time.After(flowsDelay)
+				}
+				l.suspect |= s & suspectTable
+				again = s&suspectTable != 0
+			}
 		}
 	}
 }
@@ -87,13 +106,21 @@ func (l *loop) step(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("compile services: %w", err)
 	}
-	l.suspect |= l.n.suspected()
-	if next.Ranges != l.rs.Ranges || l.suspect&suspectLinks != 0 {
-		if err := l.n.prepare(next.Ranges); err != nil {
+	moved := next.Ranges != l.rs.Ranges
+	if moved {
+		if err := l.n.admit(next.Ranges); err != nil {
 			return err
 		}
 	}
-	if !l.valid || l.suspect&suspectTable != 0 || next.Ranges != l.rs.Ranges {
+	var late []error // what must not keep services from being routed
+	if moved || l.suspect&suspectLinks != 0 {
+		err := l.n.prepare(next.Ranges)
+		if err != nil && moved {
+			return err
+		}
+		late = append(late, err)
+	}
+	if !l.valid || moved || l.suspect&suspectTable != 0 {
 		err = l.restore(next)
 	} else if len(deltas) > 0 {
 		err = l.apply(next, deltas)
@@ -103,13 +130,15 @@ func (l *loop) step(ctx context.Context) error {
 	}
 	l.n.open(next.Ranges)
 	l.rs, l.seen, l.valid = next, view.Revision(), true
+	late = append(late, l.acknowledge(ctx, view))
 	if l.suspect&suspectLinks != 0 {
-		if err := l.n.repairPods(); err != nil {
-			return err
-		}
+		late = append(late, l.n.repairPods())
+	}
+	if l.suspect&pendingFlows != 0 {
+		late = append(late, l.n.endReleased())
 	}
 	l.suspect = 0
-	return errors.Join(l.acknowledge(ctx, view), l.n.endReleased())
+	return errors.Join(late...)
 }
 
 // take is the newest View with the changes that lead to it. Without changes to go by, changes is nil
@@ -179,8 +208,8 @@ func (l *loop) restore(next Ruleset) error {
 	return n.endFlows(staleOf(deltas))
 }
 
-// prepare sets up what all pods share. The ranges of a node do not change while it has pods.
-func (n *Network) prepare(r Ranges) error {
+// admit says whether ranges can be used here. Those of a node do not change while it has pods.
+func (n *Network) admit(r Ranges) error {
 	if err := n.CheckRanges(r.Pods, r.Services); err != nil {
 		return err
 	}
@@ -189,6 +218,11 @@ func (n *Network) prepare(r Ranges) error {
 			return fmt.Errorf("pod range of this node is %s, but pod %s/%s has %s: the range cannot be changed while pods run", r.Node, l.Namespace, l.Name, l.IP)
 		}
 	}
+	return nil
+}
+
+// prepare sets up what all pods share. It is idempotent.
+func (n *Network) prepare(r Ranges) error {
 	if err := errors.Join(n.forward(), n.lookOutside()); err != nil {
 		return err
 	}

@@ -78,16 +78,17 @@ func (n *Network) CheckRanges(pods, services netip.Prefix) error {
 	if pods.Overlaps(services) {
 		return fmt.Errorf("pod range %s and service range %s overlap", pods, services)
 	}
-	own, err := n.ownLinks()
-	if err != nil {
-		return err
-	}
 	routes, err := n.host.RouteList(nil, unix.AF_INET)
 	if err != nil {
 		return fmt.Errorf("list routes: %w", err)
 	}
+	links, err := n.foreignLinks() // after the routes: a route whose link is not there has gone with it
+	if err != nil {
+		return err
+	}
 	for _, r := range routes {
-		if r.Dst == nil || own[r.LinkIndex] {
+		link, foreign := links[r.LinkIndex]
+		if r.Dst == nil || !foreign {
 			continue
 		}
 		addr, ok := netip.AddrFromSlice(r.Dst.IP)
@@ -98,32 +99,24 @@ func (n *Network) CheckRanges(pods, services netip.Prefix) error {
 		}
 		for what, p := range map[string]netip.Prefix{"pod": pods, "service": services} {
 			if p.Overlaps(dst) {
-				return fmt.Errorf("%s range %s clashes with route %s of the node (%s): choose another range in writ.yaml", what, p, dst, n.linkName(r.LinkIndex))
+				return fmt.Errorf("%s range %s clashes with route %s of the node (dev %s): choose another range in writ.yaml", what, p, dst, link)
 			}
 		}
 	}
 	return nil
 }
 
-func (n *Network) linkName(index int) string {
-	link, err := n.host.LinkByIndex(index)
-	if err != nil {
-		return fmt.Sprintf("link %d", index)
-	}
-	return "dev " + link.Attrs().Name
-}
-
-// ownLinks are the indexes of the links of this node's pods and DNS.
-func (n *Network) ownLinks() (map[int]bool, error) {
+// foreignLinks are the names, by index, of the links that are not this node's own.
+func (n *Network) foreignLinks() (map[int]string, error) {
 	links, err := n.host.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
-	own := map[int]bool{}
+	out := map[int]string{}
 	for _, l := range links {
-		if n.names.own(l.Attrs().Name) {
-			own[l.Attrs().Index] = true
+		if a := l.Attrs(); !n.names.own(a.Name) {
+			out[a.Index] = a.Name
 		}
 	}
-	return own, nil
+	return out, nil
 }

@@ -104,11 +104,14 @@ func (w *watcher) listen(socket *nl.NetlinkSocket, concerns func(*syscall.Netlin
 	}
 }
 
-// concernsLinks picks what takes something away. What is added is our own or does no harm.
+// concernsLinks picks what takes something away. What is added is our own or does no harm, but for
+// addresses.
 func (n *Network) concernsLinks(m *syscall.NetlinkMessage) bool {
 	switch m.Header.Type {
-	case unix.RTM_DELADDR, unix.RTM_DELROUTE, unix.RTM_NEWADDR:
+	case unix.RTM_DELADDR, unix.RTM_DELROUTE:
 		return true
+	case unix.RTM_NEWADDR: // the node may have got its first address that others can answer to
+		return len(m.Data) >= unix.SizeofIfAddrmsg && m.Data[3] == unix.RT_SCOPE_UNIVERSE
 	case unix.RTM_DELLINK:
 		return n.names.own(linkName(m.Data))
 	case unix.RTM_NEWLINK:

@@ -1,0 +1,148 @@
+//go:build kernel
+
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/state"
+)
+
+const benchServices = 10_000
+
+// manyServices is a World with services of three endpoints each.
+func manyServices(b *testing.B) *fakeFeed {
+	f := newFeed(b)
+	var puts []state.Put
+	for i := range uint32(benchServices) {
+		name := fmt.Sprintf("s%d", i)
+		ip := addrAt(netip.MustParsePrefix(defaultServiceRange), 100+i).String()
+		puts = append(puts, service{name: name, ip: ip, ports: tcp(80)}.put(), benchSlice(name, i, 0))
+	}
+	f.put(puts...)
+	return f
+}
+
+func benchSlice(name string, i, shift uint32) state.Put {
+	pods := netip.MustParsePrefix(defaultPodRange)
+	return slice(name, name+"-1", corev1.ProtocolTCP, 8080, ready(
+		addrAt(pods, 1000+i*4), addrAt(pods, 1001+i*4), addrAt(pods, 1002+i*4+shift))...)
+}
+
+// BenchmarkServices_Load takes 10,000 services with 3 endpoints each from the World to the kernel.
+func BenchmarkServices_Load(b *testing.B) {
+	f := manyServices(b)
+	bed := newBed(b)
+	bed.stop()
+	n, err := New(bed.cfg, bed.n.log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	b.ResetTimer()
+	for range b.N {
+		b.StopTimer()
+		if err := n.table.remove(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		rs, err := Compile(state.Share(f.World(), self))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if wrote, err := n.table.set(rs); err != nil || !wrote {
+			b.Fatalf("load: wrote %v, %v", wrote, err)
+		}
+	}
+}
+
+// BenchmarkServices_Change changes one endpoint among 10,000 services, World to kernel.
+func BenchmarkServices_Change(b *testing.B) {
+	f := manyServices(b)
+	bed := newBed(b)
+	bed.stop()
+	n, err := New(bed.cfg, bed.n.log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	rs, err := Compile(state.Share(f.World(), self))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := n.table.set(rs); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		b.StopTimer()
+		f.changes = nil
+		f.put(benchSlice("s77", 77, uint32(1+i%2)))
+		changes, view := f.changes, state.Share(f.World(), self)
+		b.StartTimer()
+		next, deltas, err := Update(rs, view, changes)
+		if err != nil || len(deltas) != 1 {
+			b.Fatalf("update: %d deltas, %v, want one", len(deltas), err)
+		}
+		if err := n.table.apply(deltas); err != nil {
+			b.Fatal(err)
+		}
+		rs = next
+	}
+}
+
+// BenchmarkServices_Verify compares 10,000 services with the kernel when nothing differs: what a
+// restart and every suspicion cost.
+func BenchmarkServices_Verify(b *testing.B) {
+	f := manyServices(b)
+	bed := newBed(b)
+	bed.stop()
+	n, err := New(bed.cfg, bed.n.log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	rs, err := Compile(state.Share(f.World(), self))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := n.table.set(rs); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if wrote, err := n.table.set(rs); err != nil || wrote {
+			b.Fatalf("verify: wrote %v, %v", wrote, err)
+		}
+	}
+}
+
+func BenchmarkAttach(b *testing.B) {
+	bed := newBed(b)
+	b.ResetTimer()
+	for i := range b.N {
+		if _, _, err := bed.n.Attach(b.Context(), uidOf(i), "default", "p"); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if i%100 == 99 { // addresses rest for a minute: begin with a pool of full size
+			bed.reset(i)
+		}
+		b.StartTimer()
+	}
+}
+
+// reset detaches what was attached lately and lets the addresses be used again at once.
+func (b *bed) reset(last int) {
+	for i := max(0, last-99); i <= last; i++ {
+		if err := b.n.Detach(b.t.Context(), uidOf(i)); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	b.n.pool.mu.Lock()
+	defer b.n.pool.mu.Unlock()
+	clear(b.n.pool.byIP)
+}

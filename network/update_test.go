@@ -1,0 +1,217 @@
+package network
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// history does random things to a few services: ports and addresses are so few that they collide.
+type history struct {
+	f *fakeFeed
+	r *rand.Rand
+}
+
+func (h *history) step() {
+	name := fmt.Sprintf("s%d", h.r.IntN(6))
+	proto := []corev1.Protocol{tcpProto, udpProto}[h.r.IntN(2)]
+	switch h.r.IntN(8) {
+	case 0:
+		h.drop(manifest.ServiceRef("default", name))
+	case 1:
+		h.drop(manifest.EndpointSliceRef("default", fmt.Sprintf("x%d", h.r.IntN(9))))
+	case 2:
+		h.f.put(podPut(name, self, nil))
+	case 3:
+		if h.r.IntN(4) == 0 {
+			h.f.put(nodePut(fmt.Sprintf("10.244.%d.0/24", h.r.IntN(3))))
+		}
+	case 4, 5:
+		s := service{name: name, ip: fmt.Sprintf("10.96.0.%d", 50+h.r.IntN(4)), ports: ports(proto, int32(80+h.r.IntN(2)))}
+		if h.r.IntN(2) == 0 {
+			s.nodePort = int32(30000 + h.r.IntN(3))
+		}
+		s.sticky = int32(h.r.IntN(3) * 10)
+		h.f.put(s.put())
+	default:
+		var list []endpoint
+		for range h.r.IntN(5) {
+			list = append(list, endpoint{
+				ip:    fmt.Sprintf("10.244.0.%d", 2+h.r.IntN(6)),
+				state: []string{"", "", "notready", "terminating"}[h.r.IntN(4)],
+			})
+		}
+		h.f.put(slice(name, fmt.Sprintf("x%d", h.r.IntN(9)), proto, int32(8080+h.r.IntN(2)), list...))
+	}
+}
+
+func (h *history) drop(ref manifest.Ref) {
+	if h.f.World().Get(ref) != nil {
+		h.f.remove(ref)
+	}
+}
+
+// held is what the kernel holds after deltas, as their element writes would leave it.
+type held [mapCount]map[string]string
+
+func (k *held) write(t *testing.T, deltas []Delta) {
+	t.Helper()
+	var was, is content
+	for _, d := range deltas {
+		if d.Old != nil {
+			was.add(d.Old)
+		}
+		if d.New != nil {
+			is.add(d.New)
+		}
+	}
+	for i := range k {
+		deletes, adds := difference(indexed(was[i]), is[i])
+		for _, e := range deletes {
+			if k[i][e.key] != e.val {
+				t.Fatalf("delete element %x of %s: the kernel has %q, want %q", e.key, mapNames[i], k[i][e.key], e.val)
+			}
+			delete(k[i], e.key)
+		}
+		for _, e := range adds {
+			if _, ok := k[i][e.key]; ok {
+				t.Fatalf("add element %x of %s: it is there", e.key, mapNames[i])
+			}
+			k[i][e.key] = e.val
+		}
+	}
+}
+
+func TestUpdate_EqualsCompile(t *testing.T) {
+	for seed := range uint64(20) {
+		h := &history{newFeed(t), rand.New(rand.NewPCG(seed, 1))}
+		rs, err := Compile(state.Share(h.f.World(), self))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := h.f.World().Revision()
+		var kernel held
+		for i := range kernel {
+			kernel[i] = map[string]string{}
+		}
+		for step := range 250 {
+			for range 1 + h.r.IntN(3) {
+				h.step()
+			}
+			before := rs.String()
+			changes, w, _ := h.f.Since(seen)
+			view := state.Share(w, self)
+			next, deltas, err := Update(rs, view, changes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			full, err := Compile(view)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if next.String() != full.String() {
+				t.Fatalf("seed %d step %d: updated:\n%s\ncompiled:\n%s", seed, step, next, full)
+			}
+			if got, want := text(deltas), text(Diff(rs, next)); got != want {
+				t.Fatalf("seed %d step %d: deltas:\n%s\nwant:\n%s", seed, step, got, want)
+			}
+			if rs.String() != before {
+				t.Fatalf("seed %d step %d: Update changed its argument", seed, step)
+			}
+			kernel.write(t, deltas)
+			want := contentOf(full)
+			for i := range kernel {
+				if deletes, adds := difference(indexed(want[i]), entriesOf(kernel[i])); len(deletes)+len(adds) > 0 {
+					t.Fatalf("seed %d step %d: %s lacks %v and has %v too many", seed, step, mapNames[i], deletes, adds)
+				}
+			}
+			rs, seen = next, w.Revision()
+		}
+	}
+}
+
+func entriesOf(m map[string]string) []entry {
+	var out []entry
+	for key, val := range m {
+		out = append(out, entry{key, val})
+	}
+	return out
+}
+
+func text(deltas []Delta) string {
+	var lines []string
+	for _, d := range deltas {
+		lines = append(lines, d.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestUpdate_EqualInputWritesNothing(t *testing.T) {
+	f := newFeed(t)
+	put := []state.Put{
+		service{name: "web", ip: "10.96.0.50", ports: tcp(80), sticky: 10, nodePort: 30080}.put(),
+		slice("web", "a", tcpProto, 8080, endpoint{ip: "10.244.0.7"}),
+	}
+	f.put(put...)
+	rs, err := Compile(state.Share(f.World(), self))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := f.World().Revision()
+	f.put(put...)
+	f.put(podPut("p", self, nil), nodePut(""))
+	changes, w, _ := f.Since(seen)
+	next, deltas, err := Update(rs, state.Share(w, self), changes)
+	if err != nil || len(deltas) > 0 || next.String() != rs.String() {
+		t.Errorf("update by equal objects: %q, %v, want nothing", text(deltas), err)
+	}
+}
+
+func TestDelta_OneEndpointIsFewElements(t *testing.T) {
+	f := newFeed(t)
+	web := service{name: "web", ip: "10.96.0.50", ports: tcp(80)}.put()
+	f.put(web, slice("web", "a", tcpProto, 8080, endpoint{ip: "10.244.0.1"}, endpoint{ip: "10.244.0.2"}, endpoint{ip: "10.244.0.3"}))
+	rs, _ := Compile(state.Share(f.World(), self))
+	seen := f.World().Revision()
+	f.put(slice("web", "a", tcpProto, 8080, endpoint{ip: "10.244.0.1"}, endpoint{ip: "10.244.0.2"}, endpoint{ip: "10.244.0.4"}))
+	changes, w, _ := f.Since(seen)
+	_, deltas, err := Update(rs, state.Share(w, self), changes)
+	if err != nil || len(deltas) != 1 {
+		t.Fatalf("update: %q, %v, want one delta", text(deltas), err)
+	}
+	var was, is content
+	was.add(deltas[0].Old)
+	is.add(deltas[0].New)
+	writes := 0
+	for i := range was {
+		deletes, adds := difference(indexed(was[i]), is[i])
+		writes += len(deletes) + len(adds)
+	}
+	if writes != 2 {
+		t.Errorf("elements written for one endpoint exchanged: %d, want 2", writes)
+	}
+}
+
+func TestStaleOf(t *testing.T) {
+	f := newFeed(t)
+	f.put(service{name: "u", ip: "10.96.0.50", ports: udp(80)}.put(), slice("u", "a", udpProto, 8080, endpoint{ip: "10.244.0.1"}, endpoint{ip: "10.244.0.2"}),
+		service{name: "t", ip: "10.96.0.51", ports: tcp(80)}.put(), slice("t", "b", tcpProto, 8080, endpoint{ip: "10.244.0.1"}))
+	rs, _ := Compile(state.Share(f.World(), self))
+	seen := f.World().Revision()
+	f.put(slice("u", "a", udpProto, 8080, endpoint{ip: "10.244.0.2"}), slice("t", "b", tcpProto, 8080))
+	changes, w, _ := f.Since(seen)
+	_, deltas, err := Update(rs, state.Share(w, self), changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(staleOf(deltas).serve)
+	if want := "map[udp/10.96.0.50:80:map[10.244.0.2:8080:true]]"; got != want {
+		t.Errorf("stale flows: got %s, want %s: those to the first endpoint and none of TCP", got, want)
+	}
+}
