@@ -217,9 +217,12 @@ func TestStop(t *testing.T) {
 	}
 }
 
+const ignoresTerm = `trap '' TERM; echo up; while true; do sleep 1; done`
+
 func TestStop_CanOnlyBeBroughtForward(t *testing.T) {
 	r := pod(t)
-	r.start(r.request("c", "sleep", "60")) // pid 1 ignores SIGTERM
+	r.start(r.request("c", ignoresTerm))
+	wait(t, "the trap to be set", func() bool { return len(r.lines("c")) == 1 })
 	done := make(chan error, 1)
 	go func() {
 		_, err := r.client.Stop(r.ctx, "c", time.Hour)

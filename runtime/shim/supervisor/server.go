@@ -185,7 +185,9 @@ func (c *conversation) reply(body any, err error) error {
 		var refusal *shim.Error
 		if !errors.As(err, &refusal) {
 			refusal = &shim.Error{Code: shim.CodeInternal, Message: err.Error()}
-			c.log.Error("request failed", "err", err)
+			if !errors.Is(err, context.Canceled) { // the client went away
+				c.log.Error("request failed", "err", err)
+			}
 		}
 		response.Error = refusal
 	}

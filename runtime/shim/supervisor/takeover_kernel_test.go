@@ -173,7 +173,8 @@ func TestTakeOver_EverythingWorks(t *testing.T) {
 // TestTakeOver_StopGoesOn kills the shim between SIGTERM and SIGKILL.
 func TestTakeOver_StopGoesOn(t *testing.T) {
 	r := pod(t)
-	r.start(r.request("c", "sleep", "600")) // ignores SIGTERM
+	r.start(r.request("c", ignoresTerm))
+	wait(t, "the trap to be set", func() bool { return len(r.lines("c")) == 1 })
 	ctx, cancel := context.WithCancel(r.ctx)
 	go func() { _, _ = r.client.Stop(ctx, "c", time.Second) }()
 	wait(t, "the stop", func() bool { return !r.state("c").StopDeadline.IsZero() })
