@@ -18,7 +18,7 @@ func (d *draft) placement() {
 		d.capacity = newCapacity(d.w)
 	}
 	for ref := range d.capacity.waiting {
-		if r := d.w.Get(ref); r != nil && r.Node == "" && active(r) && !d.held(r) && len(r.Pod().Spec.SchedulingGates) == 0 {
+		if r := d.w.Get(ref); r != nil && r.Node == "" && active(r) && !d.uses(r) && len(r.Pod().Spec.SchedulingGates) == 0 {
 			waiting = append(waiting, r)
 		}
 	}
