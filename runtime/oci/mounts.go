@@ -52,9 +52,10 @@ func mounts(m *Machine, in *Input) []specs.Mount {
 		}
 	}
 	for _, b := range in.Binds {
-		list = append(list, b.mount("rprivate"))
+		m := b.mount("rprivate")
+		list = append(list, m)
 		for _, h := range b.Hidden {
-			list = append(list, specs.Mount{Destination: path.Join(b.Target, h), Type: "tmpfs", Source: "tmpfs",
+			list = append(list, specs.Mount{Destination: path.Join(m.Destination, h), Type: "tmpfs", Source: "tmpfs",
 				Options: []string{"ro", "nosuid", "nodev", "noexec", "size=0", "mode=000"}})
 		}
 	}
