@@ -1,0 +1,56 @@
+package control
+
+import (
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"writ/state"
+)
+
+// Leaf is an object with what stands below it: Deployment, ReplicaSet, Pod, container.
+type Leaf struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	State     string `json:"state"`
+	Below     []Leaf `json:"below,omitempty"`
+}
+
+// Tree shows who owns what. Objects that own nothing and run nothing are left out.
+func Tree(w *state.World, namespace string) []Leaf {
+	var roots []Leaf
+	for r := range w.Records() {
+		if namespace != "" && r.Ref.Namespace != namespace || metav1.GetControllerOfNoCopy(r.Object) != nil {
+			continue
+		}
+		below := children(w, r)
+		if len(below) == 0 && r.Ref.Kind != "Pod" {
+			continue
+		}
+		roots = append(roots, Leaf{Kind: r.Ref.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, State: phrase(w, r), Below: below})
+	}
+	return roots
+}
+
+func children(w *state.World, r *state.Record) []Leaf {
+	if r.Ref.Kind == "Pod" {
+		return containers(r)
+	}
+	var below []Leaf
+	for o := range w.Owned(r.UID) {
+		below = append(below, Leaf{Kind: o.Ref.Kind, Namespace: o.Ref.Namespace, Name: o.Ref.Name, State: phrase(w, o), Below: children(w, o)})
+	}
+	slices.SortFunc(below, func(a, b Leaf) int { return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name) })
+	return below
+}
+
+func containers(pod *state.Record) []Leaf {
+	var below []Leaf
+	statuses := pod.PodStatus().ContainerStatuses
+	for i := range statuses {
+		below = append(below, Leaf{Kind: "container", Name: statuses[i].Name, State: containerPhrase(&statuses[i])})
+	}
+	return below
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"writ/api/control"
+)
+
+// defaults of the folders of a node.
+const (
+	defaultDataDir = "/var/lib/writ"
+	defaultRunDir  = "/run/writ"
+	defaultLogDir  = "/var/log/pods"
+	socketName     = "writ.sock"
+)
+
+// clientFlags are shared by the commands that ask the daemon.
+type clientFlags struct {
+	runDir    string
+	namespace string
+	output    string
+}
+
+func (f *clientFlags) add(cmd *cobra.Command, namespaced bool) {
+	cmd.Flags().StringVar(&f.runDir, "run-dir", defaultRunDir, "folder of the daemon's socket")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "", `"json" for machines`)
+	if namespaced {
+		cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "default", "namespace of the object")
+	}
+}
+
+func (f *clientFlags) client() *control.Client {
+	return control.NewClient(filepath.Join(f.runDir, socketName))
+}
+
+// json says whether a machine reads; any other word than "json" is a mistake.
+func (f *clientFlags) json() (bool, error) {
+	switch f.output {
+	case "":
+		return false, nil
+	case "json":
+		return true, nil
+	}
+	return false, usageError{fmt.Errorf("-o %s: only json is there", f.output)}
+}
+
+// object splits "kind/name".
+func object(arg string) (kind, name string, err error) {
+	kind, name, ok := strings.Cut(arg, "/")
+	if !ok || kind == "" || name == "" {
+		return "", "", usageError{fmt.Errorf("%q is not kind/name, as in deployment/web", arg)}
+	}
+	return kind, name, nil
+}
+
+func (f *clientFlags) query(arg string) (url.Values, error) {
+	kind, name, err := object(arg)
+	if err != nil {
+		return nil, err
+	}
+	return url.Values{"kind": {kind}, "name": {name}, "namespace": {f.namespace}}, nil
+}
+
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// document gives every list that -o json prints its schema.
+type document struct {
+	Schema string `json:"schema"`
+	Items  any    `json:"items"`
+}
+
+// colours says whether a writer is a terminal that wants them.
+func colours(out io.Writer) bool {
+	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	return terminal(out)
+}
+
+func terminal(out any) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"writ/api/control"
+	"writ/manifest"
+	noderuntime "writ/runtime"
+	"writ/state"
+	"writ/state/event"
+)
+
+// Facts is what status shows beside the World.
+func (n *node) Facts() control.Facts {
+	source, report := n.mirror.State(), n.loop.Report()
+	f := control.Facts{
+		Node: n.cfg.node, Version: version,
+		Source:   control.Source{URL: source.URL, Ref: source.Ref, Path: source.Path, LastCheck: source.Checked},
+		Warnings: texts(report.Warnings),
+		Notes:    map[manifest.Ref][]string{},
+		Places:   n.place(),
+	}
+	if report.Newest.Hash != "" {
+		c := report.Newest
+		f.Newest = &control.Commit{Hash: c.Hash, Subject: c.Subject, Author: c.Author, Committed: c.Committed}
+	}
+	switch {
+	case report.Adopted:
+	case len(report.Mistakes) > 0:
+		f.Held, f.Mistakes = fmt.Sprintf("%d mistakes", len(report.Mistakes)), texts(report.Mistakes)
+		if len(report.Mistakes) == 1 {
+			f.Held = "a mistake"
+		}
+	case report.Held != "":
+		f.Held = report.Held
+	case report.Unread != "":
+		f.Held = report.Unread
+	}
+	if f.Held != "" {
+		f.HeldSince = report.Since
+	}
+	for _, note := range report.Notes {
+		text := note.What
+		if note.Field != "" {
+			text = note.Field + ": " + text
+		}
+		f.Notes[note.Ref] = append(f.Notes[note.Ref], text)
+	}
+	f.Troubles = n.troubles()
+	return f
+}
+
+func (n *node) troubles() []control.Trouble {
+	var troubles []control.Trouble
+	if t := n.mirror.State().Trouble; t != nil {
+		troubles = append(troubles, control.Trouble{Component: "sync", What: t.Text, Since: t.Since})
+	}
+	if r := n.loop.Report(); r.Trouble != "" {
+		troubles = append(troubles, control.Trouble{Component: "reconcile", What: r.Trouble, Since: r.TroubleSince})
+	}
+	if t := n.network.Trouble(); t != "" {
+		troubles = append(troubles, control.Trouble{Component: "network", What: t})
+	}
+	if t := n.dns.Trouble(); t != "" {
+		troubles = append(troubles, control.Trouble{Component: "dns", What: t})
+	}
+	return troubles
+}
+
+// place finds where objects of the adopted commit are written.
+func (n *node) place() func(manifest.Ref) (manifest.Source, bool) {
+	set := n.loop.Set()
+	if set == nil {
+		return nil
+	}
+	return func(ref manifest.Ref) (manifest.Source, bool) {
+		item, ok := set.Get(ref)
+		return item.Source, ok
+	}
+}
+
+func texts(mistakes manifest.Mistakes) []string {
+	lines := make([]string, len(mistakes))
+	for i, m := range mistakes {
+		lines[i] = m.String()
+	}
+	return lines
+}
+
+// Sync looks at the repository now.
+func (n *node) Sync(ctx context.Context) error { return n.mirror.Sync(ctx) }
+
+// Down ends every pod, then the parts of the daemon, then what they set in the kernel.
+func (n *node) Down(ctx context.Context, purge bool, out io.Writer) error {
+	err := errors.New("down: it is on its way already")
+	n.going.Do(func() { err = n.down(ctx, purge, out) })
+	return err
+}
+
+func (n *node) down(ctx context.Context, purge bool, out io.Writer) error {
+	began := time.Now()
+	fmt.Fprintln(out, "stopping pods")
+	if err := n.runtime.Down(ctx, purge); err != nil {
+		return fmt.Errorf("down: %w", err)
+	}
+	n.purge = purge
+	n.stop()
+	<-n.stopped
+	fmt.Fprintln(out, "undoing the network")
+	if err := n.network.Down(ctx); err != nil {
+		return fmt.Errorf("down: %w", err)
+	}
+	fmt.Fprintf(out, "down after %s\n", time.Since(began).Round(10*time.Millisecond))
+	return nil
+}
+
+// told gives the socket the events in its own words.
+type told struct{ *event.Ring }
+
+func (t told) Told(namespace string, after uint64) ([]state.Event, uint64) {
+	entries := t.List(event.Filter{Namespace: namespace, After: after})
+	events, last := make([]state.Event, len(entries)), uint64(0)
+	for i, e := range entries {
+		events[i], last = e.Event, e.Sequence
+	}
+	return events, last
+}
+
+// containers gives the socket the runtime in its own words.
+type containers struct{ r *noderuntime.Runtime }
+
+func (c containers) Logs(ctx context.Context, q control.LogQuery, out io.Writer) error {
+	o := noderuntime.LogOptions{Follow: q.Follow, Previous: q.Previous, Timestamps: q.Timestamps, Tail: q.Tail}
+	if q.Since > 0 {
+		o.Since = time.Now().Add(-q.Since)
+	}
+	return c.r.Logs(ctx, q.Namespace, q.Pod, q.Container, o, out)
+}
+
+func (c containers) Exec(ctx context.Context, q control.ExecQuery, s control.ExecStreams) (int, error) {
+	sizes := make(chan noderuntime.Size)
+	go func() {
+		defer close(sizes)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case size, ok := <-s.Resize:
+				if !ok {
+					return
+				}
+				select {
+				case sizes <- noderuntime.Size(size):
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return c.r.Exec(ctx, noderuntime.ExecOptions{
+		Namespace: q.Namespace, Pod: q.Pod, Container: q.Container, Command: q.Command, TTY: q.Terminal,
+		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Resize: sizes,
+	})
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"writ/reconcile/loop"
+	noderuntime "writ/runtime"
+	"writ/state"
+	gitsync "writ/sync"
+)
+
+// deliver hands the commits of the mirror to the loop in its own words.
+func (n *node) deliver(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-n.mirror.Commits():
+			select {
+			case <-ctx.Done():
+				return nil
+			case n.commits <- n.commit(c):
+			}
+		}
+	}
+}
+
+func (n *node) commit(c gitsync.Commit) loop.Commit {
+	trailers := map[string]string{}
+	for key, values := range c.Trailers {
+		if len(values) > 0 {
+			trailers[key] = values[len(values)-1]
+		}
+	}
+	return loop.Commit{
+		Hash: c.Hash, Tree: c.Tree, Branch: n.mirror.State().Ref, Subject: c.Subject,
+		Author: fmt.Sprintf("%s <%s>", c.Author, c.Email), Committed: c.When, Trailers: trailers, FS: c.FS,
+	}
+}
+
+// runtime is the runtime's part of the configuration.
+func (c *config) runtime() noderuntime.Config {
+	reserved, _ := c.reserved() // Validate has looked at it
+	cfg := noderuntime.Config{
+		Node: state.Node(c.node), DataDir: c.dataDir, RunDir: c.runDir, LogDir: c.logDir,
+		Shim: c.shim, Version: "v" + kubernetesVersion(), Reserved: reserved,
+	}
+	if c.logDir == defaultLogDir {
+		cfg.LogLinks = "/var/log/containers"
+	}
+	return cfg
+}
+
+func (c *config) reserved() (corev1.ResourceList, error) {
+	list := corev1.ResourceList{}
+	for name, text := range map[corev1.ResourceName]string{corev1.ResourceCPU: c.reservedCPU, corev1.ResourceMemory: c.reservedMem} {
+		q, err := resource.ParseQuantity(text)
+		if err != nil || q.Sign() < 0 {
+			return nil, fmt.Errorf("--reserved-%s %q is not a quantity", name, text)
+		}
+		list[name] = q
+	}
+	return list, nil
+}
+
+// loopback says what is wrong with an address that must not be reached from elsewhere.
+func loopback(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--metrics-listen: %w", err)
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("--metrics-listen %s: only a loopback address is allowed", address)
+	}
+	return nil
+}
+
+// restore tells an empty store what runs on this node, so that nothing is stopped or doubled while
+// the repository is away. What is restored stands until a commit takes it over or prunes it.
+func (n *node) restore(ctx context.Context) error {
+	w := n.store.World()
+	if w.Adopted().Commit != "" || w.Len() > 0 {
+		return nil
+	}
+	records, err := n.runtime.Restore(ctx)
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	b := state.Batch{Writer: state.WriterReconcile, Base: w.Revision(), Now: time.Now()}
+	for _, r := range records {
+		b.Puts = append(b.Puts, restored(r))
+	}
+	if _, err := n.store.Propose(ctx, b); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	n.log.Info("restored from running containers", "objects", len(records))
+	return nil
+}
+
+// restored states a record as it was known before.
+func restored(r *state.Record) state.Put {
+	p := state.Put{
+		Ref: r.Ref, UID: r.UID, Why: "it runs here", Object: r.Object, Origin: r.Origin, Node: r.Node,
+		Deletion: r.Deletion, Allocation: r.Allocation, Status: r.Status, Created: r.Created, Generation: r.Generation,
+	}
+	if p.Origin == state.Authored {
+		p.Origin = state.Restored
+	}
+	return p
+}

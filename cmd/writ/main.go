@@ -1,0 +1,111 @@
+// Command writ runs a cluster from a Git repository: `writ up` is the daemon of a node, the other
+// commands look at it or check a tree offline.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set when the binary is built.
+var version = "unknown"
+
+// Exit codes that every command shares; commands with more meanings say so in their help.
+const (
+	exitFine  = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// exitCode is an error that ends the command with a code of its own. An empty Text prints nothing.
+type exitCode struct {
+	code int
+	text string
+}
+
+func (e exitCode) Error() string { return e.text }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings given. It returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitFine
+	case errors.As(err, &code):
+		if code.text != "" {
+			fmt.Fprintln(errOut, "writ: "+code.text)
+		}
+		return code.code
+	}
+	fmt.Fprintf(errOut, "writ: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitError
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "writ",
+		Short:         "Run a whole cluster from a Git repository",
+		Long:          "Writ runs a whole cluster from a Git repository of ordinary Kubernetes manifests.\nThe repository is the only input: merge, and it runs.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("there is no command %q; `writ help` lists them", args[0])}
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+	})
+	root.AddCommand(
+		newUp(), newDown(), newCheck(), newStatus(), newLogs(), newExec(), newEvents(), newHistory(), newTree(), newVersion(),
+	)
+	for _, cmd := range root.Commands() {
+		settle(cmd)
+	}
+	return root
+}
+
+// settle makes a command read its flags from the environment and the configuration file too, and
+// makes wrong arguments a usage error.
+func settle(cmd *cobra.Command) {
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if check == nil {
+			return nil
+		}
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fillFlags(cmd.Flags(), os.LookupEnv, configFile) }
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	rungroup "github.com/oklog/run"
+
+	"writ/api/control"
+	"writ/dns"
+	"writ/network"
+	"writ/reconcile"
+	"writ/reconcile/loop"
+	noderuntime "writ/runtime"
+	"writ/runtime/image"
+	"writ/state"
+	"writ/state/event"
+	"writ/state/store"
+	gitsync "writ/sync"
+)
+
+// node is the daemon: every part of it, wired.
+type node struct {
+	cfg     config
+	log     *slog.Logger
+	store   *store.Store
+	mirror  *gitsync.Mirror
+	commits chan loop.Commit
+	loop    *loop.Loop
+	network *network.Network
+	images  *image.Store
+	runtime *noderuntime.Runtime
+	dns     *dns.Server
+	events  *event.Ring
+	socket  net.Listener
+
+	stop    context.CancelFunc // ends the parts, set by run
+	stopped chan struct{}      // closed when they have ended
+	going   sync.Once          // `writ down` is carried out once
+	purge   bool
+}
+
+// open makes every part; nothing runs yet. What was opened is closed again if a later part fails.
+func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error) {
+	if err := claim(cfg.dataDir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.runDir, 0o700); err != nil {
+		return nil, fmt.Errorf("open run folder: %w", err)
+	}
+	n = &node{cfg: cfg, log: log, commits: make(chan loop.Commit), stopped: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	n.events = event.NewRing(event.Config{})
+	if n.socket, err = control.Listen(filepath.Join(cfg.runDir, socketName)); err != nil {
+		return n, err
+	}
+	if n.store, err = openStore(cfg, log); err != nil {
+		return n, err
+	}
+	if n.mirror, err = gitsync.New(cfg.source(), log); err != nil {
+		return n, err
+	}
+	if n.network, err = network.New(network.Config{Node: n.name(), DataDir: cfg.dataDir, RunDir: cfg.runDir}, log); err != nil {
+		return n, err
+	}
+	if n.images, err = image.Open(filepath.Join(cfg.dataDir, "layers"), filepath.Join(cfg.dataDir, imagesDir), log); err != nil {
+		return n, err
+	}
+	if _, err = n.images.LoadArchives(ctx); err != nil { // before a pod asks for what is in them
+		return n, err
+	}
+	if n.runtime, err = noderuntime.New(cfg.runtime(), n.images, n.network, n.store, n.events.Record, log); err != nil {
+		return n, err
+	}
+	if n.dns, err = dns.New(dns.Config{Node: n.name(), QueriesPerSecond: cfg.dnsRate, Resolvers: n.resolvers()}, n.store, log); err != nil {
+		return n, err
+	}
+	n.loop, err = loop.New(loop.Config{
+		Commits: n.commits, Ancestor: n.mirror.Ancestor, Record: n.events.Record,
+		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH},
+	}, n.store, log)
+	if err != nil {
+		return n, err
+	}
+	return n, n.restore(ctx)
+}
+
+func (n *node) name() state.Node { return state.Node(n.cfg.node) }
+
+// openStore opens the store, or makes it anew where that was asked for.
+func openStore(cfg config, log *slog.Logger) (*store.Store, error) {
+	c := store.Config{Dir: filepath.Join(cfg.dataDir, "store")}
+	if cfg.rebuild {
+		id, err := store.Rebuild(c.Dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		c.Cluster = id
+	}
+	s, err := store.Open(c, log)
+	if errors.Is(err, store.ErrUnusable) {
+		return nil, fmt.Errorf("%w\n`writ up --rebuild` makes it anew from the repository and the running containers; none of them is stopped", err)
+	}
+	return s, err
+}
+
+// close closes what is open. Errors are of no use to anybody any more.
+func (n *node) close() {
+	if n.images != nil {
+		n.images.Close()
+	}
+	if n.network != nil {
+		n.report("network", n.network.Close())
+	}
+	if n.mirror != nil {
+		n.report("mirror", n.mirror.Close())
+	}
+	if n.store != nil {
+		n.report("store", n.store.Close())
+	}
+	if n.socket != nil {
+		n.socket.Close()
+	}
+}
+
+func (n *node) report(part string, err error) {
+	if err != nil {
+		n.log.Error("not closed cleanly", "part", part, "err", err)
+	}
+}
+
+// run runs every part until ctx ends, one of them fails, or `writ down` is asked for.
+func (n *node) run(ctx context.Context) error {
+	work, stop := context.WithCancel(ctx)
+	n.stop = stop
+	defer stop()
+	socketCtx, endSocket := context.WithCancel(context.WithoutCancel(ctx))
+	server := control.NewServer(n.store, told{n.events}, containers{n.runtime}, n, n.log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(socketCtx, n.socket) }()
+
+	var group rungroup.Group
+	group.Add(func() error { <-work.Done(); return nil }, func(error) { stop() })
+	for name, part := range n.parts() {
+		group.Add(func() error { return named(name, part(work)) }, func(error) { stop() })
+	}
+	n.log.Info("up", "node", n.cfg.node, "repo", n.cfg.shownRepo(), "version", version)
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		n.log.Warn("systemd was not told", "err", err)
+	}
+	err := group.Run()
+	close(n.stopped)
+	server.Wait() // a `writ down` on its way tells its end first
+	endSocket()
+	<-served
+	n.close()
+	if n.purge {
+		err = errors.Join(err, purge(n.cfg.dataDir), os.RemoveAll(n.cfg.runDir))
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// parts are what runs, by name.
+func (n *node) parts() map[string]func(context.Context) error {
+	parts := map[string]func(context.Context) error{
+		"store":   n.store.Run,
+		"sync":    n.mirror.Run,
+		"commits": n.deliver,
+		"loop":    n.loop.Run,
+		"network": func(ctx context.Context) error { return n.network.Run(ctx, n.store) },
+		"images":  n.images.Run,
+		"runtime": n.runtime.Run,
+		"dns":     n.dns.Run,
+	}
+	if n.cfg.metrics != "" {
+		parts["metrics"] = n.serveMetrics
+	}
+	return parts
+}
+
+// named tells which part failed. Ending because of the context is no failure.
+func named(part string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", part, err)
+}
+
+// resolvers reads the node's own nameservers, which must not be the cluster's.
+func (n *node) resolvers() func() []string {
+	watch := &resolvConf{file: "/etc/resolv.conf"}
+	return func() []string {
+		own := n.network.DNSAddress()
+		return watch.servers(own)
+	}
+}
+
+// resolvConf reads the nameservers of a file again when it has changed.
+type resolvConf struct {
+	file string
+
+	mu     sync.Mutex
+	stamp  time.Time
+	except netip.Addr
+	read   []string
+}
+
+func (r *resolvConf) servers(except netip.Addr) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	info, err := os.Stat(r.file)
+	if err != nil {
+		return r.read
+	}
+	if info.ModTime().Equal(r.stamp) && except == r.except {
+		return r.read
+	}
+	if servers, err := dns.Resolvers(r.file, except.String()); err == nil {
+		r.stamp, r.except, r.read = info.ModTime(), except, servers
+	}
+	return r.read
+}
