@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -54,21 +56,35 @@ func (n *Network) whole(ip netip.Addr) bool {
 	return err == nil && s.whole(n.names.link(ip), ip)
 }
 
-// repairPods connects again every pod whose link or route is gone. Pods without a namespace are left
-// to whoever attaches them again: the machine was restarted.
+// repairPods connects again every pod whose link or route is gone, and removes links and namespaces
+// that no pod has: those of a record that was torn. Pods without a namespace are left to whoever
+// attaches them again: the machine was restarted.
 func (n *Network) repairPods() error {
-	leases := n.pool.leases()
-	if len(leases) == 0 {
-		return nil
-	}
+	// Leases are read last: what is made for a pod comes after its lease and goes before it.
 	side, err := readHostSide(n.host)
 	if err != nil {
 		return err
 	}
+	files, err := os.ReadDir(n.netnsDir())
+	if err != nil {
+		return fmt.Errorf("list namespaces: %w", err)
+	}
+	links, spaces := map[string]bool{}, map[string]bool{}
 	var errs []error
-	for _, l := range leases {
+	for _, l := range n.pool.leases() {
+		links[n.names.link(l.IP)], spaces[l.UID] = true, true
 		if !side.whole(n.names.link(l.IP), l.IP) {
 			errs = append(errs, n.repairPod(l))
+		}
+	}
+	for name := range side.links {
+		if strings.HasPrefix(name, n.names.pods) && !links[name] {
+			errs = append(errs, dropLink(n.host, name))
+		}
+	}
+	for _, f := range files {
+		if !spaces[f.Name()] {
+			errs = append(errs, dropNetns(n.netnsPath(f.Name())))
 		}
 	}
 	return errors.Join(errs...)

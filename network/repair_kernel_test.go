@@ -3,6 +3,7 @@
 package network
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -154,6 +155,47 @@ func TestRepair_DNSLinkDeleted(t *testing.T) {
 	})
 	b.serve(b.node, dns+":53", "dns")
 	b.expect(p.ns, "udp", dns+":53", "dns "+p.ip.String())
+}
+
+func TestRepair_DropsWhatNobodyHas(t *testing.T) {
+	b := newBed(t)
+	lost, kept := b.attach(1), b.attach(2)
+	b.stop()
+	if err := os.WriteFile(b.n.pool.path(lost.ip), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.eventually("link and namespace of a torn record are gone", func() bool {
+		_, err := netlink.LinkByName(b.n.names.link(lost.ip))
+		return err != nil && !isNetns(lost.path)
+	})
+	if again := b.attach(2); again.ip != kept.ip {
+		t.Errorf("other pod: got %s, want %s as before", again.ip, kept.ip)
+	}
+}
+
+func TestRestart_EndsUDPOfEndpointsThatLeftMeanwhile(t *testing.T) {
+	b := newBed(t)
+	one, two, client := b.attach(1), b.attach(2), b.attach(3)
+	b.serve(one.ns, ":8080", "one")
+	b.serve(two.ns, ":8080", "two")
+	b.settled(b.feed.put(service{name: "dgram", ip: vip, ports: udp(80)}.put(),
+		slice("dgram", "a", corev1.ProtocolUDP, 8080, ready(one.ip)...)))
+	flow, err := b.dial(client.ns, "udp", vip+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer flow.Close()
+	if got, want := say(flow), "one "+client.ip.String(); got != want {
+		t.Fatalf("flow: got %q, want %q", got, want)
+	}
+	b.stop()
+	rev := b.feed.put(slice("dgram", "a", corev1.ProtocolUDP, 8080, ready(two.ip)...))
+	b.start()
+	b.settled(rev)
+	if got, want := say(flow), "two "+client.ip.String(); got != want {
+		t.Errorf("flow after a restart: got %q, want %q", got, want)
+	}
 }
 
 func TestRestart_WritesNothing(t *testing.T) {

@@ -262,3 +262,30 @@ func TestServices_NewUDPNodePortTakesKnownFlow(t *testing.T) {
 		t.Errorf("same flow once the port is open: got %q, want one", got)
 	}
 }
+
+// TestServices_OnTheNode: default/kubernetes leads to the node itself, which pods reach by no other way.
+func TestServices_OnTheNode(t *testing.T) {
+	b := newBed(t)
+	p := b.attach(1)
+	b.serve(b.node, nodeAddress+":6443", "api")
+	b.settled(b.feed.put(
+		service{name: "kubernetes", ip: "10.96.0.1", ports: tcp(443)}.put(),
+		slice("kubernetes", "kubernetes", corev1.ProtocolTCP, 6443, endpoint{ip: nodeAddress}),
+	))
+	b.expect(p.ns, "tcp", "10.96.0.1:443", "api "+p.ip.String())
+	b.expect(b.node, "tcp", "10.96.0.1:443", "api "+nodeAddress)
+	b.expect(p.ns, "udp", nodeAddress+":6443", "timeout")
+}
+
+func TestServices_OutsideTheCluster(t *testing.T) {
+	b := newBed(t)
+	p := b.attach(1)
+	b.serve(b.outside, ":5432", "database")
+	b.settled(b.feed.put(
+		service{name: "db", ip: vip, ports: tcp(5432), nodePort: 30432}.put(),
+		slice("db", "db", corev1.ProtocolTCP, 5432, endpoint{ip: outsideAddress}),
+	))
+	b.expect(p.ns, "tcp", vip+":5432", "database "+nodeAddress)
+	b.expect(b.node, "tcp", vip+":5432", "database "+nodeAddress)
+	b.expect(b.outside, "tcp", nodeAddress+":30432", "database "+nodeAddress)
+}

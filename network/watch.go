@@ -118,9 +118,31 @@ func (n *Network) concernsLinks(m *syscall.NetlinkMessage) bool {
 		down := len(m.Data) >= unix.SizeofIfInfomsg && binary.NativeEndian.Uint32(m.Data[8:])&unix.IFF_UP == 0
 		return down && n.names.own(linkName(m.Data))
 	case unix.RTM_NEWNETCONF:
-		return true
+		return forwardingOff(m.Data)
 	}
 	return false
+}
+
+// forwardingOff says whether a notice is about forwarding having been switched off for all links.
+func forwardingOff(data []byte) bool {
+	const header, ifindex, forwards = 4, 1, 2 // struct netconfmsg, NETCONFA_IFINDEX, NETCONFA_FORWARDING
+	if len(data) < header {
+		return false
+	}
+	attrs, err := nl.ParseRouteAttr(data[header:])
+	if err != nil {
+		return true
+	}
+	all, off := false, false
+	for _, a := range attrs {
+		if len(a.Value) < 4 {
+			continue
+		}
+		value := int32(binary.NativeEndian.Uint32(a.Value))
+		all = all || a.Attr.Type == ifindex && value == -1 // NETCONFA_IFINDEX_ALL
+		off = off || a.Attr.Type == forwards && value == 0
+	}
+	return all && off
 }
 
 func linkName(data []byte) string {
