@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +102,11 @@ func (h *history) batch(w *World) Batch {
 		}
 		gone[r.Ref] = true
 		b.Deletes = append(b.Deletes, Delete{Ref: r.Ref, UID: r.UID})
+	}
+	for r := range w.Pods("") {
+		if r.Node == "" && !gone[r.Ref] && h.random.IntN(3) == 0 {
+			b.Puts = append(b.Puts, Put{Ref: r.Ref, UID: r.UID, Node: "node-1"})
+		}
 	}
 	for range 1 + h.random.IntN(6) {
 		p := h.put(w)
@@ -329,6 +335,19 @@ func TestCodec_RoundTrip(t *testing.T) {
 		if got, want := digest(t, loaded), digest(t, w); got != want {
 			t.Fatalf("stored and loaded:\n%s\nwant\n%s", got, want)
 		}
+	}
+}
+
+func TestCodec_Adoption(t *testing.T) {
+	want := Adoption{Commit: "c", Tree: "t", Digest: "d", Branch: "main", Subject: "one line", Author: "A <a@example.com>",
+		Committed: start.Add(-time.Hour), Adopted: start, Revision: FirstOf(2) + 7}
+	want.Settings.Spec.PodCIDR = "10.244.0.0/16"
+	data, err := EncodeAdoption(&want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := DecodeAdoption(data); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("adoption %+v, %v; want %+v", got, err, want)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,8 +33,10 @@ func openLog(dir string, id identity, log quiet) (*decisions, error) {
 	if err := checkLog(folder, id.Made); err != nil {
 		return nil, unusable(dir, err)
 	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the log's folder: %w", err)
+	for _, made := range []string{folder, filepath.Join(dir, checkpointDir)} {
+		if err := os.MkdirAll(made, 0o700); err != nil {
+			return nil, fmt.Errorf("make the log's folders: %w", err)
+		}
 	}
 	table := &contents{}
 	files, err := guarded(func() (*wal.WAL, error) {
@@ -94,7 +97,8 @@ func (d *decisions) checkpoint() (*head, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	if voters := list[0].Configuration.Servers; list[0].Index > h.index || len(voters) != 1 || voters[0].ID != d.id || voters[0].Address != d.address {
+	name := fmt.Sprintf("%d-%d-", list[0].Term, list[0].Index) // as raft names it
+	if voters := list[0].Configuration.Servers; !strings.HasPrefix(list[0].ID, name) || len(voters) != 1 || voters[0].ID != d.id || voters[0].Address != d.address {
 		return nil, errors.New("read checkpoint: it is of another log")
 	}
 	return &h, nil
