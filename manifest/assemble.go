@@ -159,20 +159,27 @@ func (l *loader) fieldLine(p *parsed, field string) int {
 	if l.located++; l.located > maxMistakesOfFile {
 		return p.Source.Line
 	}
-	data, err := l.readFile(p.Source.Path)
-	if err != nil || data == nil {
-		return p.Source.Line
-	}
-	var chunks []chunk
-	if path.Ext(p.Source.Path) == ".json" {
-		chunks, _ = splitJSON(data)
-	} else {
-		chunks = splitYAML(data)
-	}
-	for _, c := range slices.Backward(chunks) {
+	for _, c := range slices.Backward(l.chunks(p.Source.Path)) {
 		if c.line <= p.Source.Line {
 			return (&locator{chunk: c}).line(p.within + "." + field)
 		}
 	}
 	return p.Source.Line
+}
+
+// chunks are the documents of a file, those of the last one asked for at once.
+func (l *loader) chunks(name string) []chunk {
+	if l.lastPath == name {
+		return l.lastChunks
+	}
+	l.lastPath, l.lastChunks = name, nil
+	data, err := l.readFile(name)
+	switch {
+	case err != nil || data == nil: // it was read before: the line of the object has to do
+	case path.Ext(name) == ".json":
+		l.lastChunks, _ = splitJSON(data)
+	default:
+		l.lastChunks = splitYAML(data)
+	}
+	return l.lastChunks
 }

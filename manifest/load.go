@@ -71,6 +71,9 @@ type loader struct {
 	count    int
 	size     int
 	located  int // mistakes whose line was looked up in a file that was read before
+
+	lastPath   string // the file that was looked up last
+	lastChunks []chunk
 }
 
 // mistake reports something about a path.
