@@ -40,7 +40,7 @@ type Config struct {
 	Reserved corev1.ResourceList
 	// PIDsLimit bounds the processes of one Pod, 4096 by default, negative for no bound.
 	PIDsLimit int64
-	// Starts is how many containers may be started at once, twice the cores by default.
+	// Starts is how many containers may be started at once, four times the cores by default.
 	Starts int
 	// Token makes ServiceAccount tokens; nil means that this node issues none.
 	Token volume.TokenFunc
@@ -80,7 +80,7 @@ func (c Config) filled() Config {
 		c.PIDsLimit = defaultPIDsLimit
 	}
 	if c.Starts == 0 {
-		c.Starts = 2 * goruntime.NumCPU()
+		c.Starts = 4 * goruntime.NumCPU()
 	}
 	if !c.NodeIP.IsValid() {
 		c.NodeIP = nodeAddress()
