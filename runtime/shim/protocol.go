@@ -244,9 +244,8 @@ type Record struct {
 type EventKind string
 
 // EventSync comes once, after everything older than the request was sent: from
-// here on events are live. A container's EventOOM comes just before the
-// EventExited whose OOMKilled is set, or alone when the kernel killed one of
-// its other processes and it was seen.
+// here on events are live. EventOOM comes just before the EventExited of a
+// container whose OOMKilled is set.
 const (
 	EventStarted EventKind = "started"
 	EventExited  EventKind = "exited"
