@@ -39,43 +39,21 @@ func (n *Network) Run(ctx context.Context, feed Feed) error {
 	}
 	defer watch.close()
 	l := loop{n: n, feed: feed, suspect: suspectLinks | suspectTable}
-	var retry, links, flows <-chan time.Time // nil while nothing waits for them
 	delay := firstRetry
 	for {
 		err := l.step(ctx)
 		n.setTrouble(err)
-		retry = nil
+		l.retry = nil
 		if err == nil {
 			delay = firstRetry
 		} else if ctx.Err() == nil {
 			n.log.Warn("network not as it should be", "err", err, "retry", delay)
-			retry = time.After(delay)
+			l.retry = time.After(delay)
 			delay = min(2*delay, lastRetry)
 		}
 		for again := false; !again; {
-			again = true
-			select {
-			case <-ctx.Done():
-				return nil
-			case err := <-watch.failed:
+			if again, err = l.wait(ctx, watch); err != nil || ctx.Err() != nil {
 				return err
-			case <-feed.Changed(l.tried):
-			case <-retry:
-				l.suspect |= suspectLinks | suspectTable
-			case <-links:
-				l.suspect, links = l.suspect|suspectLinks, nil
-			case <-flows:
-				l.suspect, flows = l.suspect|pendingFlows, nil
-			case <-n.wake:
-				s := n.suspected()
-				if s&suspectLinks != 0 && links == nil {
-					links = time.After(linksDelay)
-				}
-				if s&pendingFlows != 0 && flows == nil {
-					flows = time.After(flowsDelay)
-				}
-				l.suspect |= s & suspectTable
-				again = s&suspectTable != 0
 			}
 		}
 	}
@@ -92,6 +70,36 @@ type loop struct {
 	suspect suspicion      // what the kernel may have lost
 	wanted  state.Revision // newest deletion of a Pod here
 	dirty   bool           // something was written that is not acknowledged yet
+
+	retry, links, flows <-chan time.Time // nil while nothing waits for them
+}
+
+// wait returns when something happened, and says whether it calls for a step.
+func (l *loop) wait(ctx context.Context, w *watcher) (again bool, err error) {
+	select {
+	case <-ctx.Done():
+		return false, nil
+	case err := <-w.failed:
+		return false, err
+	case <-l.feed.Changed(l.tried):
+	case <-l.retry:
+		l.suspect |= suspectLinks | suspectTable
+	case <-l.links:
+		l.suspect, l.links = l.suspect|suspectLinks, nil
+	case <-l.flows:
+		l.suspect, l.flows = l.suspect|pendingFlows, nil
+	case <-l.n.wake:
+		s := l.n.suspected()
+		if s&suspectLinks != 0 && l.links == nil {
+			l.links = time.After(linksDelay)
+		}
+		if s&pendingFlows != 0 && l.flows == nil {
+			l.flows = time.After(flowsDelay)
+		}
+		l.suspect |= s & suspectTable
+		return s&suspectTable != 0, nil
+	}
+	return true, nil
 }
 
 // step brings the kernel to the newest World. What failed is done again by the next step.
