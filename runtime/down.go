@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 )
 
 // Down ends every Pod of this node gracefully and takes away all that is left of
@@ -38,7 +40,7 @@ func (r *Runtime) Down(ctx context.Context, purge bool) error {
 	if left := r.onDisk(); len(left) > 0 {
 		return fmt.Errorf("stop pods: %d are left, among them %s", len(left), left[0])
 	}
-	errs := []error{removeCgroups(r.cfg.cgroupRoot())}
+	errs := []error{removeCgroups(ctx, r.cfg.cgroupRoot())}
 	if purge {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.cfg.DataDir, "pods")), os.RemoveAll(filepath.Join(r.cfg.RunDir, "pods")))
 	}
@@ -46,7 +48,7 @@ func (r *Runtime) Down(ctx context.Context, purge bool) error {
 }
 
 // removeCgroups removes the node's own groups, which hold nothing any more.
-func removeCgroups(root string) error {
+func removeCgroups(ctx context.Context, root string) error {
 	const base = "/sys/fs/cgroup"
 	hierarchies := []string{base}
 	entries, err := os.ReadDir(base)
@@ -61,10 +63,26 @@ func removeCgroups(root string) error {
 	var errs []error
 	for _, h := range hierarchies {
 		for _, group := range []string{filepath.Join(h, root, "shims"), filepath.Join(h, root)} {
-			if err := os.Remove(group); err != nil && !errors.Is(err, os.ErrNotExist) {
-				errs = append(errs, err)
-			}
+			errs = append(errs, removeCgroup(ctx, group))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeCgroup waits a moment for a process that is still ending in it.
+func removeCgroup(ctx context.Context, group string) error {
+	for tries := 0; ; tries++ {
+		err := os.Remove(group)
+		switch {
+		case err == nil, errors.Is(err, os.ErrNotExist):
+			return nil
+		case !errors.Is(err, syscall.EBUSY) || tries == 100:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

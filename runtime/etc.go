@@ -16,7 +16,7 @@ const (
 )
 
 // hostname is the Pod's, cut to what the kernel takes.
-func hostname(pod *corev1.Pod) string {
+func hostname(pod *corev1.Pod, domain string) string {
 	if o := pod.Spec.HostnameOverride; o != nil && *o != "" {
 		return *o
 	}
@@ -28,7 +28,7 @@ func hostname(pod *corev1.Pod) string {
 		name = strings.TrimRight(name[:maxHostname], "-.")
 	}
 	if on := pod.Spec.SetHostnameAsFQDN; on != nil && *on && pod.Spec.Subdomain != "" {
-		return name + "." + pod.Spec.Subdomain + "." + pod.Namespace + ".svc.cluster.local"
+		return name + "." + pod.Spec.Subdomain + "." + pod.Namespace + ".svc." + domain
 	}
 	return name
 }
@@ -43,7 +43,7 @@ func hostsFile(pod *corev1.Pod, ip, domain, base string) string {
 		b.WriteString("# Kubernetes-managed hosts file.\n" +
 			"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" +
 			"fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n")
-		name := hostname(pod)
+		name := hostname(pod, domain)
 		if pod.Spec.Subdomain != "" && !strings.Contains(name, ".") {
 			b.WriteString(ip + "\t" + name + "." + pod.Spec.Subdomain + "." + pod.Namespace + ".svc." + domain + "\t" + name + "\n")
 		} else {

@@ -103,7 +103,7 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 		HostIPC: pod.Spec.HostIPC, NetNSPath: netns,
 	}
 	if !pod.Spec.HostNetwork {
-		box.Hostname = hostname(pod)
+		box.Hostname = hostname(pod, w.domain())
 	}
 	made, err := s.Sandbox(ctx, box)
 	if err != nil && !errors.Is(err, shim.ErrConflict) { // one of an older daemon may differ in detail: it stays
@@ -313,7 +313,7 @@ func (w *worker) writeEtc() error {
 		return err
 	}
 	view := w.r.view()
-	domain := view.Adopted().Settings.Spec.ClusterDomain
+	domain := w.domain()
 	host, err := os.ReadFile(w.r.cfg.ResolvConf)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("read the node's resolver configuration: %w", err)
@@ -337,13 +337,21 @@ func (w *worker) writeEtc() error {
 	return nil
 }
 
+// domain is the cluster's.
+func (w *worker) domain() string {
+	if d := w.r.view().Adopted().Settings.Spec.ClusterDomain; d != "" {
+		return d
+	}
+	return "cluster.local"
+}
+
 func (w *worker) podHostname() string {
 	if w.desired.Pod.Spec.HostNetwork {
 		if name, err := os.Hostname(); err == nil {
 			return name
 		}
 	}
-	return hostname(w.desired.Pod)
+	return hostname(w.desired.Pod, w.domain())
 }
 
 // writeInPlace keeps the inode, which containers have mounted.

@@ -37,7 +37,6 @@ func (w *worker) start(c *corev1.Container, level int) {
 	id := containerID(w.uid, c.Name, attempt)
 	begun := time.Now()
 	made, err := w.create(c, oc.Image.Image, id, attempt, level)
-	var refusal *shim.Error
 	switch {
 	case err == nil:
 	case errors.Is(err, shim.ErrStart):
@@ -51,7 +50,6 @@ func (w *worker) start(c *corev1.Container, level int) {
 			return
 		}
 		w.notCreated(oc, id, err)
-		_ = errors.As(err, &refusal)
 		return
 	}
 	oc.Create, oc.CreateReason = Attempt{}, ""
