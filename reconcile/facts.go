@@ -63,6 +63,8 @@ func digest(o manifest.Object) string {
 func endpointText(e *discoveryv1.Endpoint) string {
 	text := strings.Join(e.Addresses, ",")
 	switch {
+	case deref(e.Conditions.Terminating) && deref(e.Conditions.Ready):
+		text += "(terminating,ready)"
 	case deref(e.Conditions.Terminating):
 		text += "(terminating)"
 	case !deref(e.Conditions.Ready):

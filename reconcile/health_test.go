@@ -1,0 +1,86 @@
+package reconcile_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/fixtures/scenario"
+	"writ/manifest"
+	"writ/reconcile"
+	"writ/reconcile/sim"
+	"writ/state"
+)
+
+func TestHealth(t *testing.T) {
+	c := scenario.NewCluster()
+	c.Nodes["node-1"] = sim.Node{Behave: func(p *corev1.Pod) sim.Behaviour {
+		return sim.Behaviour{NeverReady: p.Spec.Containers[0].Image == "img:slow"}
+	}}
+	tree := web + `---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: slow}, spec: {selector: {matchLabels: {app: slow}}, template: {metadata: {labels: {app: slow}}, spec: {containers: [{name: c, image: "img:slow"}]}}}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: big}, spec: {selector: {matchLabels: {app: big}}, template: {metadata: {labels: {app: big}}, spec: {containers: [{name: c, image: "img:1", resources: {requests: {cpu: "64"}}}]}}}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: paused}, spec: {paused: true, selector: {matchLabels: {app: paused}}, template: {metadata: {labels: {app: paused}}, spec: {containers: [{name: c, image: "img:1"}]}}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: nobody}, spec: {selector: {app: nobody}, ports: [{port: 80}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny}, spec: {podSelector: {}}}
+---
+{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {schedule: "0 0 * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: "img:1"}]}}}}}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: spread}, spec: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}], containers: [{name: c, image: "img:1"}]}}
+`
+	mustCommit(t, c, files("all.yaml", tree))
+	deployment := func(name string) manifest.Ref { return manifest.DeploymentRef("default", name) }
+	tests := []struct {
+		ref   manifest.Ref
+		state reconcile.State
+		why   string // a part of it
+	}{
+		{deployment("web"), reconcile.Healthy, ""},
+		{deployment("slow"), reconcile.Progressing, "0 of 1 updated replicas are available"},
+		{deployment("big"), reconcile.Degraded, "Insufficient cpu (requested 64, free 4)"},
+		{deployment("paused"), reconcile.Suspended, "paused"},
+		{deployment("none"), reconcile.Missing, "not there"},
+		{manifest.PodRef("default", "lone"), reconcile.Healthy, ""},
+		{manifest.PodRef("default", "spread"), reconcile.NotStarted, "spec.topologySpreadConstraints: "},
+		{manifest.ServiceRef("default", "web"), reconcile.Healthy, ""},
+		{manifest.ServiceRef("default", "nobody"), reconcile.Healthy, "no ready endpoints"},
+		{manifest.NodeRef("node-1"), reconcile.Healthy, ""},
+		{manifest.Ref{Group: "networking.k8s.io", Kind: "NetworkPolicy", Namespace: "default", Name: "deny"}, reconcile.Unenforced, "not enforced"},
+		{manifest.Ref{Group: "batch", Kind: "CronJob", Namespace: "default", Name: "nightly"}, reconcile.Stored, "not acted on"},
+	}
+	for _, test := range tests {
+		s, why := reconcile.Health(c.World, test.ref)
+		if s != test.state || !strings.Contains(why, test.why) || test.why == "" && why != "" {
+			t.Errorf("%s: got %s %q, want %s %q", test.ref, s, why, test.state, test.why)
+		}
+	}
+
+	var pod *state.Record
+	for r := range c.World.Pods("default") {
+		if strings.HasPrefix(r.Ref.Name, "web-") {
+			pod = r
+		}
+	}
+	sick := pod.PodStatus().DeepCopy()
+	for i := range sick.Conditions {
+		if sick.Conditions[i].Type == corev1.PodReady {
+			sick.Conditions[i].Status = corev1.ConditionFalse
+		}
+	}
+	sick.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 10s"}}
+	if _, err := c.Apply(state.Batch{Writer: state.NodeWriter("node-1"), Now: c.Now, Puts: []state.Put{{Ref: pod.Ref, Status: sick}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Compute(); err != nil {
+		t.Fatal(err)
+	}
+	want := "1 of 2 updated replicas are available: pod " + pod.Ref.Name + ": container c: CrashLoopBackOff: back-off 10s"
+	if s, why := reconcile.Health(c.World, deployment("web")); s != reconcile.Degraded || why != want {
+		t.Errorf("a crashing pod: got %s %q, want Degraded %q", s, why, want)
+	}
+}
