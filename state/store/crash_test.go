@@ -28,6 +28,7 @@ const (
 	childDir  = "WRIT_STORE_TEST_DIR"
 	childKill = "WRIT_STORE_TEST_KILL" // point:count
 	childMany = "WRIT_STORE_TEST_MEMTABLES"
+	childPods = "WRIT_STORE_TEST_PODS" // one Batch of so many
 )
 
 func TestMain(m *testing.M) {
@@ -62,6 +63,13 @@ func child(dir, kill string) error {
 		return err
 	}
 	fmt.Println("open")
+	if n, err := strconv.Atoi(os.Getenv(childPods)); err == nil {
+		if _, err := s.Propose(context.Background(), decide(s.World(), pods(n)...)); err != nil {
+			return err
+		}
+		fmt.Println("ack 1")
+		return s.Close()
+	}
 	for n := stepOf(s.World()) + 1; n < lastStep; n++ {
 		if _, err := s.Propose(context.Background(), batchOf(s.World(), n)); err != nil {
 			return err
@@ -135,7 +143,7 @@ func crash(t *testing.T, dir, kill string, after time.Duration) (opened bool, ac
 		t.Fatal(err)
 	}
 	if after == 0 {
-		after = 20 * time.Second
+		after = 2 * time.Minute
 	}
 	timer := time.AfterFunc(after, func() { _ = c.Process.Kill() })
 	defer timer.Stop()
@@ -198,6 +206,47 @@ func TestCrash_BetweenAnyTwoSteps(t *testing.T) {
 		}
 	}
 	t.Logf("%d steps, %d records", stepOf(w), w.Len())
+}
+
+// A Batch of many objects is there as a whole or not at all, wherever the kill hits. With WRIT_MANY=150000
+// it is as large as they come.
+func TestCrash_LargeBatch(t *testing.T) {
+	n := 6000
+	if os.Getenv("WRIT_MANY") != "" {
+		n = many()
+	}
+	t.Setenv(childPods, strconv.Itoa(n))
+	chunks, parts := n*1500/chunkSize, n*1500/(8<<20*15/100) // about
+	for _, kill := range []string{"chunk:1", fmt.Sprint("chunk:", 1+rand.IntN(chunks)), fmt.Sprint("chunk:", chunks/2),
+		"part:1", fmt.Sprint("part:", 1+rand.IntN(parts)), fmt.Sprint("part:", parts/2), "head:1", "after head:1"} {
+		dir := t.TempDir()
+		closeStore(t, open(t, Config{Dir: dir}))
+		_, acknowledged := crash(t, dir, kill, 0)
+		began := time.Now()
+		s := open(t, Config{Dir: dir})
+		got := s.World().Len()
+		if got != 0 && got != n || got == 0 && acknowledged > 0 || got > 0 && strings.HasPrefix(kill, "chunk") {
+			t.Errorf("killed at %s: %d of %d records, acknowledged %d", kill, got, n, acknowledged)
+		}
+		t.Logf("killed at %s: %d records, opened in %s", kill, got, time.Since(began).Round(time.Millisecond))
+		closeStore(t, s)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Killed again while what lay beyond the head is being removed.
+func TestCrash_WhileOpening(t *testing.T) {
+	dir := t.TempDir()
+	w := begin(t, dir)
+	for range 2 {
+		w = survive(t, dir, w, "head:5", 0, func() {
+			if opened, _ := crash(t, dir, "cut:1", 0); opened {
+				t.Fatal("nothing was cut")
+			}
+		})
+	}
 }
 
 func TestCrash_AtAnyMoment(t *testing.T) {

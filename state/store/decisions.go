@@ -17,6 +17,7 @@ import (
 
 // decisions is the log: raft with this node as its only voter.
 type decisions struct {
+	folder    string
 	raft      *raft.Raft
 	files     *wal.WAL
 	contents  *contents // of the log; closing files does not close it
@@ -40,7 +41,7 @@ func openLog(dir string, id identity, log quiet) (*decisions, error) {
 	}
 	table := &contents{}
 	files, err := guarded(func() (*wal.WAL, error) {
-		return wal.Open(folder, wal.WithSegmentSize(8<<20), wal.WithMetaStore(table), wal.WithLogger(log.hclog()))
+		return wal.Open(folder, wal.WithSegmentSize(segmentSize), wal.WithMetaStore(table), wal.WithLogger(log.hclog()))
 	})
 	if err != nil {
 		return nil, errors.Join(unusable(dir, fmt.Errorf("open log: %w", err)), table.Close())
@@ -51,7 +52,19 @@ func openLog(dir string, id identity, log quiet) (*decisions, error) {
 	}
 	address, transport := raft.NewInmemTransport(raft.ServerAddress(id.Member.String()))
 	transport.Connect(address, transport)
-	return &decisions{files: files, contents: table, snapshots: snapshots, transport: transport, id: raft.ServerID(id.Member.String()), address: address}, nil
+	return &decisions{folder: folder, files: files, contents: table, snapshots: snapshots, transport: transport, id: raft.ServerID(id.Member.String()), address: address}, nil
+}
+
+// segmentSize is that of the files of the log, which are made in full.
+const segmentSize = 8 << 20
+
+// size is about how many bytes the log has, not counting the segment that is being filled.
+func (d *decisions) size() (int64, error) {
+	segments, err := filepath.Glob(filepath.Join(d.folder, "*.wal"))
+	if err != nil {
+		return 0, fmt.Errorf("measure log: %w", err)
+	}
+	return int64(max(0, len(segments)-1)) * segmentSize, nil
 }
 
 // guarded turns a panic over garbled files into an error.

@@ -66,6 +66,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 		return nil, errors.Join(err, s.release())
 	}
 	s.stopped.Go(s.keep)
+	s.stir() // what was replayed is dirty, and a long log is due
 	return s, nil
 }
 
@@ -108,12 +109,15 @@ func (s *Store) read() error {
 }
 
 // start replays the log, begins the epoch and publishes the first World.
-func (s *Store) start(q quiet) error {
+func (s *Store) start(q quiet) (err error) {
 	var a assembler
 	s.machine = &machine{replay: func(l *raft.Log) error { return s.replay(&a, l) }, live: s.committed, point: s.point}
 	if err := s.journal.start(s.machine, s.cfg.wrapLog, q); errors.Is(err, errNotElected) {
 		return unusable(s.cfg.Dir, err)
 	} else if err != nil {
+		return err
+	}
+	if s.logged, err = s.journal.size(); err != nil {
 		return err
 	}
 	if s.machine.err != nil {
@@ -218,4 +222,4 @@ func (s *Store) room() error {
 }
 
 // restAfter is how long Badger stays open without a write.
-const restAfter = 30 * time.Second
+const restAfter = 5 * time.Second
