@@ -114,7 +114,8 @@ func printObject(out io.Writer, o *control.Object, v view) {
 	if o.Namespace != "" {
 		name = o.Namespace + " " + name
 	}
-	fmt.Fprintf(out, "  %s %-44s %s\n", v.mark(o.Health), clip(name, 44), clip(o.Ready, 20))
+	line := fmt.Sprintf("%-44s %s", clip(name, 44), clip(o.Ready, 20))
+	fmt.Fprintf(out, "  %s %s\n", v.mark(o.Health), strings.TrimRight(line, " "))
 	if o.Health == control.Healthy || o.Reason == "" {
 		return
 	}

@@ -1,0 +1,190 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"writ/state"
+)
+
+// node is a daemon made by hand.
+type node struct {
+	w       *state.World
+	downs   int
+	failing error
+}
+
+func (n *node) World() *state.World                    { return n.w }
+func (n *node) Changed(state.Revision) <-chan struct{} { return nil }
+func (n *node) Facts() Facts                           { return Facts{Node: "n1", Newest: &Commit{Hash: "aaaa"}} }
+func (n *node) Sync(context.Context) error             { return n.failing }
+func (n *node) Down(_ context.Context, purge bool, out io.Writer) error {
+	n.downs++
+	fmt.Fprintf(out, "purge %v\n", purge)
+	return n.failing
+}
+
+type noEvents struct{}
+
+func (noEvents) Told(ns string, after uint64) ([]state.Event, uint64) {
+	return []state.Event{{Reason: "Started", Message: ns}}, after + 1
+}
+func (noEvents) Changed(uint64) <-chan struct{} { return nil }
+
+// echo is a container whose commands print what they read, and exit with 7.
+type echo struct{}
+
+func (echo) Logs(_ context.Context, q LogQuery, out io.Writer) error {
+	if q.Pod != "web-1" {
+		return errors.New("no such pod")
+	}
+	fmt.Fprintf(out, "%+v\n", q)
+	return nil
+}
+
+func (echo) Exec(_ context.Context, q ExecQuery, s ExecStreams) (int, error) {
+	if q.Container == "none" {
+		return 0, errors.New("no such container")
+	}
+	fmt.Fprintf(s.Stderr, "%q", q.Command)
+	data, err := io.ReadAll(s.Stdin)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.Stdout.Write(data)
+	return 7, err
+}
+
+// serve runs a server on a socket of its own.
+func serve(t *testing.T, n *node) *Client {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "control") // short: a socket's path has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "run", "writ.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		if info, err := os.Stat(p); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, want %v", p, info.Mode().Perm(), want)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- NewServer(n, noEvents{}, echo{}, n, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another daemon") {
+		t.Errorf("a second daemon on the socket: %v", err)
+	}
+	return NewClient(path)
+}
+
+func TestServer_StatusEventsHistory(t *testing.T) {
+	c := serve(t, &node{w: world(t, deployment("web", 3))})
+	var s Status
+	if err := c.Get(t.Context(), "/v1/status", nil, &s); err != nil || !s.Healthy || len(s.Objects) != 1 || s.Objects[0].Ready != "3/3 ready" {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	var e state.Event
+	if err := c.Get(t.Context(), "/v1/events", url.Values{"namespace": {"shop"}}, &e); err != nil || e.Message != "shop" {
+		t.Errorf("events %+v, %v", e, err)
+	}
+	var entries []Entry
+	if err := c.Get(t.Context(), "/v1/history", nil, &entries); err != nil || len(entries) != 1 || !entries[0].Current {
+		t.Errorf("history %+v, %v", entries, err)
+	}
+	err := c.Get(t.Context(), "/v1/pods", url.Values{"kind": {"deploy"}, "name": {"web"}, "namespace": {"default"}}, nil)
+	if err == nil || !strings.Contains(err.Error(), "there is one of that name in namespace shop") {
+		t.Errorf("object in another namespace: %v", err)
+	}
+	err = c.Get(t.Context(), "/v1/pods", url.Values{"kind": {"thing"}, "name": {"web"}}, nil)
+	if err == nil || !strings.Contains(err.Error(), "not a kind") {
+		t.Errorf("unknown kind: %v", err)
+	}
+}
+
+func TestServer_LogsAndDown(t *testing.T) {
+	n := &node{w: world(t)}
+	c := serve(t, n)
+	read := func(method, path string, q url.Values) (string, error) {
+		body, err := c.Stream(t.Context(), method, path, q)
+		if err != nil {
+			return "", err
+		}
+		defer body.Close()
+		data, err := io.ReadAll(body)
+		return string(data), err
+	}
+	got, err := read(http.MethodGet, "/v1/logs", url.Values{"pod": {"web-1"}, "tail": {"5"}, "since": {"1m"}, "follow": {"1"}})
+	if err != nil || !strings.Contains(got, "Follow:true") || !strings.Contains(got, "Tail:5 Since:1m0s") {
+		t.Errorf("logs %q, %v", got, err)
+	}
+	if _, err := read(http.MethodGet, "/v1/logs", url.Values{"pod": {"web-2"}}); err == nil || err.Error() != "no such pod" {
+		t.Errorf("logs of nothing: %v", err)
+	}
+	if _, err := read(http.MethodGet, "/v1/logs", url.Values{"pod": {"web-1"}, "tail": {"x"}}); err == nil {
+		t.Error("tail x was taken")
+	}
+	n.failing = errors.New("a pod does not end")
+	got, err = read(http.MethodPost, "/v1/down", url.Values{"purge": {"1"}})
+	if err != nil || got != "purge true\nerror: a pod does not end\n" || n.downs != 1 {
+		t.Errorf("down: %q, %v, called %d times", got, err, n.downs)
+	}
+}
+
+func TestServer_Exec(t *testing.T) {
+	c := serve(t, &node{w: world(t)})
+	input := strings.Repeat("0123456789", 300_000) // several frames
+	var out, errOut bytes.Buffer
+	code, err := c.Exec(t.Context(), ExecQuery{Pod: "web-1", Command: []string{"cat", "a \"b\"\n"}}, ExecStreams{Stdin: strings.NewReader(input), Stdout: &out, Stderr: &errOut})
+	if err != nil || code != 7 || out.String() != input || errOut.String() != `["cat" "a \"b\"\n"]` {
+		t.Errorf("exit code %d, %v, %d bytes out, %q", code, err, out.Len(), errOut.String())
+	}
+	if _, err := c.Exec(t.Context(), ExecQuery{Container: "none", Command: []string{"x"}}, ExecStreams{Stdout: &out, Stderr: &errOut}); err == nil || err.Error() != "no such container" {
+		t.Errorf("exec in nothing: %v", err)
+	}
+	if _, err := c.Exec(t.Context(), ExecQuery{}, ExecStreams{Stdout: &out, Stderr: &errOut}); err == nil || !strings.Contains(err.Error(), "needs a command") {
+		t.Errorf("exec without a command: %v", err)
+	}
+}
+
+func TestReceive_BoundsFrames(t *testing.T) {
+	if _, _, err := receive(strings.NewReader("\x02\xff\xff\xff\xff")); err == nil || !strings.Contains(err.Error(), "4294967295 bytes") {
+		t.Errorf("a frame of 4 GiB: %v", err)
+	}
+}
+
+func TestListen_ReplacesADeadSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	again, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
