@@ -55,6 +55,8 @@ type shims interface {
 	// Launch connects to the shim of a directory, or starts one that takes over
 	// what it finds there.
 	Launch(ctx context.Context, dir string) (podShim, error)
+	// Connect is the shim of a directory as it is; nothing is started.
+	Connect(dir string) podShim
 	// Destroy ends the shim and everything it holds, and removes the directory.
 	Destroy(ctx context.Context, dir string) error
 }
@@ -69,6 +71,8 @@ func (b shimBinary) Launch(ctx context.Context, dir string) (podShim, error) {
 	}
 	return c, nil
 }
+
+func (b shimBinary) Connect(dir string) podShim { return shim.New(dir) }
 
 func (b shimBinary) Destroy(ctx context.Context, dir string) error {
 	return shim.Destroy(ctx, b.binary, dir)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -136,10 +135,7 @@ func (r *Runtime) runningContainer(namespace, pod, container string) (podShim, s
 	case !c.Running:
 		return nil, "", fmt.Errorf("container %s of pod %s/%s: %w", container, namespace, pod, ErrNotRunning)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	client, err := r.shims.Launch(ctx, w.paths.run)
-	return client, c.ID, err
+	return r.shims.Connect(w.paths.run), c.ID, nil
 }
 
 // DefaultContainer is the one that kubectl means when none is named.
@@ -165,10 +161,6 @@ func (r *Runtime) Stats(ctx context.Context, namespace, pod string) (PodUsage, e
 	if err != nil {
 		return PodUsage{}, err
 	}
-	client, err := r.shims.Launch(ctx, w.paths.run)
-	if err != nil {
-		return PodUsage{}, err
-	}
-	stats, err := client.Stats(ctx)
+	stats, err := r.shims.Connect(w.paths.run).Stats(ctx)
 	return PodUsage{Namespace: namespace, Pod: pod, Stats: stats}, err
 }

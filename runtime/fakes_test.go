@@ -43,6 +43,12 @@ func (f *fakeShims) Launch(_ context.Context, dir string) (podShim, error) {
 	return s, nil
 }
 
+func (f *fakeShims) Connect(dir string) podShim {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pods[dir]
+}
+
 func (f *fakeShims) Destroy(_ context.Context, dir string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
