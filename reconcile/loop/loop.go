@@ -175,8 +175,7 @@ func (l *Loop) step(ctx context.Context, now time.Time) error {
 	var at state.Revision
 	if !plan.Empty() {
 		if at, err = l.store.Propose(ctx, plan.Batch); err != nil {
-			l.memory.Forget()
-			return err
+			return err // settle forgets: the Memory has reckoned with it
 		}
 	}
 	l.memory.Keep(&plan)

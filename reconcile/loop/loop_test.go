@@ -188,6 +188,35 @@ func TestLoop_AdoptsTheNewest(t *testing.T) {
 	})
 }
 
+// A declared Pod that ended is replaced once its manifest changes, after a restart of the loop too.
+func TestLoop_MakesDeclaredPodsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.close()
+		_, commits, stop := r.start(r.commit(1, tree(1, 1)))
+		settle()
+		ref := manifest.PodRef("default", "lone")
+		lone := r.store.World().Get(ref)
+		ended := lone.PodStatus().DeepCopy()
+		ended.Phase = corev1.PodFailed
+		if _, err := r.store.Propose(t.Context(), state.Batch{Writer: state.NodeWriter("node-1"), Now: time.Now(), Puts: []state.Put{{Ref: ref, Status: ended}}}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if got := r.store.World().Get(ref); got.UID != lone.UID {
+			t.Fatal("it was made again before its manifest changed")
+		}
+		yaml := strings.ReplaceAll(fmt.Sprintf(deployment, 1, 1), "img:9", "img:8")
+		commits <- r.commit(2, fstest.MapFS{"web.yaml": {Data: []byte(yaml)}})
+		settle()
+		stop()
+		got := r.store.World().Get(ref)
+		if got == nil || got.UID == lone.UID || got.Pod().Spec.Containers[0].Image != "img:8" || got.PodStatus().Phase != corev1.PodRunning {
+			t.Errorf("after its manifest changed:\n%s", scenario.Text(r.store.World()))
+		}
+	})
+}
+
 type panicFS struct{}
 
 func (panicFS) Open(string) (fs.File, error) { panic("broken library") }
