@@ -1,10 +1,10 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -348,7 +348,7 @@ func containersReady(d *Desired, o *Observed, s *corev1.PodStatus) (bool, string
 
 // gatesPass says whether every readiness gate is a true condition.
 func gatesPass(pod *corev1.Pod, last *corev1.PodStatus) (bool, string) {
-	var errs []error
+	var texts []string
 	for _, g := range pod.Spec.ReadinessGates {
 		ok, found := false, false
 		if last != nil {
@@ -360,13 +360,10 @@ func gatesPass(pod *corev1.Pod, last *corev1.PodStatus) (bool, string) {
 		}
 		switch {
 		case !found:
-			errs = append(errs, fmt.Errorf("corresponding condition of pod readiness gate %q does not exist.", g.ConditionType))
+			texts = append(texts, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", g.ConditionType))
 		case !ok:
-			errs = append(errs, fmt.Errorf("the status of pod readiness gate %q is not \"True\", but False", g.ConditionType))
+			texts = append(texts, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but False", g.ConditionType))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return false, err.Error()
-	}
-	return true, ""
+	return len(texts) == 0, strings.Join(texts, ", ")
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"writ/state"
 )
 
 // Action is what a Step does. Each may be repeated.
@@ -368,12 +366,4 @@ func grace(pod *corev1.Pod) time.Duration {
 		return time.Duration(*s) * time.Second
 	}
 	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
-}
-
-// waitsFor is the revision up to which routing must have come, 0 if nothing waits.
-func waitsFor(d *Desired, o *Observed) state.Revision {
-	if d.Deletion == nil || o.OutOfService {
-		return 0
-	}
-	return d.Deletion.Revision
 }

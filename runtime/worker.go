@@ -48,7 +48,6 @@ type worker struct {
 	put      *corev1.Pod       // as in the shim's record
 	reported *corev1.PodStatus
 	sent     bool // reported was handed over since this daemon runs
-	stopped  bool // the Pod was reported as stopped
 	stale    bool // what volumes are made of may have changed
 }
 
