@@ -201,7 +201,7 @@ func TestCrash_BetweenAnyTwoSteps(t *testing.T) {
 	dir := t.TempDir()
 	w := begin(t, dir)
 	for _, point := range []string{"chunk", "part", "head", "after head", "close", "checkpoint", "sweep"} {
-		for _, count := range []int{1, 2, 7} {
+		for _, count := range []int{1, 5} {
 			w = survive(t, dir, w, fmt.Sprintf("%s:%d", point, count), 0, nil)
 		}
 	}
@@ -252,7 +252,7 @@ func TestCrash_WhileOpening(t *testing.T) {
 func TestCrash_AtAnyMoment(t *testing.T) {
 	dir := t.TempDir()
 	w := begin(t, dir)
-	rounds := 12
+	rounds := 6
 	if n, err := strconv.Atoi(os.Getenv("WRIT_CRASHES")); err == nil {
 		rounds = n
 	}
@@ -267,7 +267,7 @@ func TestCrash_PowerCut(t *testing.T) {
 	t.Setenv(childMany, "yes")
 	dir := t.TempDir()
 	w := begin(t, dir)
-	rounds := 8
+	rounds := 6
 	if n, err := strconv.Atoi(os.Getenv("WRIT_CRASHES")); err == nil {
 		rounds = n
 	}
