@@ -22,6 +22,7 @@ type kind struct {
 	rules      rules
 	template   func(Object) *corev1.PodTemplateSpec
 	selector   func(Object) labels.Selector
+	complete   func(runtime.Object) // fills what a server's storage does beside the scheme's defaults; may be nil
 }
 
 // option changes one thing about a kind.
@@ -43,6 +44,9 @@ func template(f func(Object) *corev1.PodTemplateSpec) option {
 
 // selector tells which pods an object is about.
 func selector(f func(Object) labels.Selector) option { return func(k *kind) { k.selector = f } }
+
+// completed fills what upstream's storage, not its scheme, fills in.
+func completed(f func(runtime.Object)) option { return func(k *kind) { k.complete = f } }
 
 // group lists kinds of one API group and version.
 type group struct {

@@ -119,7 +119,7 @@ func addCore(g group) {
 	g.add("ReplicationController", replicationcontroller.Strategy, template(replicationControllerTemplate), selector(replicationControllerSelector))
 	g.add("ResourceQuota", resourcequota.Strategy, restricts)
 	g.add("Secret", secret.Strategy, acted)
-	g.add("Service", service.Strategy, acted, selector(serviceSelector))
+	g.add("Service", service.Strategy, acted, selector(serviceSelector), completed(completeService))
 	g.addRules("ServiceAccount", serviceAccountRules{}, acted)
 }
 

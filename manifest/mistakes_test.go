@@ -62,6 +62,8 @@ func TestLoad_Accepts(t *testing.T) {
 		{"local config", "-- a.yaml --\napiVersion: example.com/v1\nkind: Anything\nmetadata: {annotations: {config.kubernetes.io/local-config: \"true\"}}\n"},
 		{"custom resources without a definition", "-- a.yaml --\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: default}\nspec: {x: [1, 2.5, true, null, {a: b}]}\n"},
 		{"objects in namespaces that are always there", "-- a.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: kube-system}\n"},
+		{"a headless service", "-- a.yaml --\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: None, selector: {a: b}, ports: [{port: 80}]}\n"},
+		{"a service with an address", "-- a.yaml --\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: 10.96.0.7, ports: [{port: 80}]}\n"},
 		{"empty settings", "-- writ.yaml --\n# nothing\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

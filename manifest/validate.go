@@ -42,6 +42,9 @@ func Default(obj Object) Object {
 // the stored version by way of the internal one.
 func (k *kind) canonical(obj runtime.Object) (Object, error) {
 	k.scheme.Default(obj)
+	if k.complete != nil {
+		k.complete(obj)
+	}
 	internal, err := k.internal(obj)
 	if err != nil {
 		return nil, err
