@@ -82,8 +82,12 @@ func (t *transaction) commit() (*World, []Change, error) {
 	return next, kept, nil
 }
 
+// remember adds an adoption to the history. Adopting the same commit again is no new entry.
 func remember(history []Adoption, a Adoption) []Adoption {
 	a.Sources = nil
+	if n := len(history); n > 0 && history[n-1].Commit == a.Commit {
+		history = history[:n-1]
+	}
 	from := max(0, len(history)+1-HistoryLimit)
 	next := make([]Adoption, 0, len(history)-from+1)
 	return append(append(next, history[from:]...), a)

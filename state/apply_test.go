@@ -214,6 +214,11 @@ func TestApply_History(t *testing.T) {
 	if len(h) != HistoryLimit || h[len(h)-1].Commit != "n119" || h[0].Commit != "n20" || w.Adopted().Commit != "n119" || w.Adopted().Revision != w.Revision() {
 		t.Errorf("%d adoptions from %s to %s, adopted %s", len(h), h[0].Commit, h[len(h)-1].Commit, w.Adopted().Commit)
 	}
+	again := reconcile(w)
+	again.Adopt = &Adoption{Commit: "n119", Subject: "again"}
+	if h := apply(t, w, again).History(); len(h) != HistoryLimit || h[len(h)-1].Subject != "again" || h[len(h)-2].Commit != "n118" {
+		t.Errorf("the same commit again: %d adoptions ending with %s, %s", len(h), h[len(h)-2].Commit, h[len(h)-1].Commit)
+	}
 	if got := example(t); got.Adopted().Sources == nil || got.History()[0].Sources != nil {
 		t.Error("sources belong to the adopted commit and not to the history")
 	}

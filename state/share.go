@@ -130,11 +130,16 @@ func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 }
 
 // Kin yields what has to be known beside a Pod to restore it on an empty store: its controller, the
-// controller's controller and so on, and the Services that select it.
+// controller's controller and so on, what it reads, and the Services that select it.
 func (v View) Kin(pod *Record) iter.Seq[*Record] {
 	return func(yield func(*Record) bool) {
 		for r := v.controller(pod); r != nil; r = v.controller(r) {
 			if !yield(r) {
+				return
+			}
+		}
+		for ref := range v.needs(pod) {
+			if r := v.w.Get(ref); r != nil && !yield(r) {
 				return
 			}
 		}

@@ -1,10 +1,13 @@
 package state
 
 import (
+	"strings"
+
 	"iter"
 	"slices"
 	"testing"
 
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -111,5 +114,27 @@ func TestShare_PullSecretsOfServiceAccount(t *testing.T) {
 	}
 	if Share(w, "node-2").Secret("shop", "registry") != nil || Share(w, "node-2").ServiceAccount("shop", "builder") != nil {
 		t.Error("another node sees the secret")
+	}
+}
+
+// What a Pod reads is remembered beside it, so that it can start again on an empty store.
+func TestView_KinHoldsWhatThePodReads(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "web", EnvFrom: []corev1.EnvFromSource{
+			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}}},
+		}}},
+	}}
+	config := func(name string) Put {
+		return Put{Ref: manifest.ConfigMapRef("shop", name), Origin: Derived, Object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}}
+	}
+	w := NewWorld(uuid.New())
+	w = apply(t, w, reconcile(w, config("settings"), config("other"), Put{Ref: manifest.PodRef("shop", "web"), Origin: Derived, Object: pod, Node: "n"}))
+	v := Share(w, "n")
+	var kin []string
+	for r := range v.Kin(w.Get(manifest.PodRef("shop", "web"))) {
+		kin = append(kin, r.Ref.String())
+	}
+	if got := strings.Join(kin, " "); got != "ConfigMap/shop/settings" {
+		t.Errorf("kin %q, want the ConfigMap that the Pod reads", got)
 	}
 }
