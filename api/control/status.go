@@ -64,13 +64,13 @@ const (
 	Stored     Health = "Stored"
 	Suspended  Health = "Suspended"
 	Unenforced Health = "Unenforced"
-	Held       Health = "Held"
+	NotStarted Health = "NotStarted"
 	Degraded   Health = "Degraded"
 	Missing    Health = "Missing"
 )
 
 // Bad says that a person has to look.
-func (h Health) Bad() bool { return h == Unenforced || h == Held || h == Degraded || h == Missing }
+func (h Health) Bad() bool { return h == Unenforced || h == NotStarted || h == Degraded || h == Missing }
 
 // Fine says that nobody has to wait or to look.
 func (h Health) Fine() bool { return h == Healthy || h == Stored || h == Suspended }

@@ -79,6 +79,9 @@ func (n *node) place() func(manifest.Ref) (manifest.Source, bool) {
 	}
 	return func(ref manifest.Ref) (manifest.Source, bool) {
 		item, ok := set.Get(ref)
+		if ok && len(item.NotYet) > 0 { // the field that stops it
+			return manifest.Source{Path: item.Source.Path, Line: item.NotYet[0].Line}, true
+		}
 		return item.Source, ok
 	}
 }
