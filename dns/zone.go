@@ -94,16 +94,21 @@ func (z *zone) inside(name string, qtype uint16, labels []string) reply {
 	return nothing(false)
 }
 
+// above answers for svc and pod themselves and for a namespace in them; false for what is further down.
+func (z *zone) above(labels []string) (reply, bool) {
+	switch {
+	case len(labels) == 0:
+		return nothing(true), true
+	case z.view.Namespace(labels[0]) == nil:
+		return nothing(false), true
+	}
+	return nothing(true), len(labels) == 1
+}
+
 // pods answers for a-b-c-d.NAMESPACE.pod, which is that address whether or not a Pod has it.
 func (z *zone) pods(name string, qtype uint16, labels []string) reply {
-	if len(labels) == 0 {
-		return nothing(true)
-	}
-	if z.view.Namespace(labels[0]) == nil {
-		return nothing(false)
-	}
-	if len(labels) == 1 {
-		return nothing(true)
+	if r, short := z.above(labels); short {
+		return r
 	}
 	ip, err := netip.ParseAddr(strings.ReplaceAll(labels[1], "-", "."))
 	if err != nil || len(labels) > 2 {
@@ -113,14 +118,8 @@ func (z *zone) pods(name string, qtype uint16, labels []string) reply {
 }
 
 func (z *zone) services(name string, qtype uint16, labels []string) reply {
-	if len(labels) == 0 {
-		return nothing(true)
-	}
-	if z.view.Namespace(labels[0]) == nil {
-		return nothing(false)
-	}
-	if len(labels) == 1 {
-		return nothing(true)
+	if r, short := z.above(labels); short {
+		return r
 	}
 	record := z.view.Service(labels[0], labels[1])
 	if record == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,6 +68,18 @@ func (f *clientFlags) query(arg string) (url.Values, error) {
 		return nil, err
 	}
 	return url.Values{"kind": {kind}, "name": {name}, "namespace": {f.namespace}}, nil
+}
+
+// targets is the pods of an object, with the client to ask about them.
+func (f *clientFlags) targets(ctx context.Context, arg string) (*control.Client, []control.Target, error) {
+	query, err := f.query(arg)
+	if err != nil {
+		return nil, nil, err
+	}
+	client := f.client()
+	var targets []control.Target
+	err = client.Get(ctx, "/v1/pods", query, &targets)
+	return client, targets, err
 }
 
 func printJSON(out io.Writer, v any) error {

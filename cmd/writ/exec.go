@@ -27,13 +27,8 @@ func newExec() *cobra.Command {
 		Long:  "Runs a command in a container and exits with its exit code.",
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			query, err := flags.query(args[0])
+			client, targets, err := flags.targets(cmd.Context(), args[0])
 			if err != nil {
-				return err
-			}
-			client := flags.client()
-			var targets []control.Target
-			if err := client.Get(cmd.Context(), "/v1/pods", query, &targets); err != nil {
 				return err
 			}
 			q := control.ExecQuery{Namespace: targets[0].Namespace, Pod: targets[0].Pod, Container: container, Command: args[1:], Terminal: tty}

@@ -33,13 +33,8 @@ func newLogs() *cobra.Command {
 		Short: "Print the logs of a pod, or of every pod of an object",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			query, err := flags.query(args[0])
+			client, targets, err := flags.targets(cmd.Context(), args[0])
 			if err != nil {
-				return err
-			}
-			client := flags.client()
-			var targets []control.Target
-			if err := client.Get(cmd.Context(), "/v1/pods", query, &targets); err != nil {
 				return err
 			}
 			return printLogs(cmd.Context(), client, flags.choose(targets), flags, cmd.OutOrStdout())
