@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -160,7 +161,7 @@ func podHealth(r *state.Record) (State, string) {
 	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {
 		for i := range list {
 			if wait := list[i].State.Waiting; wait != nil && stuck(wait.Reason) {
-				return Degraded, because("container "+list[i].Name+": "+wait.Reason, wait.Message)
+				return Degraded, because("container "+list[i].Name+": "+wait.Reason, firstOf(lastEnd(&list[i]), wait.Message))
 			}
 		}
 	}
@@ -171,6 +172,19 @@ func podHealth(r *state.Record) (State, string) {
 		return Progressing, "running, not ready"
 	}
 	return Progressing, "starting"
+}
+
+// lastEnd is how a container that waits to be started again ended before, empty if it never ran.
+func lastEnd(c *corev1.ContainerStatus) string {
+	t := c.LastTerminationState.Terminated
+	if t == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s, exit code %d, %d restarts", firstOf(t.Reason, "ended"), t.ExitCode, c.RestartCount)
+	if t.Message != "" {
+		text += ": " + strings.TrimSpace(t.Message)
+	}
+	return text
 }
 
 func firstOf(texts ...string) string {
