@@ -35,6 +35,7 @@ type Observed struct {
 
 	// OutOfService: routes are gone, or were waited for long enough.
 	OutOfService bool
+	OutAt        time.Time // since when
 	// Failed: the node ended the Pod (DeadlineExceeded, Evicted).
 	Failed *Failure
 	// Cleaned: nothing is left of the Pod.

@@ -47,6 +47,10 @@ func (s Step) String() string {
 const (
 	// routeWait is how long a Pod waits for its routes to go.
 	routeWait = 2 * time.Second
+	// linger is how long a Pod that is out of service goes on before it is told to end: a connection that was
+	// made a moment ago may not have brought its request yet, and many servers (Go's net/http among them)
+	// close such a connection without an answer once they shut down.
+	linger = 250 * time.Millisecond
 	// leastGrace is what remains for the signal when preStop took it all.
 	leastGrace = 2 * time.Second
 	// pullShown is how long ErrImagePull shows before it becomes ImagePullBackOff.
@@ -288,6 +292,13 @@ func (p *Plan) terminate(d *Desired, o *Observed, now time.Time) {
 			return
 		}
 		p.add(Step{Do: ActOut})
+		if lingers(d) {
+			return
+		}
+	}
+	if until := o.OutAt.Add(linger); lingers(d) && o.anyRunning() && now.Before(until) && now.Before(d.Deletion.Deadline()) {
+		p.wake(until)
+		return
 	}
 	end := d.GoneAt.Add(grace(d.Pod))
 	if !d.Gone {
@@ -310,6 +321,9 @@ func routed(d *Desired) time.Time {
 	}
 	return d.Deletion.At.Add(routeWait)
 }
+
+// lingers says that a Pod gets the time to answer what is on its way.
+func lingers(d *Desired) bool { return !d.Gone && d.Deletion.Grace > 0 }
 
 // stopAll ends what runs, sidecars after all others, and says whether anything does.
 func (p *Plan) stopAll(d *Desired, o *Observed, now time.Time, end time.Time, why string) bool {

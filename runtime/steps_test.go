@@ -105,7 +105,13 @@ func TestSteps(t *testing.T) {
 		{"failed by the node", desired(nil), with(observed("side running", "main running"), func(o *Observed) { o.Failed = &Failure{} }), "stop main", 0},
 
 		{"deleted, routes are there", deleted(desired(nil), 30, false), observed("side running", "main running"), "", 2 * time.Second},
-		{"deleted, routes are gone", deleted(desired(nil), 30, true), observed("side running", "main running"), "out, stop main", 0},
+		{"deleted, routes are gone", deleted(desired(nil), 30, true), observed("side running", "main running"), "out", 0},
+		{"out of service, requests are on their way", deleted(desired(nil), 30, true), with(observed("main running"), func(o *Observed) {
+			o.OutOfService, o.OutAt = true, noon.Add(-100*time.Millisecond)
+		}), "", 150 * time.Millisecond},
+		{"out of service for long enough", deleted(desired(nil), 30, true), with(observed("main running"), func(o *Observed) {
+			o.OutOfService, o.OutAt = true, noon.Add(-time.Second)
+		}), "stop main", 0},
 		{"deleted by force", deleted(desired(nil), 0, false), observed("main running"), "out, stop main", 0},
 		{"sidecars last", deleted(desired(nil), 30, true), with(observed("side running", "main exit 0"), func(o *Observed) { o.OutOfService = true }), "stop side", 0},
 		{"being stopped", deleted(desired(nil), 30, true), with(observed("main running"), func(o *Observed) {

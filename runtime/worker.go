@@ -228,7 +228,7 @@ func (w *worker) do(s Step) {
 	case ActStop:
 		w.stop(c, s)
 	case ActOut:
-		w.o.OutOfService = true
+		w.o.OutOfService, w.o.OutAt = true, time.Now()
 	case ActFail:
 		w.o.Failed = &Failure{Reason: "DeadlineExceeded", Message: "Pod was active on the node longer than the specified deadline"}
 		w.event(corev1.EventTypeNormal, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")

@@ -115,7 +115,11 @@ func TestWorker_WaitsForItsRoutes(t *testing.T) {
 		if _, err := g.world.Propose(t.Context(), state.Batch{Writer: state.NodeWriter(node), Puts: []state.Put{{Ref: manifest.NodeRef(string(node)), Routed: rev}}}); err != nil {
 			t.Fatal(err)
 		}
-		settle()
+		after(200 * time.Millisecond)
+		if got := s.said(&s.stops); got != "" {
+			t.Errorf("stops are %q before requests on their way were answered", got)
+		}
+		after(50 * time.Millisecond)
 		if got := s.said(&s.stops); got != "main 29s" {
 			t.Errorf("stops are %q, want what remains of the grace, 29s", got)
 		}
@@ -140,9 +144,9 @@ func TestWorker_WaitsForRoutesAtMostTwoSeconds(t *testing.T) {
 		if gone(g.status("web")) {
 			t.Error("stopped before its routes were gone")
 		}
-		after(200 * time.Millisecond)
+		after(400 * time.Millisecond)
 		if !gone(g.status("web")) {
-			t.Error("still there after 2 s")
+			t.Error("still there after 2.3 s")
 		}
 	})
 }
