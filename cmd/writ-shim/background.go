@@ -33,7 +33,7 @@ func background(dir, cgroup string) error {
 	cmd := exec.Command("/proc/self/exe", "serve", "--dir", dir, "--cgroup", cgroup)
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir = "/"
-	cmd.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=all", readyEnv + "=1", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Env = []string{"GOMAXPROCS=1", "MALLOC_ARENA_MAX=1", "GOTRACEBACK=all", readyEnv + "=1", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -20,6 +20,8 @@ type pod struct {
 	host   host
 	reaper *reaper
 	tidier tidier
+	// entered waits until the shim is in its own cgroup.
+	entered func() error
 
 	// mu guards what follows and the state of every container. It is held
 	// while an event is numbered, written and told, so that a reader that has

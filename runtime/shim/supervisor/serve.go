@@ -9,8 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/cgroups"
@@ -40,13 +40,20 @@ func Serve(ctx context.Context, cfg Config, ready func()) error {
 		return err
 	}
 	defer lock.Close()
-	if err := setUpProcess(cfg.Cgroup); err != nil {
+	if err := setUpProcess(); err != nil {
 		return err
 	}
 	p, err := open(cfg)
 	if err != nil {
 		return err
 	}
+	p.tidier.later()
+	p.entered = sync.OnceValue(func() error { return enterCgroup(cfg.Cgroup) })
+	go func() {
+		if err := p.entered(); err != nil {
+			cfg.Log.Error("no container can be started", "err", err)
+		}
+	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go p.reaper.run(ctx)
@@ -59,7 +66,6 @@ func Serve(ctx context.Context, cfg Config, ready func()) error {
 	}
 	cfg.Log.Info("shim serves", "dir", cfg.Dir, "incarnation", p.hello.Incarnation)
 	ready()
-	p.tidier.later()
 	s := &server{pod: p, log: cfg.Log, shutdown: cancel}
 	return s.serve(ctx, listener)
 }
@@ -107,16 +113,18 @@ func acquire(path string) (*os.File, error) {
 	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
 
-// gcPercent trades a little time for memory: a shim allocates next to nothing
-// between starts, and there is one for each pod.
-const gcPercent = 25
-
-func setUpProcess(cgroup string) error {
-	debug.SetGCPercent(gcPercent)
+func setUpProcess() error {
 	unix.Umask(0o022)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
+	return nil
+}
+
+// enterCgroup moves this process to where shims belong. It may take 10 ms: the
+// kernel waits until no processor is in the middle of a fork. No container is
+// started before it is done; the rest need not wait.
+func enterCgroup(cgroup string) error {
 	if cgroup == "" {
 		return nil
 	}

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/configs"
@@ -12,13 +11,25 @@ import (
 	"writ/runtime/shim"
 )
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+// maxID is how long a container ID may be, in bytes.
+const maxID = 128
+
+// validID says whether an ID is a directory name that cannot lead elsewhere.
+func validID(id string) bool {
+	for i, r := range []byte(id) {
+		alnum := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		if !alnum && (i == 0 || r != '_' && r != '.' && r != '-') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxID
+}
 
 // check refuses a request that could not work or would leave the pod's
 // directory.
 func check(r shim.StartRequest) error {
 	switch {
-	case !validID.MatchString(r.ID):
+	case !validID(r.ID):
 		return shim.Errorf(shim.CodeInvalid, "container ID %q: letters, digits, '-', '_' and '.' are allowed, at most 128", r.ID)
 	case r.Spec == nil || r.Spec.Process == nil || r.Spec.Root == nil || r.Spec.Linux == nil:
 		return shim.Errorf(shim.CodeInvalid, "container %q: the spec has no process, root or linux part", r.ID)

@@ -28,7 +28,7 @@ func (p *pod) start(r shim.StartRequest) (shim.Container, error) {
 	if err := check(r); err != nil {
 		return shim.Container{}, err
 	}
-	defer p.tidier.later()
+	p.tidier.later()
 	box, err := p.admit(r.ID)
 	if err != nil {
 		return shim.Container{}, err
@@ -113,6 +113,9 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 		return shim.Container{}, err
 	}
 	defer streams.close()
+	if err := c.pod.entered(); err != nil {
+		return shim.Container{}, err
+	}
 	end := c.pod.reaper.begin()
 	defer end()
 	if c.handle, err = libcontainer.Create(c.pod.runc(), r.ID, config); err != nil {
