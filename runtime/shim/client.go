@@ -100,7 +100,8 @@ func (c *Client) ReopenLogs(ctx context.Context, id string) error {
 	return err
 }
 
-// PutRecord keeps data beside the pod, durable on return.
+// PutRecord keeps data beside the pod: on return it survives the shim and the
+// daemon, but not a crash of the machine, after which nothing of the pod runs.
 func (c *Client) PutRecord(ctx context.Context, data []byte) error {
 	_, err := call[struct{}](ctx, c, OpPutRecord, Record{Data: data})
 	return err

@@ -234,7 +234,7 @@ type UpdateRequest struct {
 }
 
 // Record is the daemon's own note beside the pod (the whole Pod and its
-// attributes). The shim keeps the bytes, durable before it answers, and never
+// attributes). The shim keeps the bytes over its own end, and never
 // looks inside. At most MaxRecord bytes.
 type Record struct {
 	Data []byte `json:"data"`

@@ -16,7 +16,7 @@ func (p *pod) putRecord(r shim.Record) error {
 	if len(r.Data) > shim.MaxRecord {
 		return shim.Errorf(shim.CodeInvalid, "record of %d bytes, at most %d are allowed", len(r.Data), shim.MaxRecord)
 	}
-	return writeFile(shim.RecordPath(p.dir), r.Data, survivesCrash)
+	return writeFile(shim.RecordPath(p.dir), r.Data, survivesKill)
 }
 
 func (p *pod) getRecord() (shim.Record, error) {
