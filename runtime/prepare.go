@@ -330,6 +330,9 @@ func (w *worker) writeEtc() error {
 		"resolv.conf": resolvConf(pod, w.r.resolver(view), domain, string(host)),
 	}
 	for name, text := range files {
+		if _, err := os.Stat(w.paths.etc(name)); err == nil && view.Adopted().Commit == "" {
+			continue // a pod found running before the cluster's settings are known has the right ones
+		}
 		if err := writeInPlace(w.paths.etc(name), text); err != nil {
 			return err
 		}

@@ -64,6 +64,13 @@ func encodeKin(pod *state.Record, view state.View) ([]byte, error) {
 			return nil, err
 		}
 	}
+	// The resolver's address is in the Pod's resolv.conf: names are to be answered there
+	// before any commit is adopted again.
+	if r := view.Service("kube-system", "kube-dns"); r != nil {
+		if err := add(r); err != nil {
+			return nil, err
+		}
+	}
 	return out, nil
 }
 
