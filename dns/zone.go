@@ -60,8 +60,10 @@ func (z *zone) ask(name string, qtype uint16) reply {
 	labels := strings.Split(strings.TrimSuffix(strings.TrimSuffix(name, z.domain), "."), ".")
 	slices.Reverse(labels) // from the zone downward: svc, namespace, service, ...
 	r := z.inside(name, qtype, labels)
-	if !z.known && len(r.answer) == 0 {
-		r = reply{rcode: dns.RcodeServerFailure} // what was restored is true, what is not there may come yet
+	if sure := qtype == dns.TypeAAAA && r.rcode == dns.RcodeSuccess && len(labels) > 2; !z.known && len(r.answer) == 0 && !sure {
+		// What was restored is true, what is not there may come yet. That a name which is there has no IPv6
+		// address is sure; resolvers give up the IPv4 one too if they are told of a failure.
+		r = reply{rcode: dns.RcodeServerFailure}
 	}
 	r.ours = true
 	return r
@@ -99,7 +101,7 @@ func (z *zone) above(labels []string) (reply, bool) {
 	switch {
 	case len(labels) == 0:
 		return nothing(true), true
-	case z.view.Namespace(labels[0]) == nil:
+	case z.known && z.view.Namespace(labels[0]) == nil: // what is restored names no namespaces
 		return nothing(false), true
 	}
 	return nothing(true), len(labels) == 1

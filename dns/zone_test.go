@@ -162,12 +162,17 @@ func TestZone_UnknownWorld(t *testing.T) {
 		}
 	}
 	c.apply(state.Batch{Puts: []state.Put{
-		{Ref: manifest.NamespaceRef("shop"), Origin: state.Restored, Object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}},
 		func() state.Put { p := service("shop", "web", "10.96.0.20"); p.Origin = state.Restored; return p }(),
 	}})
 	z = newZone(c.view(), reversed(c.view()))
 	if got, want := text(z.ask("web.shop.svc.cluster.local.", dns.TypeA)), "NOERROR\nweb.shop.svc.cluster.local. 5 IN A 10.96.0.20"; got != want {
 		t.Errorf("a restored service: %s, want %s", got, want)
+	}
+	if got := text(z.ask("web.shop.svc.cluster.local.", dns.TypeAAAA)); got != "NOERROR" {
+		t.Errorf("IPv6 of a restored service: %s, want NOERROR and nothing", got)
+	}
+	if got := text(z.ask("other.shop.svc.cluster.local.", dns.TypeAAAA)); got != "SERVFAIL" {
+		t.Errorf("IPv6 of what may yet come: %s, want SERVFAIL", got)
 	}
 }
 
