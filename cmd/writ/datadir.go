@@ -35,6 +35,9 @@ func claim(dir string) error {
 			return fmt.Errorf("open data folder %s: it holds %s, which is not writ's; give an empty folder", dir, e.Name())
 		}
 	}
+	if err := os.Chmod(dir, 0o700); err != nil { // whoever put archives there first may have made it otherwise
+		return fmt.Errorf("open data folder: %w", err)
+	}
 	if err := os.WriteFile(marker, []byte("This folder belongs to the daemon writ. `writ down --purge` deletes it.\n"), 0o600); err != nil {
 		return fmt.Errorf("open data folder: %w", err)
 	}

@@ -20,6 +20,9 @@ func TestClaimAndPurge(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, markerFile)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("marker: %v, %v", info, err)
 	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("folder: %v, %v, want mode 700", info, err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "store"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
