@@ -107,10 +107,9 @@ func podWakes(w *state.World, c *state.Change, yield func(Key)) {
 
 // route is what of a Pod shows in EndpointSlices.
 type route struct {
-	ip            string
-	node          state.Node
-	ready, going  bool
-	ended, absent bool
+	ip                  string
+	node                state.Node
+	ready, going, ended bool
 }
 
 func routing(r *state.Record) route {

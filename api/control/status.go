@@ -70,7 +70,9 @@ const (
 )
 
 // Bad says that a person has to look.
-func (h Health) Bad() bool { return h == Unenforced || h == NotStarted || h == Degraded || h == Missing }
+func (h Health) Bad() bool {
+	return h == Unenforced || h == NotStarted || h == Degraded || h == Missing
+}
 
 // Fine says that nobody has to wait or to look.
 func (h Health) Fine() bool { return h == Healthy || h == Stored || h == Suspended }
