@@ -77,14 +77,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // serve runs until it is shut down or told to end; containers go on either way.
 func serve(dir, cgroup string, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	defaultSignals(log)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	// Caught and dropped, never ignored: containers would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	ready := notifyReady()
 	err := supervisor.Serve(ctx, supervisor.Config{
-		Dir: dir, Cgroup: cgroup, Build: build(),
-		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		Dir: dir, Cgroup: cgroup, Build: build(), Log: log,
 	}, func() { ready(nil) })
 	if err == supervisor.ErrHeld { // and it answers
 		err = nil

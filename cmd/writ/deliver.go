@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/reconcile/loop"
 	noderuntime "writ/runtime"
@@ -107,6 +112,45 @@ func (n *node) restore(ctx context.Context) error {
 	}
 	n.log.Info("restored from running containers", "objects", len(records))
 	return nil
+}
+
+// settle takes readiness from the pods whose containers are gone since the store was written: after
+// `writ down` or a reboot. Else status and endpoints would speak of them until each is looked at.
+func (n *node) settle(ctx context.Context) error {
+	w := n.store.World()
+	b := state.Batch{Writer: state.NodeWriter(n.name()), Base: w.Revision(), Now: time.Now()}
+	for r := range w.OnNode(n.name()) {
+		s, ok := r.Status.(*corev1.PodStatus)
+		if !ok || s.Phase != corev1.PodRunning {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(n.cfg.runDir, "pods", string(r.UID))); errors.Is(err, fs.ErrNotExist) {
+			b.Puts = append(b.Puts, state.Put{Ref: r.Ref, UID: r.UID, Why: "its containers are gone", Status: unready(s, b.Now)})
+		}
+	}
+	if b.Empty() {
+		return nil
+	}
+	if _, err := n.store.Propose(ctx, b); err != nil {
+		return fmt.Errorf("settle statuses: %w", err)
+	}
+	return nil
+}
+
+// unready is a status with nothing ready in it.
+func unready(s *corev1.PodStatus, now time.Time) *corev1.PodStatus {
+	s = s.DeepCopy()
+	for i := range s.Conditions {
+		c := &s.Conditions[i]
+		if (c.Type == corev1.PodReady || c.Type == corev1.ContainersReady) && c.Status == corev1.ConditionTrue {
+			c.Status, c.Reason, c.LastTransitionTime = corev1.ConditionFalse, "ContainersNotReady", metav1.NewTime(now)
+			c.Message = "the containers are gone since the node was stopped"
+		}
+	}
+	for i := range s.ContainerStatuses {
+		s.ContainerStatuses[i].Ready = false
+	}
+	return s
 }
 
 // restored states a record as it was known before.

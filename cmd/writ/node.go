@@ -96,7 +96,10 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if err != nil {
 		return n, err
 	}
-	return n, n.restore(ctx)
+	if err = n.restore(ctx); err != nil {
+		return n, err
+	}
+	return n, n.settle(ctx)
 }
 
 func (n *node) name() state.Node { return state.Node(n.cfg.node) }

@@ -55,7 +55,7 @@ func (c Config) withDefaults() Config {
 		c.wrapLog = func(l raft.LogStore) raft.LogStore { return l }
 	}
 	if c.delay == 0 {
-		c.delay = 250 * time.Millisecond
+		c.delay = 20 * time.Millisecond
 	}
 	if c.memtable == 0 {
 		c.memtable = 8 << 20
