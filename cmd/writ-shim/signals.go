@@ -2,9 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // action is the kernel's struct sigaction on 64-bit Linux (rt_sigaction(2)).
@@ -23,10 +22,10 @@ const ignored = 1
 func defaultSignals(log *slog.Logger) {
 	for n := uintptr(1); n <= lastSignal; n++ {
 		var now, none action
-		if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, n, 0, uintptr(unsafe.Pointer(&now)), unsafe.Sizeof(now.mask), 0, 0); errno != 0 || now.handler != ignored {
+		if _, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, n, 0, uintptr(unsafe.Pointer(&now)), unsafe.Sizeof(now.mask), 0, 0); errno != 0 || now.handler != ignored {
 			continue
 		}
-		if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, n, uintptr(unsafe.Pointer(&none)), 0, unsafe.Sizeof(none.mask), 0, 0); errno != 0 {
+		if _, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, n, uintptr(unsafe.Pointer(&none)), 0, unsafe.Sizeof(none.mask), 0, 0); errno != 0 {
 			log.Warn("a signal stays ignored", "signal", n, "err", errno)
 		}
 	}
