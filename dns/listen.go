@@ -156,7 +156,11 @@ func (s *Server) quick(ctx context.Context, c *net.UDPConn, m []byte, from *net.
 	if err := msg.Unpack(m); err != nil || msg.Response {
 		return malformed(out, m)
 	}
-	if !ordinary || !snap.zone.local(msg.Question[0]) {
+	found := reply{}
+	if ordinary {
+		found = snap.zone.ask(dns.CanonicalName(msg.Question[0].Name), msg.Question[0].Qtype)
+	}
+	if !found.local() {
 		go func() { // bounded by the forwarder
 			r := s.respond(ctx, snap, msg)
 			if _, err := c.WriteTo(wireOf(r, limitOf(msg)), from); err != nil {
@@ -165,7 +169,7 @@ func (s *Server) quick(ctx context.Context, c *net.UDPConn, m []byte, from *net.
 		}()
 		return nil
 	}
-	r := s.respond(ctx, snap, msg)
+	r := s.compose(ctx, snap, msg, found)
 	snap.answers.put(q.key, r)
 	if wire := snap.answers.get(q.key); wire != nil {
 		return q.answer(out, m, wire)
@@ -173,11 +177,8 @@ func (s *Server) quick(ctx context.Context, c *net.UDPConn, m []byte, from *net.
 	return append(out[:0], wireOf(r, q.size)...)
 }
 
-// local says whether a question can be answered without asking anybody.
-func (z *zone) local(q dns.Question) bool {
-	r := z.ask(dns.CanonicalName(q.Name), q.Qtype)
-	return r.ours && r.follow == ""
-}
+// local says whether the question can be answered without asking anybody.
+func (r reply) local() bool { return r.ours && r.follow == "" }
 
 // malformed is the answer to what is no question: FORMERR with its identifier, or nothing.
 func malformed(out, m []byte) []byte {

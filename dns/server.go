@@ -137,9 +137,17 @@ func serviceAddress(v state.View) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// respond answers any message the long way. It returns the packable answer, with key set when it may
-// be kept with the snapshot it was made from.
+// respond answers any message the long way.
 func (s *Server) respond(ctx context.Context, snap *snapshot, m *dns.Msg) *dns.Msg {
+	var found reply
+	if len(m.Question) == 1 {
+		found = snap.zone.ask(dns.CanonicalName(m.Question[0].Name), m.Question[0].Qtype)
+	}
+	return s.compose(ctx, snap, m, found)
+}
+
+// compose makes the answer to a message of what the zone says to its question.
+func (s *Server) compose(ctx context.Context, snap *snapshot, m *dns.Msg, found reply) *dns.Msg {
 	r := new(dns.Msg)
 	r.SetReply(m)
 	r.RecursionAvailable = true
@@ -148,7 +156,6 @@ func (s *Server) respond(ctx context.Context, snap *snapshot, m *dns.Msg) *dns.M
 		return r
 	}
 	q := m.Question[0]
-	found := snap.zone.ask(dns.CanonicalName(q.Name), q.Qtype)
 	if !found.ours {
 		return s.outside(ctx, r, q)
 	}

@@ -27,6 +27,7 @@ const (
 type clientFlags struct {
 	runDir    string
 	namespace string
+	all       bool // every namespace, where a command lists
 	output    string
 }
 
@@ -36,6 +37,19 @@ func (f *clientFlags) add(cmd *cobra.Command, namespaced bool) {
 	if namespaced {
 		cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "default", "namespace of the object")
 	}
+}
+
+// addAll is for commands that list: they can be asked about every namespace.
+func (f *clientFlags) addAll(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.all, "all-namespaces", "A", false, "of every namespace")
+}
+
+// list is the query of a command that lists.
+func (f *clientFlags) list() url.Values {
+	if f.all {
+		return url.Values{}
+	}
+	return url.Values{"namespace": {f.namespace}}
 }
 
 func (f *clientFlags) client() *control.Client {

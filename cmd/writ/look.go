@@ -20,7 +20,6 @@ func newEvents() *cobra.Command {
 	var (
 		flags clientFlags
 		watch bool
-		all   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "events",
@@ -31,10 +30,7 @@ func newEvents() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			if !all {
-				query.Set("namespace", flags.namespace)
-			}
+			query := flags.list()
 			if watch {
 				query.Set("watch", "1")
 			}
@@ -51,7 +47,7 @@ func newEvents() *cobra.Command {
 	}
 	flags.add(cmd, true)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on as things happen")
-	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "of every namespace")
+	flags.addAll(cmd)
 	return cmd
 }
 
@@ -132,10 +128,7 @@ func printHistory(out io.Writer, entries []control.Entry, ofObject bool) error {
 }
 
 func newTree() *cobra.Command {
-	var (
-		flags clientFlags
-		all   bool
-	)
+	var flags clientFlags
 	cmd := &cobra.Command{
 		Use:   "tree",
 		Short: "Show who owns what, down to containers",
@@ -145,23 +138,19 @@ func newTree() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			if !all {
-				query.Set("namespace", flags.namespace)
-			}
 			var leaves []control.Leaf
-			if err := flags.client().Get(cmd.Context(), "/v1/tree", query, &leaves); err != nil {
+			if err := flags.client().Get(cmd.Context(), "/v1/tree", flags.list(), &leaves); err != nil {
 				return err
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), document{control.SchemaVersion, leaves})
 			}
-			printLeaves(cmd.OutOrStdout(), leaves, all, "")
+			printLeaves(cmd.OutOrStdout(), leaves, flags.all, "")
 			return nil
 		},
 	}
 	flags.add(cmd, true)
-	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "of every namespace")
+	flags.addAll(cmd)
 	return cmd
 }
 
