@@ -19,6 +19,11 @@ const (
 // work for overlayfs itself (on one filesystem, work empty); with both empty the mount
 // is read-only. Missing folders are made, upper with the mode of a root folder. The
 // caller unmounts before it removes upper and work.
+//
+// What is written there is lost with the machine's power: a container never lives
+// longer, so nothing of it is written through, neither when its programs ask for that
+// nor, with everything else on the filesystem, when it is unmounted. An upper folder
+// that was mounted once is therefore not to be mounted again.
 func (s *Store) Mount(img Image, upper, work, target string) error {
 	if (upper == "") != (work == "") {
 		return fmt.Errorf("mount %s: upper and work folder go together", img.Ref)
@@ -26,17 +31,34 @@ func (s *Store) Mount(img Image, upper, work, target string) error {
 	if err := makeMountDirs(upper, work, target); err != nil {
 		return fmt.Errorf("mount %s: %w", img.Ref, err)
 	}
-	lower := s.lower(img, upper == "")
-	var err error
-	if options, ok := mountOptions(lower, upper, work); ok {
-		err = unix.Mount("overlay", target, "overlay", mountFlags(upper), options)
-	} else {
-		err = stack(lower, upper, work, target)
+	o := overlay{lower: s.lower(img, upper == ""), upper: upper, work: work, volatile: upper != "" && !s.durable.Load()}
+	err := o.mount(target)
+	if o.volatile && errors.Is(err, unix.EINVAL) {
+		// Before Linux 5.10 nobody knows this option.
+		o.volatile = false
+		if err2 := o.mount(target); err2 == nil {
+			s.durable.Store(true)
+			err = nil
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("mount %s at %s: %w", img.Ref, target, err)
 	}
 	return nil
+}
+
+// overlay is one mount to be. Without an upper folder it is read-only.
+type overlay struct {
+	lower       []string // from the top
+	upper, work string
+	volatile    bool // nothing is written through
+}
+
+func (o *overlay) mount(target string) error {
+	if options, ok := o.options(); ok {
+		return unix.Mount("overlay", target, "overlay", o.flags(), options)
+	}
+	return o.stack(target)
 }
 
 // Unmount ends a mount made by Mount. A target that is not mounted, or not there, is fine.
@@ -69,69 +91,62 @@ func makeMountDirs(upper, work, target string) error {
 	return nil
 }
 
-// lower lists folders from the top. Without an upper folder overlayfs wants two, and
-// an image may have no layer at all: empty folders at the bottom make up the number.
-func (s *Store) lower(img Image, readOnly bool) []string {
-	out := make([]string, 0, len(img.Layers)+1)
-	for i := len(img.Layers) - 1; i >= 0; i-- {
-		out = append(out, s.layerDir(img.Layers[i]))
-	}
-	for _, dir := range s.emptyDirs() {
-		if len(out) < 1 || (readOnly && len(out) < 2) {
-			out = append(out, dir)
-		}
-	}
-	return out
-}
-
-func mountFlags(upper string) uintptr {
-	if upper == "" {
+func (o *overlay) flags() uintptr {
+	if o.upper == "" {
 		return unix.MS_RDONLY
 	}
 	return 0
 }
 
-// mountOptions are for mount(2), which every kernel has. It is not ok if they are
-// too long or a path holds what separates options.
-func mountOptions(lower []string, upper, work string) (string, bool) {
-	for _, p := range append([]string{upper, work}, lower...) {
+// options are for mount(2), which every kernel has. It is not ok if they are too
+// long or a path holds what separates options.
+func (o *overlay) options() (string, bool) {
+	for _, p := range append([]string{o.upper, o.work}, o.lower...) {
 		if strings.ContainsAny(p, `:,\`) {
 			return "", false
 		}
 	}
-	o := "lowerdir=" + strings.Join(lower, ":")
-	if upper != "" {
-		o += ",upperdir=" + upper + ",workdir=" + work
+	text := "lowerdir=" + strings.Join(o.lower, ":")
+	if o.upper != "" {
+		text += ",upperdir=" + o.upper + ",workdir=" + o.work
 	}
-	return o, len(o) <= optionPage
+	if o.volatile {
+		text += ",volatile"
+	}
+	return text, len(text) <= optionPage
 }
 
 // stack mounts with one call per layer (fsconfig(2) "lowerdir+", Linux 6.7 on), which
 // has no limit on the sum of the paths.
-func stack(lower []string, upper, work, target string) error {
+func (o *overlay) stack(target string) error {
 	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open overlay: %w", err)
 	}
 	defer unix.Close(fd)
-	for _, dir := range lower {
+	for _, dir := range o.lower {
 		if err := setDir(fd, "lowerdir+", dir); err != nil {
 			return err
 		}
 	}
 	attr := unix.MOUNT_ATTR_RDONLY
-	if upper != "" {
+	if o.upper != "" {
 		attr = 0
-		if err := errors.Join(setDir(fd, "upperdir", upper), setDir(fd, "workdir", work)); err != nil {
+		if err := errors.Join(setDir(fd, "upperdir", o.upper), setDir(fd, "workdir", o.work)); err != nil {
 			return err
 		}
 	}
+	if o.volatile {
+		if err := unix.FsconfigSetFlag(fd, "volatile"); err != nil {
+			return fmt.Errorf("set volatile: %w", explain(fd, err))
+		}
+	}
 	if err := unix.FsconfigCreate(fd); err != nil {
-		return fmt.Errorf("make overlay of %d layers: %w", len(lower), explain(fd, err))
+		return fmt.Errorf("make overlay of %d layers: %w", len(o.lower), explain(fd, err))
 	}
 	mnt, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attr)
 	if err != nil {
-		return fmt.Errorf("make overlay of %d layers: %w", len(lower), explain(fd, err))
+		return fmt.Errorf("make overlay of %d layers: %w", len(o.lower), explain(fd, err))
 	}
 	defer unix.Close(mnt)
 	return unix.MoveMount(mnt, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)

@@ -63,6 +63,9 @@ func names(t *testing.T, dir string) string {
 	return strings.Join(out, " ")
 }
 
+// rootMountPoints is what a container's root has beside its image.
+const rootMountPoints = "dev etc proc sys"
+
 func pullSmall(t *testing.T, s *Store, layers ...map[string]string) Image {
 	t.Helper()
 	reg := registry.Start(t)
@@ -81,7 +84,7 @@ func TestMount_WhiteoutsAndOpaqueFolders(t *testing.T) {
 		map[string]string{".wh.gone": "", "change": "2", "dir/": "", "dir/.wh..wh..opq": "", "dir/new": "2", ".wh.tree": ""},
 	)
 	target := mountAt(t, s, img, false)
-	if got, want := names(t, target), "change dir keep"; got != want {
+	if got, want := names(t, target), "change dev dir etc keep proc sys"; got != want {
 		t.Errorf("root holds %q, want %q", got, want)
 	}
 	if got := names(t, filepath.Join(target, "dir")); got != "new" {
@@ -136,6 +139,9 @@ func TestMount_ManyLayersAndNone(t *testing.T) {
 			for _, readOnly := range []bool{false, true} {
 				target := mountAt(t, s, img, readOnly)
 				want := count
+				if !readOnly {
+					want += len(strings.Fields(rootMountPoints))
+				}
 				if count > 0 {
 					want++
 					if got := read(t, filepath.Join(target, "last")); got != fmt.Sprint(count-1) {
@@ -167,8 +173,8 @@ func TestMount_LongAndStrangePaths(t *testing.T) {
 				layers = append(layers, map[string]string{fmt.Sprintf("l%d", i): ""})
 			}
 			target := mountAt(t, s, pullSmall(t, s, layers...), false)
-			if got := len(strings.Fields(names(t, target))); got != 10 {
-				t.Errorf("root holds %d names, want 10", got)
+			if got := len(strings.Fields(names(t, target))); got != 14 {
+				t.Errorf("root holds %d names, want 10 and 4 mount points", got)
 			}
 		})
 	}

@@ -51,8 +51,8 @@ func (s *Store) sweep() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if strings.Contains(string(mounts), e.Name()) {
-			continue
+		if name := e.Name(); strings.Contains(string(mounts), name[:min(shortName, len(name))]) {
+			continue // by its own name, or by its shortcut
 		}
 		if err := s.sweepLayer(e.Name()); err != nil {
 			errs = append(errs, fmt.Errorf("prune layer %s: %w", e.Name(), err))
@@ -66,28 +66,28 @@ func (s *Store) sweepLayer(hex string) error {
 	if err != nil {
 		return err
 	}
-	moved, err := s.unname(hex, filepath.Join(trash, hex))
-	if err != nil || !moved {
-		return errors.Join(err, os.Remove(trash))
-	}
-	return os.RemoveAll(trash)
+	err = s.unname(hex, filepath.Join(trash, hex))
+	return errors.Join(err, os.RemoveAll(trash))
 }
 
-// unname holds the lock of the pins, so that no pull can come to count on the layer
-// between the look and the rename.
-func (s *Store) unname(hex, to string) (bool, error) {
+// unname takes its name from a layer that nothing needs. It holds the lock of the
+// pins, so that no pull can come to count on the layer between the look and the rename.
+func (s *Store) unname(hex, to string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := "sha256:" + hex
 	if s.pinned[id] > 0 {
-		return false, nil
+		return nil
 	}
 	for _, r := range s.current.Load().Images {
 		for _, l := range r.Layers {
 			if l == id {
-				return false, nil
+				return nil
 			}
 		}
 	}
-	return true, os.Rename(s.layerDir(id), to)
+	if err := os.Rename(s.layerDir(id), to); err != nil {
+		return err
+	}
+	return s.dropShortcut(hex)
 }

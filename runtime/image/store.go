@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,7 +14,7 @@ import (
 
 // Store is the image store of one node. All methods may be called at once.
 type Store struct {
-	dir      string // holds index.json, layers/, tmp/ and empty/
+	dir      string // holds index.json, layers/, l/ (their short names), skeleton/, empty/ and tmp/
 	archives string
 	log      *slog.Logger
 	limits   limits
@@ -22,6 +23,8 @@ type Store struct {
 
 	current atomic.Pointer[index]
 	writing sync.Mutex // held while a next index is made, saved and published
+
+	durable atomic.Bool // this kernel knows no volatile overlay
 
 	pulls  flights
 	layers keyedLocks
@@ -38,7 +41,7 @@ type Store struct {
 func Open(dir, archives string, log *slog.Logger) (*Store, error) {
 	s := &Store{dir: dir, archives: cleanPath(archives), log: log.With("component", "images"), limits: defaultLimits(), patience: defaultPatience(),
 		registry: newRegistryClient(), pinned: map[string]int{}, refused: map[string]error{}}
-	for _, d := range []string{dir, s.layersDir(), s.tmpDir()} {
+	for _, d := range []string{dir, s.layersDir(), s.tmpDir(), s.shortcutsDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
@@ -48,8 +51,8 @@ func Open(dir, archives string, log *slog.Logger) (*Store, error) {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := s.clearTmp(); err != nil {
-		return nil, err
+	if err := errors.Join(s.makeSkeleton(), s.clearTmp()); err != nil {
+		return nil, fmt.Errorf("open image store: %w", err)
 	}
 	x, err := loadIndex(s.indexPath())
 	if err != nil {
@@ -73,11 +76,11 @@ func (s *Store) emptyDirs() []string {
 func (s *Store) clearTmp() error {
 	entries, err := os.ReadDir(s.tmpDir())
 	if err != nil {
-		return fmt.Errorf("open image store: %w", err)
+		return err
 	}
 	for _, e := range entries {
 		if err := os.RemoveAll(filepath.Join(s.tmpDir(), e.Name())); err != nil {
-			return fmt.Errorf("open image store: %w", err)
+			return err
 		}
 	}
 	return nil
