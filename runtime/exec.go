@@ -19,7 +19,7 @@ var (
 )
 
 // Size is a terminal's, in characters.
-type Size struct{ Width, Height uint16 }
+type Size = shim.Size
 
 // ExecOptions is a command to run in a container. Stdin, Stdout and Stderr may be
 // nil. A Stdin whose Read blocks holds a goroutine until it returns.
@@ -42,7 +42,7 @@ func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (int, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	result, err := client.Exec(ctx, shim.ExecRequest{ID: id, Args: o.Command, TTY: o.TTY}, o.streams(ctx))
+	result, err := client.Exec(ctx, shim.ExecRequest{ID: id, Args: o.Command, TTY: o.TTY}, o.streams())
 	if err != nil {
 		return 0, fmt.Errorf("exec in %s/%s: %w", o.Namespace, o.Pod, err)
 	}
@@ -57,38 +57,15 @@ func (r *Runtime) Attach(ctx context.Context, o ExecOptions) (int, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	result, err := client.Attach(ctx, id, o.streams(ctx))
+	result, err := client.Attach(ctx, id, o.streams())
 	if err != nil {
 		return 0, fmt.Errorf("attach to %s/%s: %w", o.Namespace, o.Pod, err)
 	}
 	return result.ExitCode, nil
 }
 
-func (o *ExecOptions) streams(ctx context.Context) shim.Streams {
-	s := shim.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr}
-	if o.Resize != nil {
-		sizes := make(chan shim.Size)
-		s.Resize = sizes
-		go func() {
-			defer close(sizes)
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case size, ok := <-o.Resize:
-					if !ok {
-						return
-					}
-					select {
-					case sizes <- shim.Size{Width: size.Width, Height: size.Height}:
-					case <-ctx.Done():
-						return
-					}
-				}
-			}
-		}()
-	}
-	return s
+func (o *ExecOptions) streams() shim.Streams {
+	return shim.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Resize: o.Resize}
 }
 
 // Snapshot is a Pod of this node as it is now.

@@ -42,7 +42,8 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, v any) 
 	return nil
 }
 
-// Stream gives the body of an answer; the caller closes it.
+// Stream gives the body of an answer; the caller closes it. Its end is an error where the daemon could
+// not go on.
 func (c *Client) Stream(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://writ"+path+"?"+query.Encode(), nil)
 	if err != nil {
@@ -57,7 +58,26 @@ func (c *Client) Stream(ctx context.Context, method, path string, query url.Valu
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		return nil, errors.New(strings.TrimSpace(string(text)))
 	}
-	return resp.Body, nil
+	return answer{resp.Body, resp}, nil
+}
+
+// troubleTrailer comes behind an answer that was cut short, and says why.
+const troubleTrailer = "Writ-Trouble"
+
+// answer is a body whose end is an error where the server says so.
+type answer struct {
+	io.ReadCloser
+	resp *http.Response
+}
+
+func (a answer) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		if text := a.resp.Trailer.Get(troubleTrailer); text != "" {
+			err = errors.New(text)
+		}
+	}
+	return n, err
 }
 
 func (c *Client) explain(err error) error {
@@ -70,8 +90,14 @@ func (c *Client) explain(err error) error {
 	return err
 }
 
-// Exec runs a command and copies its streams. It returns the exit code.
-func (c *Client) Exec(ctx context.Context, q ExecQuery, s ExecStreams) (int, error) {
+// Exec runs a command and copies its streams. It returns the exit code. The command is killed if ctx ends
+// before it; Resize is to be closed by the caller.
+func (c *Client) Exec(ctx context.Context, q ExecQuery, s ExecStreams) (code int, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err() // the connection was closed because of that
+		}
+	}()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", c.path)
 	if err != nil {
@@ -97,19 +123,20 @@ func (c *Client) Exec(ctx context.Context, q ExecQuery, s ExecStreams) (int, err
 	}
 	out := &frames{w: conn}
 	go send(out, s.Stdin) // ends with the connection or with its input, whatever is first
-	go sendSizes(out, s.Resize)
+	if s.Resize != nil {
+		go sendSizes(out, s.Resize)
+	}
 	return await(in, s)
 }
 
+// send sends standard input and its end. Whether the connection is there, await finds out.
 func send(out *frames, stdin io.Reader) {
 	if stdin != nil {
 		if _, err := io.Copy(framed{out, frameStdin}, stdin); err != nil {
 			return
 		}
 	}
-	if out.send(frameStdinEnd, nil) != nil {
-		return
-	}
+	_ = out.send(frameStdinEnd, nil)
 }
 
 func sendSizes(out *frames, sizes <-chan Size) {

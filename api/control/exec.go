@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,10 @@ type ExecQuery struct {
 }
 
 // Size of a terminal in characters.
-type Size struct{ Width, Height uint16 }
+type Size = struct {
+	Width  uint16 `json:"width"`
+	Height uint16 `json:"height"`
+}
 
 // ExecStreams are a command's streams. Resize is closed with the connection.
 type ExecStreams struct {
@@ -119,11 +123,14 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: writ-exec\r\n\r\n"); err != nil {
 		return
 	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	out := &frames{w: conn}
-	stdin, resize, done := feed(buffered)
-	code, err := s.containers.Exec(r.Context(), q, ExecStreams{
+	stdin, resize, done := feed(buffered, cancel)
+	code, err := s.containers.Exec(ctx, q, ExecStreams{
 		Stdin: stdin, Stdout: framed{out, frameStdout}, Stderr: framed{out, frameStderr}, Resize: resize,
 	})
+	stdin.Close() // what the command left unread is of no use to anybody
 	result := exit{Code: code}
 	if err != nil {
 		result.Error = err.Error()
@@ -139,13 +146,15 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	<-done
 }
 
-// feed splits what the client sends into standard input and sizes. It ends with the connection.
-func feed(r io.Reader) (stdin io.Reader, resize <-chan Size, done <-chan struct{}) {
+// feed splits what the client sends into standard input and sizes. It ends with the connection and then
+// calls gone: nobody waits for the command any more.
+func feed(r io.Reader, gone func()) (stdin io.ReadCloser, resize <-chan Size, done <-chan struct{}) {
 	in, out := io.Pipe()
 	sizes, ended := make(chan Size, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
 		defer close(sizes)
+		defer gone()
 		for {
 			kind, data, err := receive(r)
 			if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"writ/manifest"
 	"writ/state"
 )
@@ -104,6 +106,7 @@ type Target struct {
 	Namespace  string   `json:"namespace"`
 	Pod        string   `json:"pod"`
 	Containers []string `json:"containers"`
+	Running    bool     `json:"running"` // and not on its way out
 }
 
 // pods resolves an object to the pods below it.
@@ -124,7 +127,7 @@ func (s *Server) pods(w http.ResponseWriter, r *http.Request) {
 
 func below(world *state.World, r *state.Record) []Target {
 	if r.Ref.Kind == "Pod" {
-		t := Target{Namespace: r.Ref.Namespace, Pod: r.Ref.Name}
+		t := Target{Namespace: r.Ref.Namespace, Pod: r.Ref.Name, Running: r.PodStatus().Phase == corev1.PodRunning && r.Deletion == nil}
 		for _, c := range r.Pod().Spec.Containers {
 			t.Containers = append(t.Containers, c.Name)
 		}
@@ -165,13 +168,14 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		}
 		q.Since = d
 	}
+	w.Header().Set("Trailer", troubleTrailer)
 	out := &lazyWriter{w: w}
 	if err := s.containers.Logs(r.Context(), q, out); err != nil && r.Context().Err() == nil {
 		if !out.begun {
 			refuse(w, http.StatusNotFound, err)
 			return
 		}
-		fmt.Fprintf(out, "writ: %v\n", err)
+		w.Header().Set(troubleTrailer, err.Error())
 	}
 }
 

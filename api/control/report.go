@@ -53,7 +53,7 @@ func Report(w *state.World, f Facts, now time.Time) Status {
 	for i := range s.Objects {
 		s.Counts[s.Objects[i].Health]++
 	}
-	s.Healthy = s.Adopted != nil && s.Newest == nil && s.Held == "" && s.Counts.Fine() == len(s.Objects)
+	s.Healthy = s.Adopted != nil && s.Newest == nil && s.Held == "" && !s.Impaired() && s.Counts.Fine() == len(s.Objects)
 	return s
 }
 

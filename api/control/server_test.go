@@ -50,12 +50,18 @@ func (echo) Logs(_ context.Context, q LogQuery, out io.Writer) error {
 		return errors.New("no such pod")
 	}
 	fmt.Fprintf(out, "%+v\n", q)
+	if q.Previous {
+		return errors.New("the file ends\nin the middle")
+	}
 	return nil
 }
 
 func (echo) Exec(_ context.Context, q ExecQuery, s ExecStreams) (int, error) {
-	if q.Container == "none" {
+	switch q.Container {
+	case "none":
 		return 0, errors.New("no such container")
+	case "deaf":
+		return 3, nil
 	}
 	fmt.Fprintf(s.Stderr, "%q", q.Command)
 	data, err := io.ReadAll(s.Stdin)
@@ -68,6 +74,11 @@ func (echo) Exec(_ context.Context, q ExecQuery, s ExecStreams) (int, error) {
 
 // serve runs a server on a socket of its own.
 func serve(t *testing.T, n *node) *Client {
+	t.Helper()
+	return serveWith(t, n, echo{})
+}
+
+func serveWith(t *testing.T, n *node, c Containers) *Client {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "control") // short: a socket's path has at most 107 bytes
 	if err != nil {
@@ -86,7 +97,7 @@ func serve(t *testing.T, n *node) *Client {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- NewServer(n, noEvents{}, echo{}, n, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	go func() { done <- NewServer(n, noEvents{}, c, n, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -142,6 +153,10 @@ func TestServer_LogsAndDown(t *testing.T) {
 	if _, err := read(http.MethodGet, "/v1/logs", url.Values{"pod": {"web-2"}}); err == nil || err.Error() != "no such pod" {
 		t.Errorf("logs of nothing: %v", err)
 	}
+	got, err = read(http.MethodGet, "/v1/logs", url.Values{"pod": {"web-1"}, "previous": {"1"}})
+	if err == nil || !strings.Contains(err.Error(), "in the middle") || strings.Contains(got, "in the middle") || !strings.Contains(got, "Previous:true") {
+		t.Errorf("logs that end in the middle: %q, %v; want what there is, then the error", got, err)
+	}
 	if _, err := read(http.MethodGet, "/v1/logs", url.Values{"pod": {"web-1"}, "tail": {"x"}}); err == nil {
 		t.Error("tail x was taken")
 	}
@@ -160,12 +175,60 @@ func TestServer_Exec(t *testing.T) {
 	if err != nil || code != 7 || out.String() != input || errOut.String() != `["cat" "a \"b\"\n"]` {
 		t.Errorf("exit code %d, %v, %d bytes out, %q", code, err, out.Len(), errOut.String())
 	}
+	code, err = c.Exec(t.Context(), ExecQuery{Container: "deaf", Command: []string{"true"}}, ExecStreams{Stdin: strings.NewReader(input), Stdout: &out, Stderr: &errOut})
+	if err != nil || code != 3 {
+		t.Errorf("a command that does not read its input: exit code %d, %v", code, err)
+	}
 	if _, err := c.Exec(t.Context(), ExecQuery{Container: "none", Command: []string{"x"}}, ExecStreams{Stdout: &out, Stderr: &errOut}); err == nil || err.Error() != "no such container" {
 		t.Errorf("exec in nothing: %v", err)
 	}
 	if _, err := c.Exec(t.Context(), ExecQuery{}, ExecStreams{Stdout: &out, Stderr: &errOut}); err == nil || !strings.Contains(err.Error(), "needs a command") {
 		t.Errorf("exec without a command: %v", err)
 	}
+}
+
+// held runs commands that end when their context does.
+type held struct {
+	echo
+	begun, ended chan struct{}
+}
+
+func (h held) Exec(ctx context.Context, _ ExecQuery, _ ExecStreams) (int, error) {
+	close(h.begun)
+	<-ctx.Done()
+	close(h.ended)
+	return 0, ctx.Err()
+}
+
+func TestServer_ExecEndsWithItsClient(t *testing.T) {
+	h := held{begun: make(chan struct{}), ended: make(chan struct{})}
+	c := serveWith(t, &node{w: world(t)}, h)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(ctx, ExecQuery{Command: []string{"sleep"}}, ExecStreams{Stdout: io.Discard, Stderr: io.Discard})
+		failed <- err
+	}()
+	<-h.begun
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("exec that was given up: %v, want that it was", err)
+	}
+	<-h.ended // the test times out if the command runs on
+}
+
+// What a command leaves unread must not keep the connection's goroutines.
+func TestFeed_EndsWithUnreadInput(t *testing.T) {
+	r, w := io.Pipe()
+	gone := make(chan struct{})
+	stdin, _, done := feed(r, func() { close(gone) })
+	if err := (&frames{w: w}).send(frameStdin, []byte("nobody reads this")); err != nil {
+		t.Fatal(err)
+	}
+	stdin.Close()
+	w.Close()
+	<-gone
+	<-done
 }
 
 func TestReceive_BoundsFrames(t *testing.T) {

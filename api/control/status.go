@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // SchemaVersion is the version of every document that the socket and `-o json` give.
 const SchemaVersion = "writ.dev/v1"
@@ -26,8 +29,14 @@ type Status struct {
 	Troubles []Trouble `json:"troubles,omitempty"`
 	Objects  []Object  `json:"objects"`
 	Counts   Counts    `json:"counts"`
-	// Healthy is true when the newest commit is adopted and every object of it is healthy.
+	// Healthy is true when the newest commit is adopted, every object of it is healthy and the node is not impaired.
 	Healthy bool `json:"healthy"`
+}
+
+// Impaired says that some part of the node cannot do its work. A repository that is away is no such
+// part: the cluster runs on without it.
+func (s *Status) Impaired() bool {
+	return slices.ContainsFunc(s.Troubles, func(t Trouble) bool { return t.Component != "sync" })
 }
 
 // Source is the followed repository.

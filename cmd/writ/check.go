@@ -14,7 +14,7 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	var output string
+	var output outputFlag
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Find every mistake in a tree, offline",
@@ -25,10 +25,14 @@ func newCheck() *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return check(cmd, dir, output)
+			asJSON, err := output.json()
+			if err != nil {
+				return err
+			}
+			return check(cmd, dir, asJSON)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", `"json" for machines`)
+	output.add(cmd)
 	return cmd
 }
 
@@ -40,7 +44,7 @@ type checked struct {
 	Warnings manifest.Mistakes `json:"warnings"`
 }
 
-func check(cmd *cobra.Command, dir, output string) error {
+func check(cmd *cobra.Command, dir string, asJSON bool) error {
 	if info, err := os.Stat(dir); err != nil {
 		return fmt.Errorf("check: %w", err)
 	} else if !info.IsDir() {
@@ -59,7 +63,7 @@ func check(cmd *cobra.Command, dir, output string) error {
 	if set != nil {
 		result.Objects, result.Warnings = set.Len(), set.Warnings()
 	}
-	if output == "json" {
+	if asJSON {
 		err = printJSON(cmd.OutOrStdout(), result)
 	} else {
 		err = printChecked(cmd, result)
@@ -73,16 +77,16 @@ func check(cmd *cobra.Command, dir, output string) error {
 func printChecked(cmd *cobra.Command, c checked) error {
 	out := cmd.OutOrStdout()
 	for _, m := range c.Mistakes {
-		fmt.Fprintln(out, m)
+		printf(out, "%s\n", m)
 	}
 	for _, w := range c.Warnings {
-		fmt.Fprintf(out, "warning: %s\n", w)
+		printf(out, "warning: %s\n", w)
 	}
 	if n := len(c.Mistakes); n > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d mistakes: this commit would not be adopted\n", n)
+		printf(cmd.ErrOrStderr(), "%s: this commit would not be adopted\n", count(n, "mistake"))
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%d objects, no mistakes\n", c.Objects)
+	printf(cmd.ErrOrStderr(), "%s, no mistakes\n", count(c.Objects, "object"))
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"writ/api/control"
 )
@@ -28,12 +29,10 @@ type clientFlags struct {
 	runDir    string
 	namespace string
 	all       bool // every namespace, where a command lists
-	output    string
 }
 
 func (f *clientFlags) add(cmd *cobra.Command, namespaced bool) {
 	cmd.Flags().StringVar(&f.runDir, "run-dir", defaultRunDir, "folder of the daemon's socket")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "", `"json" for machines`)
 	if namespaced {
 		cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "default", "namespace of the object")
 	}
@@ -56,15 +55,22 @@ func (f *clientFlags) client() *control.Client {
 	return control.NewClient(filepath.Join(f.runDir, socketName))
 }
 
+// outputFlag is the -o of commands that machines may read.
+type outputFlag string
+
+func (o *outputFlag) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP((*string)(o), "output", "o", "", `"json" for machines`)
+}
+
 // json says whether a machine reads; any other word than "json" is a mistake.
-func (f *clientFlags) json() (bool, error) {
-	switch f.output {
+func (o outputFlag) json() (bool, error) {
+	switch o {
 	case "":
 		return false, nil
 	case "json":
 		return true, nil
 	}
-	return false, usageError{fmt.Errorf("-o %s: only json is there", f.output)}
+	return false, usageError{fmt.Errorf("-o %s: only json is there", string(o))}
 }
 
 // object splits "kind/name".
@@ -116,11 +122,12 @@ func colours(out io.Writer) bool {
 	return terminal(out)
 }
 
-func terminal(out any) bool {
-	f, ok := out.(*os.File)
+// terminal says whether a stream is one: something with a size and a line discipline.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }

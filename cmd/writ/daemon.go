@@ -97,27 +97,55 @@ func texts(mistakes manifest.Mistakes) []string {
 // Sync looks at the repository now.
 func (n *node) Sync(ctx context.Context) error { return n.mirror.Sync(ctx) }
 
-// Down ends every pod, then the parts of the daemon, then what they set in the kernel.
+// Down ends every pod, then the parts of the daemon, then what they set in the kernel. It goes on when
+// whoever asked has gone: a node that is half down helps nobody. It may be asked for again after an error.
 func (n *node) Down(ctx context.Context, purge bool, out io.Writer) error {
-	err := errors.New("down: it is on its way already")
-	n.going.Do(func() { err = n.down(ctx, purge, out) })
-	return err
+	if !n.going.TryLock() {
+		return errors.New("down: it is on its way already")
+	}
+	defer n.going.Unlock()
+	select {
+	case <-n.stopped:
+		return errors.New("down: the daemon is stopping")
+	default:
+	}
+	return n.down(context.WithoutCancel(ctx), purge, out)
 }
 
 func (n *node) down(ctx context.Context, purge bool, out io.Writer) error {
 	began := time.Now()
 	fmt.Fprintln(out, "stopping pods")
-	if err := n.runtime.Down(ctx, purge); err != nil {
+	if err := n.endPods(ctx, purge); err != nil {
 		return fmt.Errorf("down: %w", err)
 	}
-	n.purge = purge
 	n.stop()
 	<-n.stopped
 	fmt.Fprintln(out, "undoing the network")
 	if err := n.network.Down(ctx); err != nil {
 		return fmt.Errorf("down: %w", err)
 	}
+	n.purge = purge // not before: the data folder knows what there is to undo
 	fmt.Fprintf(out, "down after %s\n", time.Since(began).Round(10*time.Millisecond))
+	return nil
+}
+
+// endPods gives up when the daemon itself is stopped: nobody is left to end them.
+func (n *node) endPods(ctx context.Context, purge bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-n.stopped:
+			cancel(errors.New("the daemon was stopped meanwhile"))
+		case <-ctx.Done():
+		}
+	}()
+	if err := n.runtime.Down(ctx, purge); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
 	return nil
 }
 
@@ -145,27 +173,8 @@ func (c containers) Logs(ctx context.Context, q control.LogQuery, out io.Writer)
 }
 
 func (c containers) Exec(ctx context.Context, q control.ExecQuery, s control.ExecStreams) (int, error) {
-	sizes := make(chan noderuntime.Size)
-	go func() {
-		defer close(sizes)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case size, ok := <-s.Resize:
-				if !ok {
-					return
-				}
-				select {
-				case sizes <- noderuntime.Size(size):
-				case <-ctx.Done():
-					return
-				}
-			}
-		}
-	}()
 	return c.r.Exec(ctx, noderuntime.ExecOptions{
 		Namespace: q.Namespace, Pod: q.Pod, Container: q.Container, Command: q.Command, TTY: q.Terminal,
-		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Resize: sizes,
+		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Resize: s.Resize,
 	})
 }

@@ -50,3 +50,61 @@ func TestClaim_RefusesWhatIsNotWrits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRunFolder_OthersThingsStay(t *testing.T) {
+	dir := t.TempDir()
+	if err := claimRun(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pods/uid", "netns", "other"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := purgeRun(dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "other" {
+		t.Errorf("left are %v, %v; want only what is not the daemon's", entries, err)
+	}
+	if err := os.Remove(filepath.Join(dir, "other")); err != nil {
+		t.Fatal(err)
+	}
+	if err := purgeRun(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the empty folder: %v, want none", err)
+	}
+}
+
+func TestRunFolder_RefusesOneThatOthersWriteTo(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o1777); err != nil {
+		t.Fatal(err)
+	}
+	if err := claimRun(dir); err == nil || !strings.Contains(err.Error(), "others may write to "+dir) {
+		t.Errorf("claim: %v, want a refusal", err)
+	}
+}
+
+func TestFolders_RefuseAnotherOwner(t *testing.T) {
+	if os.Geteuid() == 0 {
+		dir := t.TempDir()
+		if err := os.Chown(dir, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		for name, claim := range map[string]func(string) error{"data": claim, "run": claimRun} {
+			if err := claim(dir); err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
+				t.Errorf("%s: %v, want a refusal", name, err)
+			}
+		}
+		return
+	}
+	for name, claim := range map[string]func(string) error{"data": claim, "run": claimRun} {
+		if err := claim("/usr"); err == nil || !strings.Contains(err.Error(), "/usr belongs to user 0") {
+			t.Errorf("%s: %v, want a refusal", name, err)
+		}
+	}
+}

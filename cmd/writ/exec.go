@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 
 	"github.com/containerd/console"
 	"github.com/spf13/cobra"
@@ -31,7 +32,11 @@ func newExec() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			q := control.ExecQuery{Namespace: targets[0].Namespace, Pod: targets[0].Pod, Container: container, Command: args[1:], Terminal: tty}
+			target := targets[0]
+			if i := slices.IndexFunc(targets, func(t control.Target) bool { return t.Running }); i >= 0 {
+				target = targets[i]
+			}
+			q := control.ExecQuery{Namespace: target.Namespace, Pod: target.Pod, Container: container, Command: args[1:], Terminal: tty}
 			streams := control.ExecStreams{Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr()}
 			if stdin {
 				streams.Stdin = cmd.InOrStdin()

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,15 @@ func newLogs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printLogs(cmd.Context(), client, flags.choose(targets), flags, cmd.OutOrStdout())
+			streams := flags.choose(targets)
+			if len(streams) == 0 {
+				return fmt.Errorf("there is no container %q in %s", flags.container, args[0])
+			}
+			out := cmd.OutOrStdout()
+			if terminal(out) {
+				out = &harmless{out: out}
+			}
+			return printLogs(cmd.Context(), client, streams, flags, out, cmd.ErrOrStderr())
 		},
 	}
 	flags.add(cmd, true)
@@ -65,27 +74,40 @@ func (f *logFlags) choose(targets []control.Target) []stream {
 	return streams
 }
 
-func printLogs(ctx context.Context, client *control.Client, streams []stream, f logFlags, out io.Writer) error {
-	if len(streams) == 0 {
-		return fmt.Errorf("there is no container %q", f.container)
-	}
+// printLogs prints one log as it is, or several with their container before each line. A log that cannot
+// be read keeps nobody from the others.
+func printLogs(ctx context.Context, client *control.Client, streams []stream, f logFlags, out, errOut io.Writer) error {
 	if len(streams) == 1 {
 		return copyLog(ctx, client, streams[0], f, out)
 	}
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
+	var (
+		mu     sync.Mutex
+		failed atomic.Int32
+		group  errgroup.Group
+	)
+	if !f.follow { // one after the other, so that lines of one container stay together
+		group.SetLimit(1)
+	}
 	for _, s := range streams {
-		if !f.follow { // one after the other, so that lines of one container stay together
-			if err := copyLog(ctx, client, s, f, &prefixed{mu: &mu, out: out, prefix: s.String()}); err != nil {
-				fmt.Fprintf(out, "%s%v\n", s, err)
-			}
-			continue
-		}
 		group.Go(func() error {
-			return copyLog(ctx, client, s, f, &prefixed{mu: &mu, out: out, prefix: s.String()})
+			err := copyLog(ctx, client, s, f, &prefixed{mu: &mu, out: out, prefix: s.String()})
+			if err == nil || ctx.Err() != nil {
+				return ctx.Err()
+			}
+			failed.Add(1)
+			mu.Lock()
+			defer mu.Unlock()
+			printf(errOut, "%s%s\n", s, err)
+			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if n := failed.Load(); n > 0 {
+		return exitCode{exitError, fmt.Sprintf("%d of %d logs could not be read", n, len(streams))}
+	}
+	return nil
 }
 
 func (s stream) String() string { return "[" + s.pod + "/" + s.container + "] " }
@@ -111,10 +133,8 @@ func copyLog(ctx context.Context, client *control.Client, s stream, f logFlags, 
 	if p, ok := out.(*prefixed); ok {
 		return p.lines(body)
 	}
-	if _, err := io.Copy(out, body); err != nil && ctx.Err() == nil {
-		return err
-	}
-	return nil
+	_, err = io.Copy(out, body)
+	return err
 }
 
 // prefixed writes whole lines with their container in front.
@@ -145,8 +165,11 @@ func (p *prefixed) lines(r io.Reader) error {
 				return err
 			}
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return nil // the stream has ended
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return err
 		}
 	}
 }

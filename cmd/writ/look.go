@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,15 +18,16 @@ import (
 
 func newEvents() *cobra.Command {
 	var (
-		flags clientFlags
-		watch bool
+		flags  clientFlags
+		output outputFlag
+		watch  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show what happened in the last hour",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := flags.json()
+			asJSON, err := output.json()
 			if err != nil {
 				return err
 			}
@@ -39,20 +40,28 @@ func newEvents() *cobra.Command {
 				return err
 			}
 			defer body.Close()
-			if err := printEvents(cmd.OutOrStdout(), body, asJSON); err != nil && cmd.Context().Err() == nil {
+			if err := printEvents(cmd.OutOrStdout(), body, asJSON, terminal(cmd.OutOrStdout())); err != nil && cmd.Context().Err() == nil {
 				return err
 			}
 			return nil
 		},
 	}
 	flags.add(cmd, true)
+	output.add(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on as things happen")
 	flags.addAll(cmd)
 	return cmd
 }
 
-// printEvents prints each event of a stream as it arrives, as text or as one JSON document a line.
-func printEvents(out io.Writer, body io.Reader, asJSON bool) error {
+// toldEvent is one line of `writ events -o json`.
+type toldEvent struct {
+	Schema string `json:"schema"`
+	state.Event
+}
+
+// printEvents prints each event of a stream as it arrives: as one JSON document a line, as text of one
+// line each, or broken into lines for people.
+func printEvents(out io.Writer, body io.Reader, asJSON, people bool) error {
 	in := json.NewDecoder(body)
 	for {
 		var e state.Event
@@ -62,27 +71,35 @@ func printEvents(out io.Writer, body io.Reader, asJSON bool) error {
 			return fmt.Errorf("read events: %w", err)
 		}
 		if asJSON {
-			if err := json.NewEncoder(out).Encode(e); err != nil {
+			if err := json.NewEncoder(out).Encode(toldEvent{control.SchemaVersion, e}); err != nil {
 				return err
 			}
 			continue
 		}
-		times := ""
+		head := fmt.Sprintf("%s  %-7s %-18s ", e.Last.Local().Format(time.TimeOnly), e.Type, e.Reason)
+		text := fmt.Sprintf("%s: %s", e.Ref, e.Message)
 		if e.Count > 1 {
-			times = fmt.Sprintf(" (x%d)", e.Count)
+			text += fmt.Sprintf(" (x%d)", e.Count)
 		}
-		fmt.Fprintf(out, "%s  %-7s %-18s %s: %s%s\n", e.Last.Local().Format(time.TimeOnly), e.Type, e.Reason, e.Ref, e.Message, times)
+		if people {
+			paragraph(out, printable(head), "          ", text, view{}.in(""))
+		} else {
+			printf(out, "%s%s\n", head, text)
+		}
 	}
 }
 
 func newHistory() *cobra.Command {
-	var flags clientFlags
+	var (
+		flags  clientFlags
+		output outputFlag
+	)
 	cmd := &cobra.Command{
 		Use:   "history [OBJECT]",
 		Short: "Show the adopted commits, or the revisions of a Deployment",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := flags.json()
+			asJSON, err := output.json()
 			if err != nil {
 				return err
 			}
@@ -99,15 +116,20 @@ func newHistory() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), document{control.SchemaVersion, entries})
 			}
-			return printHistory(cmd.OutOrStdout(), entries, len(args) == 1)
+			printHistory(cmd.OutOrStdout(), entries, len(args) == 1)
+			return nil
 		},
 	}
 	flags.add(cmd, true)
+	output.add(cmd)
 	return cmd
 }
 
-func printHistory(out io.Writer, entries []control.Entry, ofObject bool) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+func printHistory(out io.Writer, entries []control.Entry, ofObject bool) {
+	names := 0
+	for i := range entries {
+		names = max(names, len(entries[i].Name))
+	}
 	for i := range entries {
 		e := &entries[i]
 		mark := " "
@@ -119,22 +141,25 @@ func printHistory(out io.Writer, entries []control.Entry, ofObject bool) error {
 			if cause == "" {
 				cause = e.Subject
 			}
-			fmt.Fprintf(w, "%s %d\t%s\t%s\n", mark, e.Revision, e.Name, clip(cause, 48))
+			printf(out, "%s %-4d %-*s  %s\n", mark, e.Revision, names, e.Name, clip(cause, max(16, width-9-names)))
 			continue
 		}
-		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\n", mark, short(e.Commit), e.Adopted.Local().Format(time.DateTime), clip(e.Author, 24), clip(e.Subject, 40))
+		author, _, _ := strings.Cut(e.Author, " <")
+		printf(out, "%s %s  %s  %-16s  %s\n", mark, short(e.Commit), e.Adopted.Local().Format(time.DateTime), clip(author, 16), clip(e.Subject, width-51))
 	}
-	return w.Flush()
 }
 
 func newTree() *cobra.Command {
-	var flags clientFlags
+	var (
+		flags  clientFlags
+		output outputFlag
+	)
 	cmd := &cobra.Command{
 		Use:   "tree",
 		Short: "Show who owns what, down to containers",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := flags.json()
+			asJSON, err := output.json()
 			if err != nil {
 				return err
 			}
@@ -150,6 +175,7 @@ func newTree() *cobra.Command {
 		},
 	}
 	flags.add(cmd, true)
+	output.add(cmd)
 	flags.addAll(cmd)
 	return cmd
 }
@@ -161,13 +187,13 @@ func printLeaves(out io.Writer, leaves []control.Leaf, namespaces bool, indent s
 		if namespaces && indent == "" && l.Namespace != "" {
 			name = l.Namespace + " " + name
 		}
-		fmt.Fprintf(out, "%s%s  %s\n", indent, name, l.State)
+		paragraph(out, indent, indent+"    ", name+"  "+l.State, view{}.in(""))
 		printLeaves(out, l.Below, namespaces, indent+"  ")
 	}
 }
 
 func newVersion() *cobra.Command {
-	var output string
+	var output outputFlag
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of this binary and of the Kubernetes it follows",
@@ -178,13 +204,17 @@ func newVersion() *cobra.Command {
 				Writ       string `json:"writ"`
 				Kubernetes string `json:"kubernetes"`
 			}{control.SchemaVersion, version, kubernetesVersion()}
-			if output == "json" {
+			asJSON, err := output.json()
+			if err != nil {
+				return err
+			}
+			if asJSON {
 				return printJSON(cmd.OutOrStdout(), v)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "writ %s, following Kubernetes %s\n", v.Writ, v.Kubernetes)
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", `"json" for machines`)
+	output.add(cmd)
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,8 @@ const (
 	exitFine  = 0
 	exitError = 1
 	exitUsage = 2
+	// exitInterrupted is what a shell gives for SIGINT; nothing is printed.
+	exitInterrupted = 130
 )
 
 // exitCode is an error that ends the command with a code of its own. An empty Text prints nothing.
@@ -52,11 +55,16 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return exitFine
 	case errors.As(err, &code):
 		if code.text != "" {
-			fmt.Fprintln(errOut, "writ: "+code.text)
+			printf(errOut, "writ: %s\n", code.text)
 		}
 		return code.code
 	}
-	fmt.Fprintf(errOut, "writ: %v\n", err)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return exitInterrupted
+	}
+	for i, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
+		printf(errOut, "%s%s\n", []string{"writ: ", "      "}[min(i, 1)], line)
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -24,17 +24,20 @@ func TestRun_Usage(t *testing.T) {
 		code int
 		text string
 	}{
-		"help":             {[]string{"--help"}, exitFine, ""},
-		"unknown command":  {[]string{"run"}, exitUsage, `there is no command "run"`},
-		"unknown flag":     {[]string{"status", "--loud"}, exitUsage, "--loud"},
-		"too many words":   {[]string{"status", "now"}, exitUsage, "see `writ status --help`"},
-		"no object":        {[]string{"logs", "web"}, exitUsage, "is not kind/name"},
-		"bad output":       {[]string{"status", "-o", "xml"}, exitUsage, "only json"},
-		"bad wait":         {[]string{"status", "--wait=soon"}, exitUsage, "--wait=soon"},
-		"no repository":    {[]string{"up"}, exitUsage, "--repo is missing"},
-		"no daemon":        {[]string{"status", "--run-dir", nowhere}, exitError, "no daemon answers on " + nowhere},
-		"no daemon to end": {[]string{"down", "--run-dir", nowhere}, exitError, "no daemon answers"},
-		"no such folder":   {[]string{"check", nowhere}, exitError, nowhere},
+		"help":                {[]string{"--help"}, exitFine, ""},
+		"unknown command":     {[]string{"run"}, exitUsage, `there is no command "run"`},
+		"unknown flag":        {[]string{"status", "--loud"}, exitUsage, "--loud"},
+		"too many words":      {[]string{"status", "now"}, exitUsage, "see `writ status --help`"},
+		"no object":           {[]string{"logs", "web"}, exitUsage, "is not kind/name"},
+		"bad output":          {[]string{"status", "-o", "xml"}, exitUsage, "only json"},
+		"check, bad output":   {[]string{"check", "-o", "xml"}, exitUsage, "only json"},
+		"version, bad output": {[]string{"version", "-o", "xml"}, exitUsage, "only json"},
+		"logs have no output": {[]string{"logs", "pod/a", "-o", "json"}, exitUsage, "-o"},
+		"bad wait":            {[]string{"status", "--wait=soon"}, exitUsage, "--wait=soon"},
+		"no repository":       {[]string{"up"}, exitUsage, "--repo is missing"},
+		"no daemon":           {[]string{"status", "--run-dir", nowhere}, exitError, "no daemon answers on " + nowhere},
+		"no daemon to end":    {[]string{"down", "--run-dir", nowhere}, exitError, "no daemon answers"},
+		"no such folder":      {[]string{"check", nowhere}, exitError, nowhere},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, errOut := writ(t, c.args...)
@@ -54,7 +57,7 @@ func TestRun_Check(t *testing.T) {
 		}
 	}
 	write("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
-	if code, _, errOut := writ(t, "check", dir); code != exitFine || !strings.Contains(errOut, "1 objects, no mistakes") {
+	if code, _, errOut := writ(t, "check", dir); code != exitFine || !strings.Contains(errOut, "1 object, no mistakes") {
 		t.Errorf("clean tree: exit code %d, %q", code, errOut)
 	}
 	write("b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndatta: {}\n")

@@ -46,8 +46,8 @@ type node struct {
 
 	stop    context.CancelFunc // ends the parts, set by run
 	stopped chan struct{}      // closed when they have ended
-	going   sync.Once          // `writ down` is carried out once
-	purge   bool
+	going   sync.Mutex         // held while `writ down` is carried out
+	purge   bool               // set by it when all went well
 }
 
 // open makes every part; nothing runs yet. What was opened is closed again if a later part fails.
@@ -55,8 +55,8 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if err := claim(cfg.dataDir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.runDir, 0o700); err != nil {
-		return nil, fmt.Errorf("open run folder: %w", err)
+	if err := claimRun(cfg.runDir); err != nil {
+		return nil, err
 	}
 	n = &node{cfg: cfg, log: log, commits: make(chan loop.Commit), stopped: make(chan struct{})}
 	defer func() {
@@ -161,7 +161,7 @@ func (n *node) run(ctx context.Context) error {
 	for name, part := range n.parts() {
 		group.Add(func() error { return named(name, part(work)) }, func(error) { stop() })
 	}
-	n.log.Info("up", "node", n.cfg.node, "repo", n.cfg.shownRepo(), "version", version)
+	n.log.Info("up", "node", n.cfg.node, "repo", n.mirror.State().URL, "version", version)
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 		n.log.Warn("systemd was not told", "err", err)
 	}
@@ -172,7 +172,7 @@ func (n *node) run(ctx context.Context) error {
 	<-served
 	n.close()
 	if n.purge {
-		err = errors.Join(err, purge(n.cfg.dataDir), os.RemoveAll(n.cfg.runDir))
+		err = errors.Join(err, purge(n.cfg.dataDir), purgeRun(n.cfg.runDir))
 	}
 	if ctx.Err() != nil {
 		return nil

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"writ/api/control"
 )
@@ -17,9 +16,6 @@ type view struct {
 	all    bool // healthy objects one by one too
 }
 
-// width is what the text keeps to.
-const width = 80
-
 const (
 	red    = "\x1b[31m"
 	green  = "\x1b[32m"
@@ -28,32 +24,44 @@ const (
 	plain  = "\x1b[0m"
 )
 
-func (v view) paint(code, text string) string {
-	if !v.colour || text == "" {
-		return text
+func (v view) paint(code, text string) painted {
+	text = printable(text)
+	if !v.colour || code == "" || text == "" {
+		return painted(text)
 	}
-	return code + text + plain
+	return painted(code + text + plain)
+}
+
+// in is paint with the colour chosen before.
+func (v view) in(code string) func(string) painted {
+	return func(text string) painted { return v.paint(code, text) }
 }
 
 func printStatus(out io.Writer, s *control.Status, v view) {
-	fmt.Fprintf(out, "%s  %s, node %s\n", v.headline(s), sourceLine(s), s.Node)
+	state, code := headline(s)
+	source := wrap(sourceLine(s)+", node "+s.Node, width-2-len(state), width-2)
+	printf(out, "%s  %s\n", v.paint(code, state), source[0])
+	for _, line := range source[1:] {
+		printf(out, "  %s\n", line)
+	}
 	if s.Adopted != nil {
-		fmt.Fprintf(out, "adopted  %s  %s\n", short(s.Adopted.Hash), clip(s.Adopted.Subject, width-19))
-		fmt.Fprintln(out, v.paint(faint, fmt.Sprintf("         by %s, %s ago", s.Adopted.Author, ago(s.At, s.Adopted.Adopted))))
+		printf(out, "adopted  %s  %s\n", short(s.Adopted.Hash), clip(s.Adopted.Subject, width-19))
+		by := ", " + ago(s.At, s.Adopted.Adopted) + " ago"
+		printf(out, "%s\n", v.paint(faint, "         by "+clip(s.Adopted.Author, width-12-len(by))+by))
 	} else {
-		fmt.Fprintln(out, "adopted  nothing yet")
+		printf(out, "adopted  nothing yet\n")
 	}
 	if s.Newest != nil {
-		fmt.Fprintf(out, "newest   %s  %s\n", short(s.Newest.Hash), clip(s.Newest.Subject, width-19))
+		printf(out, "newest   %s  %s\n", short(s.Newest.Hash), clip(s.Newest.Subject, width-19))
 	}
 	if s.Held != "" {
 		held := "NOT ADOPTED: " + s.Held
 		if s.HeldSince != nil {
 			held += fmt.Sprintf(" (since %s)", ago(s.At, *s.HeldSince))
 		}
-		fmt.Fprintln(out, v.paint(red, held))
+		paragraph(out, "", "  ", held, v.in(red))
 		for _, m := range s.Mistakes {
-			fmt.Fprintln(out, "  "+m)
+			paragraph(out, "  ", "    ", m, v.in(""))
 		}
 	}
 	for _, t := range s.Troubles {
@@ -61,24 +69,25 @@ func printStatus(out io.Writer, s *control.Status, v view) {
 		if !t.Since.IsZero() {
 			line += fmt.Sprintf(" (since %s)", ago(s.At, t.Since))
 		}
-		fmt.Fprintln(out, v.paint(yellow, line))
+		paragraph(out, "", "  ", line, v.in(yellow))
 	}
 	for _, w := range s.Warnings {
-		fmt.Fprintln(out, v.paint(yellow, "warning: "+w))
+		paragraph(out, "", "  ", "warning: "+w, v.in(yellow))
 	}
 	printObjects(out, s, v)
 }
 
-func (v view) headline(s *control.Status) string {
+// headline is the whole status in one word, and its colour.
+func headline(s *control.Status) (word, code string) {
 	switch {
 	case s.Held != "":
-		return v.paint(red, "HELD")
-	case s.Counts.Bad() > 0:
-		return v.paint(red, "DEGRADED")
+		return "HELD", red
+	case s.Counts.Bad() > 0 || s.Impaired():
+		return "DEGRADED", red
 	case s.Healthy:
-		return v.paint(green, "HEALTHY")
+		return "HEALTHY", green
 	}
-	return v.paint(yellow, "PROGRESSING")
+	return "PROGRESSING", yellow
 }
 
 func sourceLine(s *control.Status) string {
@@ -99,7 +108,7 @@ func printObjects(out io.Writer, s *control.Status, v view) {
 			parts = append(parts, fmt.Sprintf("%d %s", s.Counts[h], strings.ToLower(string(h))))
 		}
 	}
-	fmt.Fprintf(out, "objects  %s\n", strings.Join(parts, ", "))
+	paragraph(out, "objects  ", "         ", strings.Join(parts, ", "), v.in(""))
 	for i := range s.Objects {
 		o := &s.Objects[i]
 		if !v.all && o.Health == control.Healthy && o.Ready == "" {
@@ -114,8 +123,9 @@ func printObject(out io.Writer, o *control.Object, v view) {
 	if o.Namespace != "" {
 		name = o.Namespace + " " + name
 	}
-	line := fmt.Sprintf("%-44s %s", clip(name, 44), clip(o.Ready, 20))
-	fmt.Fprintf(out, "  %s %s\n", v.mark(o.Health), strings.TrimRight(line, " "))
+	ready := clip(o.Ready, 20)
+	line := fmt.Sprintf("%-44s %s", clip(name, width-8-len(ready)), ready)
+	printf(out, "  %s %s\n", v.mark(o.Health), strings.TrimRight(line, " "))
 	if o.Health == control.Healthy || o.Reason == "" {
 		return
 	}
@@ -123,12 +133,10 @@ func printObject(out io.Writer, o *control.Object, v view) {
 	if o.Path != "" {
 		where = fmt.Sprintf(" (%s:%d)", o.Path, o.Line)
 	}
-	for _, line := range wrap(o.Reason+where, width-6) {
-		fmt.Fprintln(out, "      "+line)
-	}
+	paragraph(out, "      ", "      ", o.Reason+where, v.in(""))
 }
 
-func (v view) mark(h control.Health) string {
+func (v view) mark(h control.Health) painted {
 	switch {
 	case h == control.Healthy:
 		return v.paint(green, "ok  ")
@@ -140,51 +148,4 @@ func (v view) mark(h control.Health) string {
 		return v.paint(red, "BAD ")
 	}
 	return v.paint(yellow, "wait")
-}
-
-func short(hash string) string { return clip(hash, 8) }
-
-func clip(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	if n <= 8 {
-		return string(r[:n])
-	}
-	return string(r[:n-3]) + "..."
-}
-
-// wrap breaks text at spaces into lines of at most n characters where words allow it.
-func wrap(text string, n int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > n {
-			lines = append(lines, line)
-			line = ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
-}
-
-// ago is a duration as people say it: 12s, 5m, 3h, 4d.
-func ago(now, then time.Time) string {
-	if then.IsZero() {
-		return "?"
-	}
-	d := max(0, now.Sub(then))
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }

@@ -24,6 +24,7 @@ const (
 func newStatus() *cobra.Command {
 	var (
 		flags  clientFlags
+		output outputFlag
 		wait   string
 		commit string
 		watch  bool
@@ -36,7 +37,7 @@ func newStatus() *cobra.Command {
 			"With --wait: exits 0 adopted and healthy, 3 adopted but not healthy in time, 4 held or refused, 1 error.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := flags.json()
+			asJSON, err := output.json()
 			if err != nil {
 				return err
 			}
@@ -62,6 +63,7 @@ func newStatus() *cobra.Command {
 		},
 	}
 	flags.add(cmd, false)
+	output.add(cmd)
 	cmd.Flags().StringVar(&wait, "wait", "", "wait until the newest commit is adopted and healthy, at most this long (1m if empty)")
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1m"
 	cmd.Flags().StringVar(&commit, "commit", "", "with --wait: the commit (or the beginning of its hash) that must be adopted")

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,7 +75,7 @@ func (c *config) fill() error {
 		if err != nil {
 			return fmt.Errorf("find the node's name: %w", err)
 		}
-		c.node = name
+		c.node = strings.ToLower(strings.TrimSpace(name)) // as a kubelet does
 	}
 	if c.shim == "" {
 		self, err := os.Executable()
@@ -118,6 +118,12 @@ func (c *config) Validate() error {
 	if c.logFormat != "text" && c.logFormat != "json" {
 		errs = append(errs, fmt.Errorf("--log-format %q: text or json", c.logFormat))
 	}
+	if c.dnsRate < 0 {
+		errs = append(errs, fmt.Errorf("--dns-rate %d: a number of questions, 0 for no bound", c.dnsRate))
+	}
+	if inside(c.dataDir, c.runDir) || inside(c.runDir, c.dataDir) {
+		errs = append(errs, fmt.Errorf("--data-dir %s and --run-dir %s lie in each other: what outlives a reboot needs a folder of its own", c.dataDir, c.runDir))
+	}
 	if _, err := c.reserved(); err != nil {
 		errs = append(errs, err)
 	}
@@ -132,14 +138,6 @@ func (c *config) source() gitsync.Config {
 		URL: c.repo, Ref: c.ref, Path: c.path, Dir: filepath.Join(c.dataDir, "mirror"), Interval: c.interval, CAFile: c.ca,
 		Credentials: gitsync.Credentials{Username: c.username, PasswordFile: c.passwordFile, SSHKeyFile: c.sshKey, KnownHostsFile: c.knownHosts},
 	}
-}
-
-// shownRepo is the repository without what may be a secret.
-func (c *config) shownRepo() string {
-	if u, err := url.Parse(c.repo); err == nil && u.User != nil {
-		return u.Redacted()
-	}
-	return c.repo
 }
 
 func (c *config) logger(out *os.File) *slog.Logger {

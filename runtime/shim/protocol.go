@@ -304,8 +304,9 @@ type ExecResult struct {
 	Error    *Error `json:"error,omitempty"` // the stream broke; the code means nothing
 }
 
-// Size is a terminal's, in characters.
-type Size struct {
+// Size is a terminal's, in characters. It has no name of its own, so that whoever speaks of sizes without
+// knowing this package can hand on the same channel.
+type Size = struct {
 	Width  uint16 `json:"width"`
 	Height uint16 `json:"height"`
 }
