@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -65,12 +66,19 @@ type shims interface {
 type shimBinary struct{ binary, cgroup string }
 
 func (b shimBinary) Launch(ctx context.Context, dir string) (podShim, error) {
-	c, err := shim.Launch(ctx, shim.LaunchConfig{Binary: b.binary, Dir: dir, Cgroup: b.cgroup})
+	c, err := shim.Launch(ctx, shim.LaunchConfig{Binary: b.binary, Dir: dir, Cgroup: b.cgroup, Cache: filtersPath(dir)})
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
+
+// filtersPath is where the shims keep compiled seccomp profiles: beside the folder of the pods' directories.
+func filtersPath(dir string) string {
+	return filepath.Join(filepath.Dir(filepath.Dir(dir)), filtersName)
+}
+
+const filtersName = "seccomp"
 
 func (b shimBinary) Connect(dir string) podShim { return shim.New(dir) }
 

@@ -42,7 +42,9 @@ func (r *Runtime) Down(ctx context.Context, purge bool) error {
 	}
 	errs := []error{removeCgroups(ctx, r.cfg.cgroupRoot())}
 	if purge {
-		errs = append(errs, os.RemoveAll(filepath.Join(r.cfg.DataDir, "pods")), os.RemoveAll(filepath.Join(r.cfg.RunDir, "pods")))
+		for _, dir := range []string{filepath.Join(r.cfg.DataDir, "pods"), filepath.Join(r.cfg.RunDir, "pods"), filepath.Join(r.cfg.RunDir, filtersName)} {
+			errs = append(errs, os.RemoveAll(dir))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // background starts a shim that belongs to nobody, and returns when it serves.
-func background(dir, cgroup string) error {
+func background(dir, cgroup, cache string) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func background(dir, cgroup string) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command("/proc/self/exe", "serve", "--dir", dir, "--cgroup", cgroup)
+	cmd := exec.Command("/proc/self/exe", "serve", "--dir", dir, "--cgroup", cgroup, "--cache", cache)
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir = "/"
 	cmd.Env = []string{"GOMAXPROCS=1", "MALLOC_ARENA_MAX=1", "GOTRACEBACK=all", readyEnv + "=1", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

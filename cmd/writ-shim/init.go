@@ -14,6 +14,9 @@ func init() {
 	if len(os.Args) > 1 && os.Args[1] == "init" {
 		runtime.GOMAXPROCS(1)
 		runtime.LockOSThread()
+		if !startLoader() {
+			os.Exit(exitError)
+		}
 		libcontainer.Init()
 	}
 }

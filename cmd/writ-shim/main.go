@@ -1,9 +1,9 @@
 // Command writ-shim holds the containers of one pod. The daemon starts it; it
 // is of no use by hand but to clean up.
 //
-//	writ-shim run     --dir DIR [--cgroup PATH]   start a shim in the background
-//	writ-shim serve   --dir DIR [--cgroup PATH]   the same, in the foreground
-//	writ-shim destroy --dir DIR                   remove a pod and all it left
+//	writ-shim run     --dir DIR [--cgroup PATH] [--cache DIR]   start a shim in the background
+//	writ-shim serve   --dir DIR [--cgroup PATH] [--cache DIR]   the same, in the foreground
+//	writ-shim destroy --dir DIR                                 remove a pod and all it left
 //	writ-shim version
 //
 // It exits 0 if all is well, 1 on an error, 2 if it was called wrongly. "init"
@@ -35,7 +35,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	const usage = "usage: writ-shim run|serve|destroy|version [--dir DIR] [--cgroup PATH]"
+	const usage = "usage: writ-shim run|serve|destroy|version [--dir DIR] [--cgroup PATH] [--cache DIR]"
 	if len(args) == 0 {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
@@ -49,19 +49,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	dir := flags.String("dir", "", "the pod's run directory, absolute")
 	cgroup := flags.String("cgroup", "", "cgroup the shim puts itself into, absolute")
+	cache := flags.String("cache", "", "where compiled seccomp profiles are kept, absolute")
 	if err := flags.Parse(args[1:]); err != nil {
 		return exitUsage
 	}
-	if !filepath.IsAbs(*dir) || flags.NArg() > 0 {
+	if !filepath.IsAbs(*dir) || *cache != "" && !filepath.IsAbs(*cache) || flags.NArg() > 0 {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
 	}
 	var err error
 	switch command {
 	case "run":
-		err = background(*dir, *cgroup)
+		err = background(*dir, *cgroup, *cache)
 	case "serve":
-		err = serve(*dir, *cgroup, stderr)
+		err = serve(*dir, *cgroup, *cache, stderr)
 	case "destroy":
 		err = supervisor.Destroy(*dir, slog.New(slog.NewTextHandler(stderr, nil)))
 	default:
@@ -76,7 +77,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // serve runs until it is shut down or told to end; containers go on either way.
-func serve(dir, cgroup string, stderr io.Writer) error {
+func serve(dir, cgroup, cache string, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	defaultSignals(log)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -85,7 +86,7 @@ func serve(dir, cgroup string, stderr io.Writer) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	ready := notifyReady()
 	err := supervisor.Serve(ctx, supervisor.Config{
-		Dir: dir, Cgroup: cgroup, Build: build(), Log: log,
+		Dir: dir, Cgroup: cgroup, Cache: cache, Build: build(), Log: log,
 	}, func() { ready(nil) })
 	if err == supervisor.ErrHeld { // and it answers
 		err = nil

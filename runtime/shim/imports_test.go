@@ -27,13 +27,14 @@ func TestImports(t *testing.T) {
 		"github.com/opencontainers/runc/libcontainer/specconv",
 		"github.com/opencontainers/runc/libcontainer/utils",
 	}
-	own := []string{"writ/runtime/shim", "writ/runtime/shim/crilog"}
+	own := []string{"writ/runtime/shim", "writ/runtime/shim/confine", "writ/runtime/shim/crilog"}
 	tests := []struct {
 		dir     string
 		allowed []string
 	}{
 		{".", client},
 		{"crilog", nil},
+		{"confine", client},
 		{"supervisor", slices.Concat(client, container, own)},
 		{"../../cmd/writ-shim", append(own, "writ/runtime/shim/supervisor",
 			"github.com/opencontainers/runc/libcontainer", "github.com/opencontainers/runc/libcontainer/nsenter")},

@@ -23,6 +23,10 @@ type LaunchConfig struct {
 	// ("/writ-node/shims"). It is created if missing and never removed. Empty:
 	// it stays in the cgroup of the caller.
 	Cgroup string
+	// Cache is where the shims of a node keep compiled seccomp profiles,
+	// absolute; it is created 0700 if missing, and may be deleted at any time.
+	// Empty: each container compiles its own, which takes 15 ms of CPU.
+	Cache string
 }
 
 // Launch returns the client of the directory's shim and starts one if none
@@ -44,6 +48,12 @@ func Launch(ctx context.Context, cfg LaunchConfig) (*Client, error) {
 		return nil, err
 	}
 	args := []string{"run", "--dir", cfg.Dir}
+	if cfg.Cache != "" {
+		if err := ensureDir(cfg.Cache); err != nil {
+			return nil, err
+		}
+		args = append(args, "--cache", cfg.Cache)
+	}
 	if cfg.Cgroup != "" {
 		args = append(args, "--cgroup", cfg.Cgroup)
 	}
@@ -80,7 +90,7 @@ func (h Hello) check() error {
 
 func ensureDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("create pod directory: %w", err)
+		return fmt.Errorf("create directory of shims: %w", err)
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
@@ -88,7 +98,7 @@ func ensureDir(dir string) error {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.IsDir() || info.Mode().Perm()&0o077 != 0 || int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("pod directory %s is %s: it must be a directory of user %d with mode 0700", dir, info.Mode(), os.Geteuid())
+		return fmt.Errorf("%s is %s: it must be a directory of user %d with mode 0700", dir, info.Mode(), os.Geteuid())
 	}
 	return nil
 }

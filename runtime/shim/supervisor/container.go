@@ -38,6 +38,8 @@ type container struct {
 
 	stop stopper
 
+	profile sync.Mutex // held while the handle learns its seccomp profile
+
 	users sync.WaitGroup // who holds the fields above for a moment, or an exec
 }
 

@@ -35,6 +35,9 @@ func (c *container) exec(r shim.ExecRequest) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.confineExec(request); err != nil {
+		return nil, err
+	}
 	s := &session{c: c}
 	if s.process, err = execProcess(request, r); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"writ/runtime/shim"
+	"writ/runtime/shim/confine"
 )
 
 // pod is all that one supervisor holds.
@@ -20,6 +21,8 @@ type pod struct {
 	host   host
 	reaper *reaper
 	tidier tidier
+	// filters are the node's compiled seccomp profiles.
+	filters confine.Cache
 	// entered waits until the shim is in its own cgroup.
 	entered func() error
 

@@ -23,8 +23,9 @@ import (
 	_ "writ/runtime/shim/supervisor"
 )
 
-// shared is made once: the real binary and a root file system of busybox.
-var shared struct{ binary, root string }
+// shared is made once: the real binary, a root file system of busybox, and
+// where shims keep compiled seccomp profiles.
+var shared struct{ binary, root, cache string }
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		shared.binary, shared.root = filepath.Join(dir, "writ-shim"), filepath.Join(dir, "root")
+		shared.cache = filepath.Join(dir, "cache")
 		if err := build(shared.binary); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -98,6 +100,7 @@ type rig struct {
 	name   string // unique; the cgroup and the directory are named after it
 	dir    string
 	logs   string
+	cache  string
 	client *shim.Client
 }
 
@@ -113,7 +116,7 @@ func newRig(t testing.TB) *rig {
 	t.Cleanup(func() { os.RemoveAll(base) })
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	r := &rig{t: t, ctx: ctx, name: name, dir: filepath.Join(base, "run"), logs: filepath.Join(base, "logs")}
+	r := &rig{t: t, ctx: ctx, name: name, dir: filepath.Join(base, "run"), logs: filepath.Join(base, "logs"), cache: shared.cache}
 	t.Cleanup(func() {
 		if t.Failed() {
 			said, _ := os.ReadFile(shim.LogPath(r.dir))
@@ -148,7 +151,7 @@ func (r *rig) sandbox() shim.Sandbox {
 
 func (r *rig) launch() {
 	r.t.Helper()
-	client, err := shim.Launch(r.ctx, shim.LaunchConfig{Binary: shared.binary, Dir: r.dir})
+	client, err := shim.Launch(r.ctx, shim.LaunchConfig{Binary: shared.binary, Dir: r.dir, Cache: r.cache})
 	if err != nil {
 		r.t.Fatalf("launch: %v", err)
 	}

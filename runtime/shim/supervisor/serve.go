@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"writ/runtime/shim"
+	"writ/runtime/shim/confine"
 )
 
 // Config says what a supervisor is for.
 type Config struct {
 	Dir    string // the pod's run directory, absolute
 	Cgroup string // where the supervisor itself goes; empty: it stays
+	Cache  string // where compiled seccomp profiles are kept; empty: nowhere
 	Build  string // version, told in Hello
 	Log    *slog.Logger
 }
@@ -46,6 +48,9 @@ func Serve(ctx context.Context, cfg Config, ready func()) error {
 	p, err := open(cfg)
 	if err != nil {
 		return err
+	}
+	if p.filters, err = confine.NewCache(cfg.Cache); err != nil {
+		cfg.Log.Warn("seccomp profiles are compiled for each container", "err", err)
 	}
 	p.tidier.later()
 	p.entered = sync.OnceValue(func() error { return enterCgroup(cfg.Cgroup) })

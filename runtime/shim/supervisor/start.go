@@ -116,6 +116,11 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 	if err := c.pod.entered(); err != nil {
 		return shim.Container{}, err
 	}
+	seal, err := c.prepareSeal(r, config, process)
+	if err != nil {
+		return shim.Container{}, err
+	}
+	defer seal.close()
 	end := c.pod.reaper.begin()
 	defer end()
 	if c.handle, err = libcontainer.Create(c.pod.runc(), r.ID, config); err != nil {
@@ -126,6 +131,9 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 	}
 	c.process = process
 	who, err := c.hold()
+	if err == nil {
+		err = seal.apply(who.pid)
+	}
 	end()
 	if err != nil {
 		return shim.Container{}, err
