@@ -39,6 +39,7 @@ type bed struct {
 	n       *Network
 	feed    *fakeFeed
 	stop    func()
+	limit   time.Duration // of what is held back, if not the usual
 }
 
 func newBed(t testing.TB) *bed {
@@ -74,6 +75,9 @@ func (b *bed) start() {
 	n, err := New(b.cfg, slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		b.t.Fatalf("new network: %v", err)
+	}
+	if b.limit > 0 {
+		n.holdLimit = b.limit
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -140,10 +144,14 @@ type testPod struct {
 
 func (b *bed) attach(i int) *testPod {
 	b.t.Helper()
+	return b.attachAs(uidOf(i), fmt.Sprintf("pod-%d", i))
+}
+
+func (b *bed) attachAs(uid, name string) *testPod {
+	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	uid := uidOf(i)
-	path, ip, err := b.n.Attach(ctx, uid, "default", fmt.Sprintf("pod-%d", i))
+	path, ip, err := b.n.Attach(ctx, uid, "default", name)
 	if err != nil {
 		b.t.Fatalf("attach: %v", err)
 	}

@@ -35,16 +35,35 @@ func benchSlice(name string, i, shift uint32) state.Put {
 		addrAt(pods, 1000+i*4), addrAt(pods, 1001+i*4), addrAt(pods, 1002+i*4+shift))...)
 }
 
-// BenchmarkServices_Load takes 10,000 services with 3 endpoints each from the World to the kernel.
-func BenchmarkServices_Load(b *testing.B) {
-	f := manyServices(b)
-	bed := newBed(b)
+// benchNetwork is a node of which no loop takes care, and a World with many services.
+func benchNetwork(b *testing.B) (*fakeFeed, *Network) {
+	b.Helper()
+	f, bed := manyServices(b), newBed(b)
 	bed.stop()
 	n, err := New(bed.cfg, bed.n.log)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer n.Close()
+	b.Cleanup(func() { n.Close() })
+	return f, n
+}
+
+// benchLoaded writes the World's services to the kernel.
+func benchLoaded(b *testing.B, f *fakeFeed, n *Network) Ruleset {
+	b.Helper()
+	rs, err := Compile(state.Share(f.World(), self))
+	if err == nil {
+		_, err = n.table.set(rs)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return rs
+}
+
+// BenchmarkServices_Load takes 10,000 services with 3 endpoints each from the World to the kernel.
+func BenchmarkServices_Load(b *testing.B) {
+	f, n := benchNetwork(b)
 	b.ResetTimer()
 	for range b.N {
 		b.StopTimer()
@@ -64,21 +83,8 @@ func BenchmarkServices_Load(b *testing.B) {
 
 // BenchmarkServices_Change changes one endpoint among 10,000 services, World to kernel.
 func BenchmarkServices_Change(b *testing.B) {
-	f := manyServices(b)
-	bed := newBed(b)
-	bed.stop()
-	n, err := New(bed.cfg, bed.n.log)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer n.Close()
-	rs, err := Compile(state.Share(f.World(), self))
-	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := n.table.set(rs); err != nil {
-		b.Fatal(err)
-	}
+	f, n := benchNetwork(b)
+	rs := benchLoaded(b, f, n)
 	b.ResetTimer()
 	for i := range b.N {
 		b.StopTimer()
@@ -100,21 +106,8 @@ func BenchmarkServices_Change(b *testing.B) {
 // BenchmarkServices_Verify compares 10,000 services with the kernel when nothing differs: what a
 // restart and every suspicion cost.
 func BenchmarkServices_Verify(b *testing.B) {
-	f := manyServices(b)
-	bed := newBed(b)
-	bed.stop()
-	n, err := New(bed.cfg, bed.n.log)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer n.Close()
-	rs, err := Compile(state.Share(f.World(), self))
-	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := n.table.set(rs); err != nil {
-		b.Fatal(err)
-	}
+	f, n := benchNetwork(b)
+	rs := benchLoaded(b, f, n)
 	for b.Loop() {
 		if wrote, err := n.table.set(rs); err != nil || wrote {
 			b.Fatalf("verify: wrote %v, %v", wrote, err)
@@ -148,7 +141,8 @@ func (b *bed) reset(last int) {
 	}
 	b.n.pool.mu.Lock()
 	defer b.n.pool.mu.Unlock()
-	clear(b.n.pool.byIP)
+	clear(b.n.pool.taken)
+	b.n.pool.resting, b.n.pool.free, b.n.pool.fresh = nil, nil, 1
 }
 
 // cpu is what the process has used, with what its loop did meanwhile: on a busy machine it says more

@@ -23,6 +23,10 @@ type Config struct {
 	RunDir string
 	// HostInterface is the link whose MTU the pods get; empty takes that of the default route.
 	HostInterface string
+	// Settling tells, by UID, the pods that were found running at the start and whose readiness nobody
+	// has looked at since; changed is closed when there are fewer, nil when there are none. Until then, for
+	// a few seconds at most, they keep the routes that they have. Nil: nothing is kept.
+	Settling func() (pods map[string]bool, changed <-chan struct{})
 }
 
 // Validate says what is missing.
@@ -31,9 +35,9 @@ func (c Config) Validate() error {
 	if c.Node == "" {
 		errs = append(errs, errors.New("node name is empty"))
 	}
-	for name, dir := range map[string]string{"data": c.DataDir, "run": c.RunDir} {
-		if !filepath.IsAbs(dir) {
-			errs = append(errs, fmt.Errorf("%s directory %q is not an absolute path", name, dir))
+	for _, dir := range []struct{ name, path string }{{"data", c.DataDir}, {"run", c.RunDir}} {
+		if !filepath.IsAbs(dir.path) {
+			errs = append(errs, fmt.Errorf("%s directory %q is not an absolute path", dir.name, dir.path))
 		}
 	}
 	return errors.Join(errs...)

@@ -11,28 +11,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNetns runs f on a thread of its own that is in the network namespace. A thread that cannot return
-// ends.
-func inNetns(ns netns.NsHandle, f func() error) error {
+// onThread runs f on a thread of its own, which f may take into another network namespace. A thread
+// that cannot return to where it was ends.
+func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		before, err := netns.Get()
 		if err != nil {
-			done <- fmt.Errorf("open network namespace: %w", err)
 			runtime.UnlockOSThread()
+			done <- fmt.Errorf("open network namespace: %w", err)
 			return
 		}
 		defer before.Close()
-		if err = netns.Set(ns); err == nil {
-			err = f()
-		}
-		if netns.Set(before) == nil {
+		err = f()
+		if netns.Set(before) == nil { // else the thread ends with the goroutine
 			runtime.UnlockOSThread()
 		}
 		done <- err
 	}()
 	return <-done
+}
+
+// inNetns runs f on a thread that is in the network namespace.
+func inNetns(ns netns.NsHandle, f func() error) error {
+	return onThread(func() error {
+		if err := netns.Set(ns); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		return f()
+	})
 }
 
 // isNetns says whether a file is a network namespace that is kept by a mount.
@@ -54,23 +62,7 @@ func makeNetns(path string) error {
 	if err := file.Close(); err != nil {
 		return fmt.Errorf("make file of network namespace: %w", err)
 	}
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		before, err := netns.Get()
-		if err != nil {
-			done <- fmt.Errorf("open network namespace: %w", err)
-			runtime.UnlockOSThread()
-			return
-		}
-		defer before.Close()
-		err = unshareTo(path)
-		if netns.Set(before) == nil { // otherwise the thread ends with the goroutine
-			runtime.UnlockOSThread()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	if err := onThread(func() error { return unshareTo(path) }); err != nil {
 		return errors.Join(err, dropNetns(path))
 	}
 	return nil

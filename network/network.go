@@ -29,6 +29,8 @@ type Network struct {
 	ready chan struct{} // closed once pods can be attached
 	wake  chan struct{} // holds one token: todo is not empty
 
+	holdLimit time.Duration
+
 	tableMu sync.Mutex // held while the table is read or written
 	table   *kernelTable
 	// tablePort is the netlink port that the table was last written through.
@@ -52,6 +54,7 @@ func New(cfg Config, log *slog.Logger) (*Network, error) {
 	n := &Network{
 		cfg: cfg, log: log.With("component", "network"), names: namesOf(cfg), pods: map[string]*pod{},
 		ready: make(chan struct{}), wake: make(chan struct{}, 1),
+		holdLimit: holdLimit,
 	}
 	for _, dir := range []string{n.dir(), n.netnsDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -59,7 +62,7 @@ func New(cfg Config, log *slog.Logger) (*Network, error) {
 		}
 	}
 	var err error
-	if n.pool, err = loadAddresses(filepath.Join(n.dir(), "addresses"), time.Now, n.log); err != nil {
+	if n.pool, err = loadAddresses(filepath.Join(n.dir(), "addresses"), n.log); err != nil {
 		return nil, err
 	}
 	if n.ns, err = netns.Get(); err != nil {
@@ -78,6 +81,7 @@ func New(cfg Config, log *slog.Logger) (*Network, error) {
 
 // Close gives up what New opened. Pods and services stay as they are. Run must have returned.
 func (n *Network) Close() error {
+	n.pool.close()
 	n.tableMu.Lock()
 	defer n.tableMu.Unlock()
 	err := n.table.close()

@@ -64,6 +64,7 @@ type loop struct {
 	n       *Network
 	feed    Feed
 	rs      Ruleset        // what the kernel holds
+	world   Ruleset        // what the World says: rs without what is held
 	valid   bool           // the kernel holds rs, as far as it is known
 	seen    state.Revision // revision of the World that rs was made of
 	tried   state.Revision // revision of the World that was last taken
@@ -71,7 +72,12 @@ type loop struct {
 	wanted  state.Revision // newest deletion of a Pod here
 	dirty   bool           // something was written that is not acknowledged yet
 
-	retry, links, flows <-chan time.Time // nil while nothing waits for them
+	begun    bool            // the kernel was asked what an earlier daemon routed
+	hold     *hold           // nil while nothing is held
+	holdOver bool            // holdEnd has come
+	settled  <-chan struct{} // closed when somebody has looked at another pod
+
+	retry, links, flows, holdEnd <-chan time.Time // nil while nothing waits for them
 }
 
 // wait returns when something happened, and says whether it calls for a step.
@@ -86,6 +92,9 @@ func (l *loop) wait(ctx context.Context, w *watcher) (again bool, err error) {
 		l.suspect |= suspectLinks | suspectTable
 	case <-l.links:
 		l.suspect, l.links = l.suspect|suspectLinks, nil
+	case <-l.settled:
+	case <-l.holdEnd:
+		l.holdOver = true
 	case <-l.flows:
 		l.suspect, l.flows = l.suspect|pendingFlows, nil
 	case <-l.n.wake:
@@ -110,10 +119,14 @@ func (l *loop) step(ctx context.Context) error {
 		l.seen = view.Revision()
 		return nil // nothing is routed before the ranges are known
 	}
-	next, deltas, err := l.compute(view, changes)
+	world, deltas, err := l.compute(view, changes)
 	if err != nil {
 		return fmt.Errorf("compile services: %w", err)
 	}
+	if err := l.beginHold(); err != nil {
+		return err
+	}
+	next, deltas := l.held(view, world, deltas)
 	moved := next.Ranges != l.rs.Ranges
 	if moved {
 		if err := l.n.admit(next.Ranges); err != nil {
@@ -137,7 +150,7 @@ func (l *loop) step(ctx context.Context) error {
 		return err
 	}
 	l.n.open(next.Ranges)
-	l.rs, l.seen, l.valid = next, view.Revision(), true
+	l.rs, l.world, l.seen, l.valid = next, world, view.Revision(), true
 	late = append(late, l.acknowledge(ctx, view))
 	if l.suspect&suspectLinks != 0 {
 		late = append(late, l.n.repairPods())
@@ -162,7 +175,7 @@ func (l *loop) take() ([]state.Change, state.View) {
 	return nil, state.Share(l.feed.World(), self)
 }
 
-// compute is the ruleset of the View, and how it differs from the one that the kernel holds.
+// compute is the ruleset of the View, and how it differs from that of the step before.
 func (l *loop) compute(view state.View, changes []state.Change) (Ruleset, []Delta, error) {
 	if !l.valid {
 		for pod := range view.Pods() {
@@ -176,7 +189,7 @@ func (l *loop) compute(view state.View, changes []state.Change) (Ruleset, []Delt
 			l.note(r)
 		}
 	}
-	return Update(l.rs, view, changes)
+	return Update(l.world, view, changes)
 }
 
 func (l *loop) note(pod *state.Record) {
@@ -280,5 +293,12 @@ func (n *Network) endReleased() error {
 	for _, ip := range list {
 		s.addresses[ip] = true
 	}
-	return n.endFlows(s)
+	err := n.endFlows(s)
+	if err != nil {
+		n.mu.Lock()
+		n.released = append(n.released, list...)
+		n.mu.Unlock()
+		n.suspect(pendingFlows)
+	}
+	return err
 }
