@@ -16,10 +16,12 @@ import (
 // its Mirror's folder exists.
 type Commit struct {
 	Hash string
-	// Tree is the hash of the followed folder: two commits with equal Tree hold the same files.
+	// Tree identifies the content of the followed folder: two commits with equal Tree hold the same
+	// files, also behind links that lead out of the folder. Without links it is git's hash.
 	Tree    string
 	Parents []string
 	// Author, Email and When (of the commit, not of the authoring) are what the commit claims.
+	// They and Subject are safe to show on a terminal, Message is not.
 	Author, Email string
 	When          time.Time
 	// Subject is the first line of Message.
@@ -30,7 +32,8 @@ type Commit struct {
 	// branch was forced elsewhere, or another repository or branch is followed now.
 	Rewritten bool
 	// FS is the followed folder. Its FileInfo.Sys() has a method ContentID() string: equal IDs
-	// are equal files or equal whole directories. It is safe for concurrent use.
+	// are equal files or equal whole directories. Links that stay in the repository are followed; an
+	// error about one that cannot be is a *LinkError. It is safe for concurrent use.
 	FS fs.FS
 }
 
@@ -41,21 +44,26 @@ func (c Commit) Trailer(key string) []string {
 
 // newCommit makes the deliverable form of a commit in the mirror.
 func newCommit(db *objects, c *object.Commit, folder string) (Commit, error) {
-	root, err := findFolder(db, c.TreeHash, folder)
+	at, err := findFolder(db, c.TreeHash, folder)
+	if err != nil {
+		return Commit{}, err
+	}
+	files := &treeFS{db: db, root: c.TreeHash, at: at.path, when: c.Committer.When, ids: map[string]string{}}
+	id, err := files.identify(at)
 	if err != nil {
 		return Commit{}, err
 	}
 	subject, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
 	out := Commit{
 		Hash:     c.Hash.String(),
-		Tree:     root.String(),
-		Author:   c.Author.Name,
-		Email:    c.Author.Email,
+		Tree:     id,
+		Author:   printable(c.Author.Name),
+		Email:    printable(c.Author.Email),
 		When:     c.Committer.When,
-		Subject:  strings.TrimSpace(subject),
+		Subject:  printable(strings.TrimSpace(subject)),
 		Message:  c.Message,
 		Trailers: parseTrailers(c.Message),
-		FS:       &treeFS{db: db, root: root, when: c.Committer.When},
+		FS:       files,
 	}
 	for _, p := range c.ParentHashes {
 		out.Parents = append(out.Parents, p.String())
@@ -63,22 +71,20 @@ func newCommit(db *objects, c *object.Commit, folder string) (Commit, error) {
 	return out, nil
 }
 
-// findFolder is the tree of the followed folder. A folder that is not there is a problem, never an
-// empty tree.
-func findFolder(db *objects, root plumbing.Hash, folder string) (plumbing.Hash, error) {
-	if folder == "." {
-		return root, nil
-	}
-	e, err := lookup(db, root, folder)
+// findFolder is the followed folder, which may be a link to one. A folder that is not there is a
+// problem, never an empty tree.
+func findFolder(db *objects, root plumbing.Hash, folder string) (place, error) {
+	at, err := locate(db, root, ".", folder, true)
+	var link *LinkError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return plumbing.ZeroHash, problemf(PathMissing, "folder %s is not in the commit", folder)
+		return at, problemf(PathMissing, "folder %s is not in the commit", folder)
+	case errors.As(err, &link), errors.Is(err, errSubmodule):
+		return at, &problem{PathMissing, "folder " + folder + " cannot be read", err}
 	case err != nil:
-		return plumbing.ZeroHash, err
-	case e.mode == filemode.Symlink:
-		return plumbing.ZeroHash, problemf(PathMissing, "%s is a symbolic link, which is not followed", folder)
-	case e.mode != filemode.Dir:
-		return plumbing.ZeroHash, problemf(PathMissing, "%s is not a folder in the commit", folder)
+		return at, err
+	case at.mode != filemode.Dir:
+		return at, problemf(PathMissing, "%s is not a folder in the commit", folder)
 	}
-	return e.hash, nil
+	return at, nil
 }

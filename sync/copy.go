@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -74,6 +75,15 @@ func (r *objectReader) EncodedObject(t plumbing.ObjectType, h plumbing.Hash) (pl
 	return o, err
 }
 
+// size is the length of an object, which is not read for it.
+func (r *objectReader) size(h plumbing.Hash) (int64, error) {
+	n, err := r.own.ObjectStorage.EncodedObjectSize(h)
+	for i := 0; err != nil && i < len(r.borrowed); i++ {
+		n, err = r.borrowed[i].EncodedObjectSize(h)
+	}
+	return n, err
+}
+
 // Close closes what was borrowed.
 func (r *objectReader) Close() {
 	for _, b := range r.borrowed {
@@ -86,7 +96,7 @@ func (r *objectReader) Close() {
 // commits that were never delivered are left out.
 func copyCommit(ctx context.Context, from *objectReader, db *objects, tip *object.Commit) error {
 	c := &copier{ctx: ctx, from: from, db: db, seen: map[plumbing.Hash]bool{}}
-	if err := c.tree(tip.TreeHash); err != nil {
+	if err := c.tree(tip.TreeHash, "."); err != nil {
 		return err
 	}
 	if err := c.history(tip); err != nil {
@@ -129,10 +139,28 @@ func (c *copier) add(h plumbing.Hash) {
 	c.list = append(c.list, h)
 }
 
-// tree adds what is missing at and below h.
-func (c *copier) tree(h plumbing.Hash) error {
+// fits refuses an object that is too large before it is read.
+func (c *copier) fits(h plumbing.Hash, what string) error {
+	size, err := c.from.size(h)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	if size > maxObject {
+		return problemf(TooLarge, "%s is %d bytes large, at most %d are taken", what, size, maxObject)
+	}
+	return nil
+}
+
+// tree adds what is missing at and below h, the folder name.
+func (c *copier) tree(h plumbing.Hash, name string) error {
 	if c.seen[h] || c.db.has(h) {
 		return nil
+	}
+	if strings.Count(name, "/") > maxDepth {
+		return errTooDeep
+	}
+	if err := c.fits(h, "directory "+name); err != nil {
+		return err
 	}
 	o, err := c.EncodedObject(plumbing.TreeObject, h)
 	if err != nil {
@@ -147,10 +175,13 @@ func (c *copier) tree(h plumbing.Hash) error {
 		switch {
 		case e.Mode == filemode.Submodule || c.seen[e.Hash]:
 		case e.Mode == filemode.Dir:
-			if err := c.tree(e.Hash); err != nil {
+			if err := c.tree(e.Hash, path.Join(name, e.Name)); err != nil {
 				return err
 			}
 		case !c.db.has(e.Hash):
+			if err := c.fits(e.Hash, path.Join(name, e.Name)); err != nil {
+				return err
+			}
 			c.add(e.Hash)
 		}
 	}
@@ -164,10 +195,14 @@ func (c *copier) history(tip *object.Commit) error {
 		if c.seen[h] || c.db.has(h) {
 			continue
 		}
-		o, err := c.EncodedObject(plumbing.CommitObject, h)
+		err := c.fits(h, "commit "+h.String())
 		if errors.Is(err, plumbing.ErrObjectNotFound) && h != tip.Hash {
 			continue // the repository is shallow here
 		}
+		if err != nil {
+			return err
+		}
+		o, err := c.EncodedObject(plumbing.CommitObject, h)
 		if err != nil {
 			return fmt.Errorf("read commit %s: %w", h, err)
 		}

@@ -177,7 +177,7 @@ func TestFollow_NewestSupersedes(t *testing.T) {
 // A folder that is not there is said, and the last commit stays; it never becomes an empty tree.
 func TestFollow_Path(t *testing.T) {
 	everywhere(t, func(t *testing.T, repo *gitserver.Repo, url string) {
-		first := repo.Commit(map[string]string{"clusters/blue/a.yaml": "1", "b.yaml": "1", "@link": "clusters"}, "first")
+		first := repo.Commit(map[string]string{"clusters/blue/a.yaml": "1", "b.yaml": "1", "@link": "clusters", "@out": "../other", "@file": "b.yaml"}, "first")
 		m := open(t, gitsync.Config{URL: url, Path: "/clusters/blue/"})
 		sync(t, m)
 		c := next(t, m)
@@ -198,8 +198,14 @@ func TestFollow_Path(t *testing.T) {
 			t.Fatalf("got %+v, want the same tree as before", back)
 		}
 		for path, says := range map[string]string{
-			"b.yaml": "is not a folder", "link": "symbolic link", "link/blue": "is not in the commit", "b.yaml/x": "is not in the commit"} {
+			"b.yaml": "is not a folder", "file": "is not a folder", "link/green": "is not in the commit", "b.yaml/x": "is not in the commit",
+			"out": "symbolic link out -> ../other leaves the repository"} {
 			troubled(t, open(t, gitsync.Config{URL: url, Path: path}), gitsync.PathMissing, says)
+		}
+		linked := open(t, gitsync.Config{URL: url, Path: "link/blue"})
+		sync(t, linked)
+		if got := readAll(t, next(t, linked).FS); len(got) != 1 || got["a.yaml"] != "1" {
+			t.Fatalf("behind a link the folder holds %q", got)
 		}
 	})
 }

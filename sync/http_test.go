@@ -180,7 +180,7 @@ func TestHTTP_TooLarge(t *testing.T) {
 	repo.Commit(map[string]string{"a.yaml": "1", "noise": string(noise)}, "first")
 	server := gitserver.ServeHTTP(t, filepath.Dir(repo.Dir))
 	url := server.URL + "/config.git"
-	troubled(t, open(t, gitsync.Config{URL: url, MaxPack: 200_000}), gitsync.Failed, "more than the 200000 bytes allowed")
+	troubled(t, open(t, gitsync.Config{URL: url, MaxPack: 200_000}), gitsync.TooLarge, "more than the 200000 bytes allowed")
 
 	m := open(t, gitsync.Config{URL: url, MaxFile: 100_000})
 	sync(t, m)

@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
 const (
@@ -87,42 +86,6 @@ func (db *objects) wipe() error {
 		return fmt.Errorf("empty mirror: %w", err)
 	}
 	db.forget()
-	return nil
-}
-
-// complete checks that a tree and everything below it is in the mirror. What stands at the same
-// place in like, a tree already known to be complete, is not looked at again; like may be zero.
-func (db *objects) complete(root, like plumbing.Hash) error {
-	if root == like {
-		return nil
-	}
-	t, err := db.tree(root)
-	if err != nil {
-		return fmt.Errorf("directory %s: %w", root, err)
-	}
-	old := &tree{}
-	if !like.IsZero() {
-		if old, err = db.tree(like); err != nil {
-			return fmt.Errorf("directory %s: %w", like, err)
-		}
-	}
-	for _, e := range t.entries {
-		before, _ := old.find(e.name)
-		switch {
-		case e.hash == before.hash || e.mode == filemode.Submodule:
-		case e.mode != filemode.Dir:
-			if !db.has(e.hash) {
-				return fmt.Errorf("file %s: %w", e.hash, plumbing.ErrObjectNotFound)
-			}
-		default:
-			if before.mode != filemode.Dir {
-				before.hash = plumbing.ZeroHash
-			}
-			if err := db.complete(e.hash, before.hash); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 

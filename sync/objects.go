@@ -30,6 +30,7 @@ type objects struct {
 	cache     *cache.ObjectLRU
 	trees     map[plumbing.Hash]*tree
 	entries   int // in trees
+	linked    map[plumbing.Hash]links
 }
 
 // openObjects opens the bare repository in dir, making it where there is none, and removes what a
@@ -64,6 +65,7 @@ func (db *objects) forget() {
 	db.packs = nil
 	db.cache = cache.NewObjectLRU(objectCache)
 	db.trees, db.entries = map[plumbing.Hash]*tree{}, 0
+	db.linked = map[plumbing.Hash]links{}
 }
 
 // Close releases the files; nothing can be read afterwards.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,12 @@ func (db *objects) sweep() error {
 	for _, f := range files {
 		base, isPack := strings.CutSuffix(f.Name(), ".pack")
 		if name, ok := strings.CutPrefix(base, "pack-"); isPack && ok && plumbing.IsHash(name) {
-			if db.openPack(plumbing.NewHash(name)) == nil {
+			err := db.openPack(plumbing.NewHash(name))
+			var file *fs.PathError
+			if errors.As(err, &file) && !errors.Is(err, fs.ErrNotExist) {
+				return err // it cannot be read now, which says nothing about what it holds
+			}
+			if err == nil {
 				continue
 			}
 		} else if base, ok := strings.CutSuffix(f.Name(), ".idx"); ok {

@@ -188,10 +188,7 @@ func (r *remote) download(ctx context.Context, s session, adv *packp.AdvRefs, wa
 	}
 	defer resp.Close()
 	pack := &limitedReader{r: demux(req.Capabilities, resp), left: r.cfg.MaxPack, limit: r.cfg.MaxPack}
-	_, err = db.addPack(func(w io.Writer) error {
-		_, err := io.Copy(w, pack)
-		return err
-	})
+	_, err = db.addPack(func(w io.Writer) error { return inspect(w, pack) })
 	if err != nil {
 		return err
 	}

@@ -192,6 +192,31 @@ func TestRestart_Recovers(t *testing.T) {
 	}
 }
 
+// A pack that cannot be read for a reason of the machine is not thrown away: it may be all that is left.
+func TestRestart_KeepsWhatCannotBeRead(t *testing.T) {
+	repo := gitserver.NewRepo(t, "config")
+	repo.Commit(map[string]string{"a.yaml": "1"}, "first")
+	cfg := gitsync.Config{URL: repo.Dir, Dir: filepath.Join(t.TempDir(), "mirror")}
+	m := open(t, cfg)
+	sync(t, m)
+	next(t, m)
+	m.Close()
+	mirror := filepath.Join(cfg.Dir, "repository")
+	index := glob(t, mirror, "*.idx")[0]
+	if err := os.Rename(index, index+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(index, 0o700); err != nil { // reading it fails with EISDIR
+		t.Fatal(err)
+	}
+	if _, err := gitsync.New(cfg, quiet()); err == nil || !strings.Contains(err.Error(), "clean mirror") {
+		t.Fatalf("opened all the same: %v", err)
+	}
+	if packs := glob(t, mirror, "*.pack"); len(packs) != 1 {
+		t.Fatalf("packs are %q, want the one there was", packs)
+	}
+}
+
 // Two hundred commits: packs stay few, every commit stays readable while it is read, and what is in
 // the mirror is what git calls sound.
 func TestPacks_StayFew(t *testing.T) {

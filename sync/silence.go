@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -63,7 +62,7 @@ type limitedReader struct {
 func (l *limitedReader) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("the server sent more than the %d bytes allowed", l.limit)
+		return 0, problemf(TooLarge, "the server sent more than the %d bytes allowed", l.limit)
 	}
 	return n, err
 }

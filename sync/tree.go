@@ -3,7 +3,6 @@ package sync
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -46,29 +45,6 @@ func (t *tree) find(name string) (entry, bool) {
 		return entry{}, false
 	}
 	return t.entries[i], true
-}
-
-// lookup finds a slash-separated path below root without following links. A path below something
-// that is no directory does not exist.
-func lookup(db *objects, root plumbing.Hash, name string) (entry, error) {
-	e := entry{name: ".", mode: filemode.Dir, hash: root}
-	if name == "." {
-		return e, nil
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if e.mode != filemode.Dir {
-			return entry{}, fs.ErrNotExist
-		}
-		t, err := db.tree(e.hash)
-		if err != nil {
-			return entry{}, err
-		}
-		var ok bool
-		if e, ok = t.find(part); !ok {
-			return entry{}, fs.ErrNotExist
-		}
-	}
-	return e, nil
 }
 
 // peel follows annotated tags, a bounded number of times, down to a commit.

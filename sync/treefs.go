@@ -5,25 +5,30 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"path"
+	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
-var (
-	errSymlink   = errors.New("symbolic link is not followed")
-	errSubmodule = errors.New("submodule is not part of the repository")
-)
+var errSubmodule = errors.New("submodule is not part of the repository")
 
-// treeFS is a directory of a commit. It implements fs.StatFS, fs.ReadDirFS, fs.ReadFileFS and
-// fs.ReadLinkFS. Symbolic links are shown (fs.ModeSymlink) and can be read as links but are never
-// followed; submodules are shown (fs.ModeDir|fs.ModeIrregular) but reading them is an error, so
-// that they are never taken for empty directories.
+// treeFS is a folder of a commit. It implements fs.StatFS, fs.ReadDirFS, fs.ReadFileFS and
+// fs.ReadLinkFS. Directories list symbolic links as such (fs.ModeSymlink); every method but Lstat and
+// ReadLink follows them, also out of the folder, never out of the repository: then, and where a link
+// loops or leads nowhere, the error is a *LinkError. Submodules are listed
+// (fs.ModeDir|fs.ModeIrregular) but reading them is an error, so that they are never taken for empty
+// directories.
 type treeFS struct {
 	db   *objects
-	root plumbing.Hash
+	root plumbing.Hash // of the repository
+	at   string        // the folder, from the root of the repository, without links
 	when time.Time
+
+	mu  sync.Mutex
+	ids map[string]string // of folders; see identify
 }
 
 var (
@@ -33,20 +38,21 @@ var (
 	_ fs.ReadLinkFS = (*treeFS)(nil)
 )
 
-func (t *treeFS) find(op, name string) (info, error) {
+func (t *treeFS) find(op, name string, follow bool) (info, error) {
 	if !fs.ValidPath(name) {
 		return info{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	e, err := lookup(t.db, t.root, name)
+	at, err := locate(t.db, t.root, t.at, name, follow)
 	if err != nil {
 		return info{}, &fs.PathError{Op: op, Path: name, Err: err}
 	}
-	return info{entry: e, fs: t}, nil
+	at.name = path.Base(name)
+	return info{place: at, fs: t}, nil
 }
 
 // Open reads a file whole; a directory is read when it is listed.
 func (t *treeFS) Open(name string) (fs.File, error) {
-	i, err := t.find("open", name)
+	i, err := t.find("open", name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +70,14 @@ func (t *treeFS) Open(name string) (fs.File, error) {
 	return &file{info: i, Reader: bytes.NewReader(data)}, nil
 }
 
-// Stat never follows a link.
-func (t *treeFS) Stat(name string) (fs.FileInfo, error) { return t.Lstat(name) }
+// Stat is about what a link leads to.
+func (t *treeFS) Stat(name string) (fs.FileInfo, error) { return t.stat("stat", name, true) }
 
-func (t *treeFS) Lstat(name string) (fs.FileInfo, error) {
-	i, err := t.find("stat", name)
+// Lstat is about a link itself.
+func (t *treeFS) Lstat(name string) (fs.FileInfo, error) { return t.stat("lstat", name, false) }
+
+func (t *treeFS) stat(op, name string, follow bool) (fs.FileInfo, error) {
+	i, err := t.find(op, name, follow)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +86,7 @@ func (t *treeFS) Lstat(name string) (fs.FileInfo, error) {
 
 // ReadDir is sorted by name.
 func (t *treeFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	i, err := t.find("readdir", name)
+	i, err := t.find("readdir", name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +98,7 @@ func (t *treeFS) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // ReadFile refuses a file larger than Config.MaxFile.
 func (t *treeFS) ReadFile(name string) ([]byte, error) {
-	i, err := t.find("read", name)
+	i, err := t.find("read", name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +106,14 @@ func (t *treeFS) ReadFile(name string) ([]byte, error) {
 }
 
 func (t *treeFS) ReadLink(name string) (string, error) {
-	i, err := t.find("readlink", name)
+	i, err := t.find("readlink", name, false)
 	if err != nil {
 		return "", err
 	}
-	if i.entry.mode != filemode.Symlink {
+	if i.mode != filemode.Symlink {
 		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
 	}
-	target, err := t.db.blob(i.entry.hash)
+	target, err := t.db.blob(i.hash)
 	if err != nil {
 		return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
 	}
@@ -112,13 +121,10 @@ func (t *treeFS) ReadLink(name string) (string, error) {
 }
 
 func (t *treeFS) read(op, name string, i info) ([]byte, error) {
-	switch {
-	case i.IsDir():
+	if i.IsDir() {
 		return nil, &fs.PathError{Op: op, Path: name, Err: errors.New("is a directory")}
-	case i.entry.mode == filemode.Symlink:
-		return nil, &fs.PathError{Op: op, Path: name, Err: errSymlink}
 	}
-	data, err := t.db.blob(i.entry.hash)
+	data, err := t.db.blob(i.hash)
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
 	}
@@ -126,16 +132,16 @@ func (t *treeFS) read(op, name string, i info) ([]byte, error) {
 }
 
 func (t *treeFS) list(op, name string, i info) ([]fs.DirEntry, error) {
-	if i.entry.mode == filemode.Submodule {
+	if i.mode == filemode.Submodule {
 		return nil, &fs.PathError{Op: op, Path: name, Err: errSubmodule}
 	}
-	d, err := t.db.tree(i.entry.hash)
+	d, err := t.db.tree(i.hash)
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
 	}
 	list := make([]fs.DirEntry, len(d.entries))
 	for n, e := range d.entries {
-		list[n] = info{entry: e, fs: t}
+		list[n] = info{place: place{path.Join(i.path, e.name), e}, fs: t}
 	}
 	return list, nil
 }
@@ -143,11 +149,11 @@ func (t *treeFS) list(op, name string, i info) ([]fs.DirEntry, error) {
 // info is the fs.FileInfo and fs.DirEntry of an entry. Making one reads nothing; Size looks into
 // the mirror when it is asked for.
 type info struct {
-	entry entry
-	fs    *treeFS
+	place
+	fs *treeFS
 }
 
-func (i info) Name() string               { return i.entry.name }
+func (i info) Name() string               { return i.name }
 func (i info) IsDir() bool                { return i.Mode().IsDir() }
 func (i info) Type() fs.FileMode          { return i.Mode().Type() }
 func (i info) Info() (fs.FileInfo, error) { return i, nil }
@@ -156,15 +162,27 @@ func (i info) String() string             { return fs.FormatFileInfo(i) }
 // ModTime is the time of the commit: git keeps no times of files.
 func (i info) ModTime() time.Time { return i.fs.when }
 
-// Sys has the method ContentID() string.
-func (i info) Sys() any { return contentID(i.entry.hash) }
+// Sys has the method ContentID() string, but for a link and a folder that cannot be read.
+func (i info) Sys() any {
+	switch i.mode {
+	case filemode.Symlink:
+		return nil
+	case filemode.Dir:
+		id, err := i.fs.identify(i.place)
+		if err != nil {
+			return nil
+		}
+		return contentID(id)
+	}
+	return contentID(i.hash.String())
+}
 
 // Size is 0 for directories and for a file that cannot be read, whose reading then tells why.
 func (i info) Size() int64 {
 	if i.IsDir() {
 		return 0
 	}
-	size, err := i.fs.db.blobSize(i.entry.hash)
+	size, err := i.fs.db.blobSize(i.hash)
 	if err != nil {
 		return 0
 	}
@@ -172,7 +190,7 @@ func (i info) Size() int64 {
 }
 
 func (i info) Mode() fs.FileMode {
-	switch i.entry.mode {
+	switch i.mode {
 	case filemode.Dir:
 		return fs.ModeDir | 0o755
 	case filemode.Submodule:
@@ -185,11 +203,12 @@ func (i info) Mode() fs.FileMode {
 	return 0o644
 }
 
-// contentID is the git hash of a file's or directory's content.
-type contentID plumbing.Hash
+// contentID is the git hash of a file's content, or the identity of a directory.
+type contentID string
 
-// ContentID is equal for equal files and for directories with equal names, modes and content below.
-func (c contentID) ContentID() string { return plumbing.Hash(c).String() }
+// ContentID is equal for equal files and for directories with equal names, modes and content below,
+// also behind links.
+func (c contentID) ContentID() string { return string(c) }
 
 type file struct {
 	info info

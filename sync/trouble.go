@@ -30,6 +30,7 @@ const (
 	RefMissing  Kind = "ref-missing" // the branch, tag or commit is not there
 	PathMissing Kind = "path-missing"
 	Unsupported Kind = "unsupported" // a repository format that cannot be read
+	TooLarge    Kind = "too-large"   // an object, a pack or a tree is larger than is taken
 	Failed      Kind = "failed"      // anything else; the text tells
 )
 

@@ -2,12 +2,18 @@ package sync
 
 import (
 	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand"
 	"net"
+	"net/textproto"
 	"net/url"
 	"os"
+	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
@@ -87,9 +93,94 @@ func TestParseTrailers(t *testing.T) {
 		{"mixed with prose", "s\n\nsee below\nA: 1\n", nil},
 		{"a value is needed only by its reader", "s\n\nA:\n", map[string][]string{"A": {""}}},
 		{"a key has no space", "s\n\nsee this: 1\n", nil},
+		{"blank lines of spaces", "s\n \n \nA: 1\n \n", map[string][]string{"A": {"1"}}},
+		{"signed off below prose", "s\n\nsee below\nand here\nAllow-Delete: all\nSigned-off-by: T <t@example.org>\n",
+			map[string][]string{"Allow-Delete": {"all"}, "Signed-Off-By": {"T <t@example.org>"}}},
+		{"too much prose for one that git wrote", "s\n\na\nb\nc\nd\nSigned-off-by: T\n", nil},
+		{"a picked commit", "s\n\nA: 1\n(cherry picked from commit 1234)\nB: 2\n", map[string][]string{"A": {"1"}, "B": {"2"}}},
+		{"a comment", "s\n\nA: 1\n# B: 2\nC: 3\n", map[string][]string{"A": {"1"}, "C": {"3"}}},
+		{"begins with a continuation", "s\n\n  more\nA: 1\n", nil},
+		{"two dashes", "s\n\n--A-: 1\n", map[string][]string{"--A-": {"1"}}},
+		{"not ASCII", "s\n\nÄ: 1\n", nil},
 	} {
 		if got := parseTrailers(c.message); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+		if got := gitTrailers(t, c.message); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: git reads %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// gitTrailers reads trailers as git does.
+func gitTrailers(t *testing.T, message string) map[string][]string {
+	t.Helper()
+	cmd := exec.Command("git", "interpret-trailers", "--parse", "--no-divider")
+	cmd.Stdin = strings.NewReader(strings.ReplaceAll(message, "\r\n", "\n"))
+	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("git is not installed")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trailers map[string][]string
+	for line := range strings.Lines(string(out)) {
+		key, value, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		if trailers == nil {
+			trailers = map[string][]string{}
+		}
+		key = textproto.CanonicalMIMEHeaderKey(key)
+		trailers[key] = append(trailers[key], strings.TrimSpace(value))
+	}
+	return trailers
+}
+
+// pack begins a pack of one entry.
+func packOf(count uint32, kind byte, size uint64, base, content string) []byte {
+	b := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32([]byte("PACK"), 2), count)
+	b = append(b, kind<<4|byte(size&15)|0x80)
+	b = binary.AppendUvarint(b, size>>4)
+	b = append(b, base...)
+	var z bytes.Buffer
+	w := zlib.NewWriter(&z)
+	_, _ = w.Write([]byte(content))
+	w.Close()
+	b = append(b, z.Bytes()...)
+	sum := sha1.Sum(b)
+	return append(b, sum[:]...)
+}
+
+func TestInspect(t *testing.T) {
+	delta := string(binary.AppendUvarint(binary.AppendUvarint(nil, 10), maxObject+1)) + "\x90"
+	small := string(binary.AppendUvarint(binary.AppendUvarint(nil, 10), 20)) + "\x90"
+	base := strings.Repeat("b", 20)
+	for name, c := range map[string]struct {
+		pack []byte
+		want string
+	}{
+		"fits":                   {packOf(1, 3, 3, "", "abc"), ""},
+		"a delta fits":           {packOf(1, 7, uint64(len(small)), base, small), ""},
+		"too large":              {packOf(1, 3, maxObject+1, "", "abc"), "an object of 134217729 bytes"},
+		"larger than a number":   {packOf(1, 3, 1<<63-1, "", "abc"), "overflow"},
+		"delta too large":        {packOf(1, 7, maxObject+1, base, small), "an object of 134217729 bytes"},
+		"delta makes too much":   {packOf(1, 7, uint64(len(delta)), base, delta), "an object of 134217729 bytes"},
+		"too many":               {packOf(maxObjects+1, 3, 3, "", "abc"), "8000001 objects"},
+		"longer than it says":    {packOf(1, 3, 2, "", "abc"), "inflated"},
+		"cut short":              {packOf(1, 3, 3, "", "abc")[:25], "EOF"},
+		"nothing":                {nil, "empty"},
+		"fewer than it promises": {packOf(2, 3, 3, "", "abc"), "zlib"},
+	} {
+		var out bytes.Buffer
+		err := inspect(&out, bytes.NewReader(c.pack))
+		if c.want == "" && (err != nil || !bytes.Equal(out.Bytes(), c.pack)) {
+			t.Errorf("%s: %v; %d bytes of %d came through", name, err, out.Len(), len(c.pack))
+		}
+		if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want an error with %q", name, err, c.want)
 		}
 	}
 }
