@@ -102,7 +102,6 @@ spec.volumes[4].projected.sources[1].serviceAccountToken: a projected service ac
 spec.containers[0].volumeMounts[0].subPath: subPath is not supported yet`},
 		{"service", "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: LoadBalancer, externalIPs: [1.2.3.4], ports: [{name: a, port: 80}, {name: b, port: 81, protocol: UDP}, {name: c, port: 82, protocol: SCTP}]}",
 			`spec.ports[2].protocol: SCTP: SCTP is not supported yet
-spec.type: LoadBalancer: a load balancer (its node ports work) is not supported yet
 spec.externalIPs: external addresses are not supported yet`},
 		{"a kind that is not acted on", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: s}\nspec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, hostNetwork: true, containers: [{name: c, image: c}]}}}}}", ""},
 	} {

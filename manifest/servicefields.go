@@ -13,7 +13,7 @@ func serviceTables() map[reflect.Type]fields {
 	return join(
 		rows[corev1.Service](fields{"metadata": works, "spec": works, "status": noEffect(clusterSets)}),
 		rows[corev1.ServiceSpec](fields{
-			"allocateLoadBalancerNodePorts": notYet("a load balancer without node ports is", "true"),
+			"allocateLoadBalancerNodePorts": works,
 			"clusterIP":                     works,
 			"clusterIPs":                    works,
 			"externalIPs":                   notYet("external addresses are"),
@@ -32,7 +32,7 @@ func serviceTables() map[reflect.Type]fields {
 			"sessionAffinity":               works,
 			"sessionAffinityConfig":         works,
 			"trafficDistribution":           noEffect("with one node every endpoint is close"),
-			"type":                          works.but("a load balancer (its node ports work) is", string(corev1.ServiceTypeLoadBalancer)),
+			"type":                          works,
 		}),
 		rows[corev1.ServicePort](fields{
 			"appProtocol": noEffect(informs),

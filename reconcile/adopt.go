@@ -49,13 +49,9 @@ func adoption(w *state.World, set *manifest.Set, c Commit, now time.Time, again 
 		a := w.Adopted()
 		return &a
 	}
-	sources := make(map[manifest.Ref]manifest.Source, set.Len())
-	for item := range set.All() {
-		sources[item.Ref] = item.Source
-	}
 	return &state.Adoption{
 		Commit: c.Hash, Tree: c.Tree, Digest: set.Digest(), Branch: c.Branch, Subject: c.Subject, Author: c.Author,
-		Committed: c.Committed, Adopted: now, Settings: set.Settings(), Sources: sources,
+		Committed: c.Committed, Adopted: now, Settings: set.Settings(),
 	}
 }
 
@@ -165,7 +161,7 @@ func (d *draft) admitted(item manifest.Item, r *state.Record) (manifest.Object, 
 		}
 		return admit.Pod(d.declared(), o)
 	case *corev1.Node:
-		return d.withRange(o), nil
+		return d.withRange(o, nodeBits), nil
 	}
 	return item.Object, nil
 }

@@ -151,8 +151,8 @@ func TestAdopt_MovingAFileChangesNothing(t *testing.T) {
 	if len(plan.Batch.Puts)+len(plan.Batch.Deletes) != 0 || plan.Batch.Adopt == nil {
 		t.Errorf("plan of a moved file:\n%s", plan)
 	}
-	if at := c.World.Adopted().Sources[manifest.ServiceRef("default", "web")]; at.Path != "deep/er/other.yaml" {
-		t.Errorf("source: got %v", at)
+	if item, _ := c.Set.Get(manifest.ServiceRef("default", "web")); item.Source.Path != "deep/er/other.yaml" {
+		t.Errorf("source: got %v", item.Source)
 	}
 }
 

@@ -88,6 +88,12 @@ func (d *draft) compute(k Key) {
 		d.registration()
 	case placement:
 		d.placement()
+	case allocation:
+		if k.Ref.Kind == "" {
+			d.starved()
+			return
+		}
+		fallthrough
 	default:
 		if r := d.w.Get(k.Ref); r != nil {
 			d.computeRecord(k.Concern, r)

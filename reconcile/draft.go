@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -35,6 +36,7 @@ type draft struct {
 	capacity *capacity
 	ips      *addresses
 	preview  *state.World // see declared
+	taken    []string     // see ranges
 	err      error
 }
 
@@ -168,6 +170,9 @@ func merge(into *state.Put, p state.Put) {
 	if p.Status != nil {
 		into.Status = p.Status
 	}
+	if p.Annotations != nil {
+		into.Annotations = p.Annotations
+	}
 	if p.Why != "" && !strings.Contains(into.Why, p.Why) {
 		if into.Why != "" {
 			into.Why += "; "
@@ -217,10 +222,13 @@ func (d *draft) idle(p *state.Put) bool {
 	if p.Allocation != nil && equality.Semantic.DeepEqual(p.Allocation, old.Allocation) {
 		p.Allocation = nil
 	}
+	if maps.Equal(p.Annotations, old.Annotations) {
+		p.Annotations = nil
+	}
 	if p.Node == old.Node {
 		p.Node = ""
 	}
-	return p.Object == nil && p.Status == nil && p.Allocation == nil && p.Node == "" && p.Deletion == nil
+	return p.Object == nil && p.Status == nil && p.Allocation == nil && p.Node == "" && p.Deletion == nil && p.Annotations == nil
 }
 
 func sameObject(a, b manifest.Object) bool { return a == b || equality.Semantic.DeepEqual(a, b) }

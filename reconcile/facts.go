@@ -32,6 +32,9 @@ func facts(p *state.Put) string {
 			fmt.Fprintf(&b, " %s=%d", port, a.NodePorts[port])
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(p.Annotations)) {
+		fmt.Fprintf(&b, " %s=%s", key[strings.LastIndexByte(key, '/')+1:], p.Annotations[key])
+	}
 	if p.Status != nil {
 		b.WriteString(StatusText(p.Status))
 	}

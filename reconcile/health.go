@@ -86,6 +86,9 @@ func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (St
 	}
 	switch {
 	case d.Spec.Paused:
+		if why := sick(w, r); why != "" { // what runs is to run, paused or not
+			return Degraded, because("paused", why)
+		}
 		return Suspended, "paused"
 	case s.UpdatedReplicas < want:
 		return worse(fmt.Sprintf("%d of %d new replicas have been updated", s.UpdatedReplicas, want), sick(w, r))
@@ -180,11 +183,7 @@ func lastEnd(c *corev1.ContainerStatus) string {
 	if t == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%s, exit code %d, %d restarts", firstOf(t.Reason, "ended"), t.ExitCode, c.RestartCount)
-	if t.Message != "" {
-		text += ": " + strings.TrimSpace(t.Message)
-	}
-	return text
+	return fmt.Sprintf("%s, exit code %d, %d restarts", firstOf(t.Reason, "ended"), t.ExitCode, c.RestartCount) + words(t)
 }
 
 func firstOf(texts ...string) string {
@@ -196,11 +195,30 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
+// exitText is how the first container that did not end well ended.
 func exitText(s *corev1.PodStatus) string {
-	for i := range s.ContainerStatuses {
-		if t := s.ContainerStatuses[i].State.Terminated; t != nil && t.ExitCode != 0 {
-			return fmt.Sprintf("container %s ended with exit code %d", s.ContainerStatuses[i].Name, t.ExitCode)
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {
+		for i := range list {
+			if t := list[i].State.Terminated; t != nil && t.ExitCode != 0 {
+				return fmt.Sprintf("container %s: %s", list[i].Name, endText(t))
+			}
 		}
+	}
+	return ""
+}
+
+// endText is how a container ended: upstream's reason, its exit code, and its last words.
+func endText(t *corev1.ContainerStateTerminated) string {
+	text := fmt.Sprintf("%s, exit code %d", firstOf(t.Reason, "ended"), t.ExitCode)
+	if t.Signal != 0 {
+		text += fmt.Sprintf(" by signal %d", t.Signal)
+	}
+	return text + words(t)
+}
+
+func words(t *corev1.ContainerStateTerminated) string {
+	if m := strings.TrimSpace(t.Message); m != "" {
+		return ": " + m
 	}
 	return ""
 }
@@ -222,15 +240,26 @@ func serviceHealth(w *state.World, r *state.Record, s *corev1.Service) (State, s
 	if r.Allocation == nil || len(r.Allocation.ClusterIPs) == 0 {
 		return Degraded, "it has no address"
 	}
-	if len(s.Spec.Selector) == 0 {
+	if s.Spec.Type == corev1.ServiceTypeLoadBalancer && serves(w, r, s) {
+		return Healthy, "external address pending: no load balancer here; its cluster IP and node ports work"
+	}
+	if serves(w, r, s) {
 		return Healthy, ""
+	}
+	return Healthy, "no ready endpoints"
+}
+
+// serves says that a Service has somebody to answer, as far as its selector tells.
+func serves(w *state.World, r *state.Record, s *corev1.Service) bool {
+	if len(s.Spec.Selector) == 0 {
+		return true
 	}
 	for p := range w.Select("", "Pod", r.Ref.Namespace, manifest.Selector(s)) {
 		if active(p) && (podReady(p) || s.Spec.PublishNotReadyAddresses) {
-			return Healthy, ""
+			return true
 		}
 	}
-	return Healthy, "no ready endpoints"
+	return false
 }
 
 func nodeHealth(r *state.Record, n *corev1.Node) (State, string) {

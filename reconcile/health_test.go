@@ -84,3 +84,50 @@ func TestHealth(t *testing.T) {
 		t.Errorf("a crashing pod: got %s %q, want Degraded %q", s, why, want)
 	}
 }
+
+// How a Pod ended is told with upstream's reason, of init containers too.
+func TestHealth_HowItEnded(t *testing.T) {
+	end := func(name, reason string, code, signal int32, message string) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: reason, ExitCode: code, Signal: signal, Message: message}}}
+	}
+	tests := map[string]corev1.PodStatus{
+		"failed: container c: OOMKilled, exit code 137":                     {ContainerStatuses: []corev1.ContainerStatus{end("ok", "Completed", 0, 0, ""), end("c", "OOMKilled", 137, 0, "")}},
+		"failed: container c: Error, exit code 137 by signal 9: last words": {ContainerStatuses: []corev1.ContainerStatus{end("c", "Error", 137, 9, "last words\n")}},
+		"failed: container setup: Error, exit code 3":                       {InitContainerStatuses: []corev1.ContainerStatus{end("setup", "Error", 3, 0, "")}},
+		"failed: The node was low on resource: memory.":                     {Message: "The node was low on resource: memory.", Reason: "Evicted"},
+	}
+	c := scenario.NewCluster()
+	mustCommit(t, c, files("web.yaml", web))
+	ref := manifest.PodRef("default", "lone")
+	for want, status := range tests {
+		status.Phase = corev1.PodFailed
+		if _, err := c.Apply(state.Batch{Writer: state.NodeWriter("node-1"), Now: c.Now, Puts: []state.Put{{Ref: ref, Status: &status}}}); err != nil {
+			t.Fatal(err)
+		}
+		if s, why := reconcile.Health(c.World, ref); s != reconcile.Degraded || why != want {
+			t.Errorf("got %s %q, want Degraded %q", s, why, want)
+		}
+	}
+}
+
+// The Deployment shows the number of its rollout as upstream annotates it, and its author's annotations.
+func TestDeployment_Revision(t *testing.T) {
+	c := scenario.NewCluster()
+	shown := func() string {
+		t.Helper()
+		a := c.World.Get(manifest.DeploymentRef("default", "web")).Full().GetAnnotations()
+		return a["deployment.kubernetes.io/revision"] + a["note"]
+	}
+	annotated := strings.Replace(web, "{name: web}", "{name: web, annotations: {note: mine}}", 1)
+	for i, step := range []struct{ tree, want string }{
+		{annotated, "1mine"}, {strings.ReplaceAll(annotated, "img:1", "img:2"), "2mine"}, {web, "3"},
+	} {
+		mustCommit(t, c, files("web.yaml", step.tree))
+		if got := shown(); got != step.want {
+			t.Errorf("after commit %d: got %q, want %q", i+1, got, step.want)
+		}
+	}
+	if a := c.World.Get(manifest.DeploymentRef("default", "web")).Object.GetAnnotations(); len(a) != 0 {
+		t.Errorf("the authored object was annotated: %v", a)
+	}
+}

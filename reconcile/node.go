@@ -3,6 +3,7 @@ package reconcile
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,9 +12,12 @@ import (
 	"writ/state"
 )
 
-// nodeBits is the prefix length of the range that each node has of the pod range, as upstream's
-// node-cidr-mask-size.
-const nodeBits = 24
+// Prefix lengths of the range that a node has of the pod range: upstream's node-cidr-mask-size where
+// nodes are declared, more for one that is alone, since addresses rest before they are given again.
+const (
+	nodeBits  = 24
+	aloneBits = 20
+)
 
 // registration makes the Node object of the one node that registers itself while no commit declares
 // any, and takes it away once one does.
@@ -44,8 +48,16 @@ func (d *draft) registration() {
 	case declared && self != nil:
 		d.delete(self, "nodes are declared, and this one is not")
 	case !declared && self == nil:
-		d.put(state.Put{Ref: manifest.NodeRef(d.options.Node), Object: d.withRange(d.selfNode()), Origin: state.Derived, Why: "registers itself"})
+		d.put(state.Put{Ref: manifest.NodeRef(d.options.Node), Object: d.withRange(d.selfNode(), d.aloneBits()), Origin: state.Derived, Why: "registers itself"})
 	}
+}
+
+// aloneBits is the length of the range of a node that is alone: aloneBits, but never more than half.
+func (d *draft) aloneBits() int {
+	if whole, err := netip.ParsePrefix(d.settings().PodCIDR); err == nil {
+		return max(aloneBits, whole.Bits()+1)
+	}
+	return aloneBits
 }
 
 func (d *draft) selfNode() *corev1.Node {
@@ -62,13 +74,14 @@ func (d *draft) selfNode() *corev1.Node {
 	}}
 }
 
-// withRange gives a Node its part of the pod range: the one it has, or the lowest that is free. An
-// authored one stands. Without a free range the Node has none and takes no Pods with addresses.
-func (d *draft) withRange(n *corev1.Node) *corev1.Node {
+// withRange gives a Node its part of the pod range: the one it has, or the lowest that is free, of the
+// given prefix length or, where it is no longer than that, the whole. An authored one stands. Without a
+// free range the Node has none and takes no Pods with addresses.
+func (d *draft) withRange(n *corev1.Node, bits int) *corev1.Node {
 	if n.Spec.PodCIDR != "" {
 		return n
 	}
-	ranges := d.podRange(n.Name)
+	ranges := d.podRange(n.Name, bits)
 	if ranges == "" {
 		return n
 	}
@@ -77,7 +90,7 @@ func (d *draft) withRange(n *corev1.Node) *corev1.Node {
 	return n
 }
 
-func (d *draft) podRange(name string) string {
+func (d *draft) podRange(name string, bits int) string {
 	if r := d.w.Get(manifest.NodeRef(name)); r != nil {
 		if n, ok := r.Object.(*corev1.Node); ok && n.Spec.PodCIDR != "" {
 			return n.Spec.PodCIDR
@@ -87,22 +100,69 @@ func (d *draft) podRange(name string) string {
 	if err != nil || !whole.Addr().Is4() {
 		return ""
 	}
-	used := map[string]bool{}
-	for r := range d.w.Nodes() {
-		if n, ok := r.Object.(*corev1.Node); ok {
-			used[n.Spec.PodCIDR] = true
+	given := freeRange(whole.Masked(), max(bits, whole.Bits()), d.ranges())
+	d.taken = append(d.taken, given)
+	return given
+}
+
+// ranges are those that nodes have, that the commit declares, and that this draft gave, in order.
+func (d *draft) ranges() []netip.Prefix {
+	var used []netip.Prefix
+	add := func(text string) {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			used = append(used, p)
 		}
 	}
-	bits := max(nodeBits, whole.Bits())
-	first := binary.BigEndian.Uint32(whole.Masked().Addr().AsSlice())
-	for i := range uint32(1) << (bits - whole.Bits()) {
-		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], first+i<<(32-bits))
-		if p := netip.PrefixFrom(netip.AddrFrom4(a), bits).String(); !used[p] {
-			return p
+	for r := range d.w.Nodes() {
+		if n, ok := r.Object.(*corev1.Node); ok {
+			add(n.Spec.PodCIDR)
+		}
+	}
+	if d.set != nil && d.taken == nil {
+		for item := range d.set.All() {
+			if n, ok := item.Object.(*corev1.Node); ok && n.Spec.PodCIDR != "" {
+				d.taken = append(d.taken, n.Spec.PodCIDR)
+			}
+		}
+	}
+	for _, text := range d.taken {
+		add(text)
+	}
+	slices.SortFunc(used, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	return used
+}
+
+// freeRange is the lowest range of a length that overlaps none of those in use, which are sorted;
+// empty if there is none.
+func freeRange(whole netip.Prefix, bits int, used []netip.Prefix) string {
+	size := uint64(1) << (32 - bits)
+	at := first(whole)
+	for end := past(whole); at+size <= end; at += size {
+		for len(used) > 0 && past(used[0]) <= at {
+			used = used[1:]
+		}
+		if len(used) == 0 || first(used[0]) >= at+size {
+			var a [4]byte
+			binary.BigEndian.PutUint32(a[:], uint32(at))
+			return netip.PrefixFrom(netip.AddrFrom4(a), bits).String()
 		}
 	}
 	return ""
+}
+
+func first(p netip.Prefix) uint64 {
+	if !p.Addr().Is4() {
+		return 0
+	}
+	return uint64(binary.BigEndian.Uint32(p.Masked().Addr().AsSlice()))
+}
+
+// past is the address after the last, 0 of what is no IPv4 range.
+func past(p netip.Prefix) uint64 {
+	if !p.Addr().Is4() {
+		return 0
+	}
+	return first(p) + 1<<(32-p.Bits())
 }
 
 // settings are those of the commit that is or is being adopted.

@@ -3,13 +3,18 @@ package reconcile
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"writ/manifest"
 	"writ/state"
 )
 
 const scheduler = "default-scheduler"
+
+// arrival is how long a node that registers itself may take to become ready before anybody is told.
+const arrival = 10 * time.Second
 
 // placement binds every Pod that waits, the most important and oldest first, or says why it waits.
 func (d *draft) placement() {
@@ -32,9 +37,14 @@ func (d *draft) placement() {
 			a.Ref.Compare(b.Ref),
 		)
 	})
+	patience := d.arriving()
 	puts := make([]state.Put, 0, len(waiting))
 	for _, r := range waiting {
 		to, why := d.capacity.nodes.Place(r.Pod())
+		if to == "" && !patience.IsZero() {
+			d.later(patience)
+			continue
+		}
 		if to == "" {
 			puts = d.refuse(puts, r, why)
 			continue
@@ -45,6 +55,27 @@ func (d *draft) placement() {
 		d.event(r, corev1.EventTypeNormal, "Scheduled", scheduler, "Successfully assigned %s/%s to %s", r.Ref.Namespace, r.Ref.Name, to)
 	}
 	d.put(puts...)
+}
+
+// arriving is until when the node that registers itself has time to become ready: right after it was
+// made, Pods that do not fit need not be told so. Zero if it is there, or has taken too long.
+func (d *draft) arriving() time.Time {
+	r := d.w.Get(manifest.NodeRef(d.options.Node))
+	if r == nil || r.Origin != state.Derived || nodeReady(r) {
+		return time.Time{}
+	}
+	until := r.Created.Add(arrival)
+	if !until.After(d.now) {
+		return time.Time{}
+	}
+	return until
+}
+
+func nodeReady(r *state.Record) bool {
+	s, ok := r.Status.(*corev1.NodeStatus)
+	return ok && slices.ContainsFunc(s.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // refuse states why a Pod waits, if that is news.

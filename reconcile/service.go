@@ -24,6 +24,34 @@ func (d *draft) allocate(r *state.Record) {
 	}
 }
 
+// starved looks again at the Services that could not be given all that they need.
+func (d *draft) starved() {
+	for r := range d.w.Services("") {
+		s, ok := r.Object.(*corev1.Service)
+		if ok && r.Allocation != nil && lacks(s, r.Allocation) {
+			d.queue.add(Key{allocation, r.Ref})
+		}
+	}
+}
+
+func lacks(s *corev1.Service, a *state.Allocation) bool {
+	if s.Spec.Type == corev1.ServiceTypeExternalName {
+		return false
+	}
+	return len(a.ClusterIPs) == 0 || givesNodePorts(s) && len(a.NodePorts) < len(s.Spec.Ports)
+}
+
+// givesNodePorts says that every port of a Service is to be reached on the nodes.
+func givesNodePorts(s *corev1.Service) bool {
+	switch s.Spec.Type {
+	case corev1.ServiceTypeNodePort:
+		return true
+	case corev1.ServiceTypeLoadBalancer:
+		return s.Spec.AllocateLoadBalancerNodePorts == nil || *s.Spec.AllocateLoadBalancerNodePorts
+	}
+	return false
+}
+
 func (d *draft) clusterIP(r *state.Record, s *corev1.Service, a *state.Allocation) {
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return
@@ -65,26 +93,34 @@ func fixedOffset(ref manifest.Ref) uint32 {
 	return 0
 }
 
-func (d *draft) nodePorts(r *state.Record, s *corev1.Service, a *state.Allocation) {
+// writtenPorts takes the node ports that the author of a Service wrote, and gives them.
+func (d *draft) writtenPorts(r *state.Record, s *corev1.Service, a *state.Allocation) map[int32]bool {
+	mine := map[int32]bool{}
 	if s.Spec.Type != corev1.ServiceTypeNodePort && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
-		return
+		return mine
 	}
-	if s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Spec.AllocateLoadBalancerNodePorts != nil && !*s.Spec.AllocateLoadBalancerNodePorts {
+	a.NodePorts = map[string]int32{}
+	for i := range s.Spec.Ports {
+		port := s.Spec.Ports[i].NodePort
+		if port == 0 {
+			continue
+		}
+		if holder, taken := d.addresses().portHolder(port); taken && holder != r.Ref {
+			d.note(r.Ref, "spec.ports", "provided port is already allocated to "+holder.String())
+			continue
+		}
+		a.NodePorts[state.PortKey(&s.Spec.Ports[i])] = port
+		mine[port] = true
+	}
+	return mine
+}
+
+func (d *draft) nodePorts(r *state.Record, s *corev1.Service, a *state.Allocation) {
+	mine := d.writtenPorts(r, s, a) // one number may serve two protocols of a Service only where its author says so
+	if !givesNodePorts(s) {
 		return
 	}
 	pool := d.addresses()
-	a.NodePorts = map[string]int32{}
-	mine := map[int32]bool{} // one number may serve two protocols of a Service only where its author says so
-	for i := range s.Spec.Ports {
-		if port := s.Spec.Ports[i].NodePort; port != 0 {
-			if holder, taken := pool.portHolder(port); taken && holder != r.Ref {
-				d.note(r.Ref, "spec.ports", "provided port is already allocated to "+holder.String())
-				continue
-			}
-			a.NodePorts[state.PortKey(&s.Spec.Ports[i])] = port
-			mine[port] = true
-		}
-	}
 	for i := range s.Spec.Ports {
 		p := &s.Spec.Ports[i]
 		key := state.PortKey(p)

@@ -124,8 +124,8 @@ func (d *draft) endpoint(s *corev1.Service, p *state.Record) discoveryv1.Endpoin
 		e.NodeName = &node
 	}
 	if n := d.w.Get(manifest.NodeRef(node)); n != nil {
-		if zone := n.Object.GetLabels()[corev1.LabelTopologyZone]; zone != "" {
-			e.Zone = &zone
+		if z := zone(n); z != "" {
+			e.Zone = &z
 		}
 	}
 	if pod.Spec.Hostname != "" && pod.Spec.Subdomain == s.Name && p.Ref.Namespace == s.Namespace {

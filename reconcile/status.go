@@ -107,6 +107,19 @@ func (d *draft) deploymentStatus(r *state.Record) {
 	x.progress(before, next)
 	x.failure(next)
 	d.setStatus(r, next, "")
+	x.numbered()
+}
+
+// numbered shows the revision of the new ReplicaSet on the Deployment, as upstream annotates it.
+func (x *deployment) numbered() {
+	if x.next == nil {
+		return
+	}
+	number := x.next.rs.Annotations[revisionAnnotation]
+	if number == "" || x.r.Annotations[revisionAnnotation] == number {
+		return
+	}
+	x.d.put(state.Put{Ref: x.r.Ref, Annotations: map[string]string{revisionAnnotation: number}})
 }
 
 func (x *deployment) counts(before *appsv1.DeploymentStatus) *appsv1.DeploymentStatus {

@@ -41,6 +41,9 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 		if gone(c) {
 			yield(Key{Concern: builtins})
 		}
+		if c.Old != nil && c.Old.Allocation != nil && (gone(c) || c.New.Allocation != c.Old.Allocation || c.New.Object != c.Old.Object) {
+			yield(Key{Concern: allocation}) // what it had may be free
+		}
 		yield(Key{mirrors, manifest.EndpointsRef(c.Ref.Namespace, c.Ref.Name)})
 	case "EndpointSlice.discovery.k8s.io":
 		for _, r := range []*state.Record{c.Old, c.New} {
@@ -99,7 +102,7 @@ func podWakes(w *state.World, c *state.Change, yield func(Key)) {
 		selecting(w, c, func(s *state.Record) { yield(Key{endpoints, s.Ref}) })
 	}
 	freed := c.Old != nil && c.Old.Node != "" && (c.New == nil || terminal(c.New) != terminal(c.Old))
-	waits := c.New != nil && c.New.Node == ""
+	waits := c.New != nil && c.New.Node == "" || c.New == nil && c.Old.Node == ""
 	if freed || waits {
 		yield(Key{Concern: placement})
 	}
@@ -154,11 +157,27 @@ func replicaSetWakes(w *state.World, c *state.Change, yield func(Key)) {
 func nodeWakes(w *state.World, c *state.Change, yield func(Key)) {
 	yield(Key{Concern: registration})
 	yield(Key{Concern: placement})
-	if c.Old == nil || c.New == nil {
-		for r := range w.OnNode(state.Node(c.Ref.Name)) {
+	came := c.Old == nil || c.New == nil
+	moved := zone(c.Old) != zone(c.New)
+	if !came && !moved {
+		return
+	}
+	for r := range w.OnNode(state.Node(c.Ref.Name)) {
+		if came {
 			keysFor(r.Ref, yield)
 		}
+		if moved {
+			selecting(w, &state.Change{Ref: r.Ref, New: r}, func(s *state.Record) { yield(Key{endpoints, s.Ref}) })
+		}
 	}
+}
+
+// zone is where a node is, as its endpoints show it.
+func zone(r *state.Record) string {
+	if r == nil {
+		return ""
+	}
+	return r.Object.GetLabels()[corev1.LabelTopologyZone]
 }
 
 // controller is the record of the controlling owner, nil if there is none or it is another

@@ -179,6 +179,9 @@ func (t *transaction) fill(next, old *Record, p *Put) {
 	if p.Status != nil {
 		next.Status = p.Status
 	}
+	if p.Annotations != nil {
+		next.Annotations = p.Annotations
+	}
 	if p.Routed > next.Routed {
 		next.Routed = p.Routed
 	}

@@ -52,6 +52,8 @@ type Put struct {
 	Allocation *Allocation
 	Status     Status
 	Routed     Revision
+	// Annotations are all that are computed for the object; they take the place of those before.
+	Annotations map[string]string
 	// Created and Generation restore those of an object found running; zero otherwise.
 	Created    time.Time
 	Generation int64
@@ -93,7 +95,7 @@ func (b *Batch) Observation() bool {
 	}
 	for i := range b.Puts {
 		p := &b.Puts[i]
-		if p.Object != nil || p.Node != "" || p.Deletion != nil || p.Allocation != nil {
+		if p.Object != nil || p.Node != "" || p.Deletion != nil || p.Allocation != nil || p.Annotations != nil {
 			return false
 		}
 	}

@@ -33,6 +33,7 @@ const (
 	recordStatusType
 	recordStatus
 	recordRouted
+	recordAnnotation // repeated: a key and its value
 )
 
 // EncodeRecord writes a record compactly. Equal records give equal bytes. The error is that of an
@@ -71,7 +72,11 @@ func AppendRecord(b []byte, r *Record) ([]byte, error) {
 	if b, err = appendStatus(b, r); err != nil {
 		return nil, err
 	}
-	return appendNumber(b, recordRouted, uint64(r.Routed)), nil
+	b = appendNumber(b, recordRouted, uint64(r.Routed))
+	for _, key := range slices.Sorted(maps.Keys(r.Annotations)) {
+		b = appendBlock(b, recordAnnotation, appendText(appendText(nil, 1, key), 2, r.Annotations[key]))
+	}
+	return b, nil
 }
 
 func appendObject(b []byte, r *Record) ([]byte, error) {
@@ -148,6 +153,8 @@ func (d *Decoder) Record(data []byte) (*Record, error) {
 			status = f.block
 		case recordRouted:
 			r.Routed = Revision(f.number)
+		case recordAnnotation:
+			err = r.decodeAnnotation(f.block)
 		}
 		return err
 	})
@@ -200,6 +207,24 @@ func (d *Decoder) shared(b []byte) string {
 	s := string(b)
 	d.texts[s] = s
 	return s
+}
+
+func (r *Record) decodeAnnotation(data []byte) error {
+	var key, value string
+	err := eachField(data, func(f field) error {
+		switch f.n {
+		case 1:
+			key = f.text()
+		case 2:
+			value = f.text()
+		}
+		return nil
+	})
+	if r.Annotations == nil {
+		r.Annotations = map[string]string{}
+	}
+	r.Annotations[key] = value
+	return err
 }
 
 func encodeDeletion(d *Deletion) []byte {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,6 +24,14 @@ func (r *Record) Full() manifest.Object {
 		at, grace := metav1.NewTime(d.Deadline().UTC()), d.Grace
 		o.SetDeletionTimestamp(&at)
 		o.SetDeletionGracePeriodSeconds(&grace)
+	}
+	if len(r.Annotations) > 0 {
+		annotations := o.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		maps.Copy(annotations, r.Annotations)
+		o.SetAnnotations(annotations)
 	}
 	switch o := o.(type) {
 	case *corev1.Pod:

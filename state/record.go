@@ -59,6 +59,9 @@ type Record struct {
 	Allocation *Allocation // Services: what was allocated for it
 	Status     Status      // last reported status, nil before the first
 	Routed     Revision    // Nodes: the revision up to which the node's routing is in the kernel
+	// Annotations are computed for the object and shown beside those that its author wrote: the
+	// revision of a Deployment. Never modified after they were put.
+	Annotations map[string]string
 }
 
 // Deletion is the decision that an object goes.
