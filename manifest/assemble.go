@@ -1,10 +1,6 @@
 package manifest
 
-import (
-	"fmt"
-	"path"
-	"slices"
-)
+import "slices"
 
 // assemble makes the Set of a tree out of the previous one and what differs, and checks what only the
 // whole can show. It reports to the loader; the Set is of no use if anything was reported.
@@ -36,6 +32,7 @@ func (l *loader) assemble(settings Cluster, root *folder) *Set {
 	l.duplicates(s.objects)
 	l.namespaces(s.objects)
 	l.selectors(s.objects, added)
+	l.mistakes = append(l.mistakes, l.settle(l.found)...)
 	s.warnings = root.collect(nil)
 	s.warnings.Sort()
 	s.digest = digestOf(settings, s.objects)
@@ -131,55 +128,4 @@ func (f *folder) collect(warnings Mistakes) Mistakes {
 		warnings = sub.collect(warnings)
 	}
 	return warnings
-}
-
-// duplicates reports every object that is declared more than once.
-func (l *loader) duplicates(objects []*parsed) {
-	for i := 1; i < len(objects); i++ {
-		first, second := objects[i-1], objects[i]
-		if first.Ref == second.Ref {
-			l.about(second, "", fmt.Sprintf("is declared twice, first in %s", first.Source))
-		}
-	}
-}
-
-// about reports a mistake of a parsed object at one of its fields.
-func (l *loader) about(p *parsed, field, what string) {
-	source := p.Source
-	if field != "" {
-		what = field + ": " + what
-		source.Line = l.fieldLine(p, field)
-	}
-	l.mistakes = append(l.mistakes, Mistake{Source: source, Ref: p.Ref, What: what})
-}
-
-// fieldLine finds the line of a field of an object. Its file is read again, as nothing keeps the text
-// of a valid file; after the first few hundred the line of the object has to do.
-func (l *loader) fieldLine(p *parsed, field string) int {
-	if l.located++; l.located > maxMistakesOfFile {
-		return p.Source.Line
-	}
-	for _, c := range slices.Backward(l.chunks(p.Source.Path)) {
-		if c.line <= p.Source.Line {
-			return (&locator{chunk: c}).line(p.within + "." + field)
-		}
-	}
-	return p.Source.Line
-}
-
-// chunks are the documents of a file, those of the last one asked for at once.
-func (l *loader) chunks(name string) []chunk {
-	if l.lastPath == name {
-		return l.lastChunks
-	}
-	l.lastPath, l.lastChunks = name, nil
-	data, err := l.readFile(name)
-	switch {
-	case err != nil || data == nil: // it was read before: the line of the object has to do
-	case path.Ext(name) == ".json":
-		l.lastChunks, _ = splitJSON(data)
-	default:
-		l.lastChunks = splitYAML(data)
-	}
-	return l.lastChunks
 }

@@ -18,9 +18,9 @@ func (l *loader) namespaces(objects []*parsed) {
 	for _, name := range undeclared {
 		declared[name] = true
 	}
-	for _, ref := range l.broken {
-		if ref.Group == "" && ref.Kind == "Namespace" {
-			declared[ref.Name] = true
+	for _, b := range l.broken {
+		if b.ref.Group == "" && b.ref.Kind == "Namespace" {
+			declared[b.ref.Name] = true
 		}
 	}
 	for _, p := range ofKind(objects, NamespaceRef("")) {
@@ -31,6 +31,15 @@ func (l *loader) namespaces(objects []*parsed) {
 			l.about(p, "metadata.namespace", fmt.Sprintf("namespace %q is not declared in this commit; add a Namespace manifest", p.Ref.Namespace))
 		}
 	}
+}
+
+// lookUp finds an object among those that are sorted by Ref, or nil.
+func lookUp(objects []*parsed, ref Ref) *parsed {
+	i, found := slices.BinarySearchFunc(objects, ref, func(p *parsed, r Ref) int { return p.Ref.Compare(r) })
+	if !found {
+		return nil
+	}
+	return objects[i]
 }
 
 // ofKind are the objects of the reference's kind.

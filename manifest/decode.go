@@ -127,7 +127,7 @@ func (o *object) decodeStrict(data []byte, into runtime.Object) bool {
 // misplaced reports a problem whose text already names the field.
 func (o *object) misplaced(p problem) {
 	o.failed = true
-	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, shorten(p.what)})
+	o.report(o.ref, func() int { return o.line(p.path) }, p.what)
 }
 
 func (o *object) decodeCustom(data []byte) Object {

@@ -16,13 +16,19 @@ import (
 // Limits on what one commit may hold. Content is hostile until it is checked.
 const (
 	maxFileBytes      = 4 << 20   // one file
+	maxIgnoreBytes    = 64 << 10  // one .writignore
+	maxPatterns       = 1_000     // rules of .writignore files that hold at one place
 	maxDocuments      = 10_000    // documents of one file
+	maxDocumentBytes  = 2 << 20   // one document; parsing takes about a hundred times as much memory
 	maxObjectBytes    = 3 << 19   // one object as JSON, 1.5 MiB as upstream
 	maxExpandedBytes  = 16 << 20  // one file as JSON, with every alias written out
 	maxTreeBytes      = 512 << 20 // all objects of a commit as JSON
 	maxNesting        = 200       // mappings and lists inside each other
+	maxLists          = 4         // objects of kind List inside each other
 	maxFolderDepth    = 64        // folders inside each other
+	maxFolders        = 200_000   // folders of a commit
 	maxFiles          = 200_000   // manifests of a commit
+	maxMistakes       = 10_000    // what is reported at once
 	maxMistakesOfFile = 200       // what one file may report
 	maxMistakeBytes   = 2 << 10   // one mistake: upstream repeats the wrong value, however long it is
 )

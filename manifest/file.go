@@ -19,10 +19,21 @@ type file struct {
 	objects  []*parsed
 	warnings Mistakes
 	mistakes Mistakes
-	broken   []Ref // objects that are there and have mistakes
-	unread   bool  // something could not even be identified
-	size     int   // of the objects as JSON, in bytes
+	broken   []declared // objects that are there and have mistakes
+	unread   bool       // something could not even be identified
+	size     int        // of the documents as JSON, in bytes
+
+	moreMistakes, moreWarnings int // that were counted only
 }
+
+// declared is an object that is known by name only.
+type declared struct {
+	ref    Ref
+	source Source
+}
+
+// byteOrderMark is what some editors put at the beginning of a file in UTF-8.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // parsed is one object that is defaulted and valid by itself.
 type parsed struct {
@@ -39,7 +50,7 @@ type reader struct{ *file }
 // readFile reads every document of a file.
 func readFile(name, id string, data []byte) *file {
 	r := reader{&file{path: name, id: id}}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	data = bytes.TrimPrefix(data, byteOrderMark)
 	if what := checkText(data); what != "" {
 		r.unreadable(0, what)
 		return r.file
@@ -49,9 +60,11 @@ func readFile(name, id string, data []byte) *file {
 	} else {
 		r.yaml(data)
 	}
-	if n := len(r.mistakes); n > maxMistakesOfFile {
-		r.mistakes = append(r.mistakes[:maxMistakesOfFile:maxMistakesOfFile],
-			Mistake{Source: Source{Path: name}, What: fmt.Sprintf("and %d mistakes more", n-maxMistakesOfFile)})
+	if r.moreMistakes > 0 {
+		r.mistakes = append(r.mistakes, Mistake{Source: Source{Path: name}, What: fmt.Sprintf("and %d mistakes more", r.moreMistakes)})
+	}
+	if r.moreWarnings > 0 {
+		r.warnings = append(r.warnings, Mistake{Source: Source{Path: name}, What: fmt.Sprintf("and %d warnings more", r.moreWarnings)})
 	}
 	return r.file
 }
@@ -59,7 +72,17 @@ func readFile(name, id string, data []byte) *file {
 // unreadable reports something that hides which objects there are.
 func (r reader) unreadable(line int, what string) {
 	r.unread = true
-	r.mistakes = append(r.mistakes, Mistake{Source: Source{r.path, line}, What: what})
+	r.report(Ref{}, func() int { return line }, what)
+}
+
+// report adds a mistake. Beyond a limit they are only counted: each line has to be searched for, so a
+// file with a hundred thousand would take minutes.
+func (r reader) report(ref Ref, line func() int, what string) {
+	if len(r.mistakes) >= maxMistakesOfFile {
+		r.moreMistakes++
+		return
+	}
+	r.mistakes = append(r.mistakes, Mistake{Source{r.path, line()}, ref, shorten(what)})
 }
 
 func (r reader) yaml(data []byte) {
@@ -73,17 +96,29 @@ func (r reader) yaml(data []byte) {
 			r.unreadable(c.line, fmt.Sprintf("the file's objects are larger than %d MiB", maxExpandedBytes>>20))
 			return
 		}
+		if r.tooLong(c) {
+			continue
+		}
 		o := object{reader: r, loc: &locator{chunk: c}}
 		data, problems := toJSON(c.text)
+		r.size += len(data)
 		if data != nil {
 			o.read(data)
 		}
 		for _, p := range problems {
 			r.unread = r.unread || data == nil
-			line := c.line + max(p.line-1, 0)
-			r.mistakes = append(r.mistakes, Mistake{Source{r.path, line}, o.ref, p.what})
+			r.report(o.ref, func() int { return c.line + max(p.line-1, 0) }, p.what)
 		}
 	}
+}
+
+// tooLong refuses a document whose mere parsing would take too much memory.
+func (r reader) tooLong(c chunk) bool {
+	if len(c.text) <= maxDocumentBytes {
+		return false
+	}
+	r.unreadable(c.line+max(firstContent(c.text), 0), fmt.Sprintf("the document is larger than %d MiB; split it", maxDocumentBytes>>20))
+	return true
 }
 
 func (r reader) json(data []byte) {
@@ -92,7 +127,11 @@ func (r reader) json(data []byte) {
 		r.unreadable(problem.line, problem.what)
 	}
 	for _, c := range chunks {
+		if r.tooLong(c) {
+			continue
+		}
 		o := object{reader: r, loc: &locator{chunk: c}}
+		r.size += len(c.text)
 		o.read(c.text)
 		for _, p := range checkJSON(c.text) {
 			o.misplaced(p)
@@ -105,6 +144,7 @@ type object struct {
 	reader
 	loc    *locator
 	within string // field path inside the document
+	lists  int    // that the object is in
 	ref    Ref
 	failed bool
 }
@@ -112,7 +152,7 @@ type object struct {
 // mistake reports a problem of the object at the line of its field.
 func (o *object) mistake(p problem) {
 	o.failed = true
-	o.mistakes = append(o.mistakes, Mistake{Source{o.path, o.line(p.path)}, o.ref, shorten(p.String())})
+	o.report(o.ref, func() int { return o.line(p.path) }, p.String())
 }
 
 // shorten cuts a text that is too long for people.
@@ -124,6 +164,10 @@ func shorten(text string) string {
 }
 
 func (o *object) warn(p problem) {
+	if len(o.warnings) >= maxMistakesOfFile {
+		o.moreWarnings++
+		return
+	}
 	o.warnings = append(o.warnings, Mistake{Source{o.path, o.line(p.path)}, o.ref, shorten(p.String())})
 }
 
@@ -161,13 +205,14 @@ func (o *object) read(data []byte) {
 	if h == nil || len(problems) > 0 {
 		return
 	}
+	if h.local {
+		return
+	}
 	if items, isList, err := h.items(); isList {
 		o.list(items, err)
 		return
 	}
-	if !h.local {
-		o.one(h, len(data))
-	}
+	o.one(h, len(data))
 }
 
 func (o *object) list(items []json.RawMessage, err error) {
@@ -175,15 +220,19 @@ func (o *object) list(items []json.RawMessage, err error) {
 		o.unread = true
 		o.mistake(problem{"items", err.Error()})
 	}
+	if o.lists == maxLists {
+		o.unread = true
+		o.mistake(problem{what: fmt.Sprintf("lies in %d lists, at most %d may be inside each other", o.lists, maxLists)})
+		return
+	}
 	for i, item := range items {
-		element := &object{reader: o.reader, loc: o.loc, within: o.within + ".items[" + strconv.Itoa(i) + "]"}
+		element := &object{reader: o.reader, loc: o.loc, lists: o.lists + 1, within: o.within + ".items[" + strconv.Itoa(i) + "]"}
 		element.read(item)
 	}
 }
 
 // one takes up a single object, once it is clear what it claims to be.
 func (o *object) one(h *head, size int) {
-	o.size += size
 	k, problem := find(h.gvk)
 	if problem != nil {
 		o.unread = true
@@ -191,12 +240,13 @@ func (o *object) one(h *head, size int) {
 		return
 	}
 	if size > maxObjectBytes {
+		o.identify(k, h)
 		o.mistake(tooLarge(size))
 	} else {
 		o.take(k, h)
 	}
 	if o.failed {
-		o.broken = append(o.broken, o.ref)
+		o.broken = append(o.broken, declared{o.ref, Source{o.path, o.line("")}})
 	}
 }
 

@@ -46,6 +46,7 @@ func readHead(data []byte) (*head, []problem) {
 		problems = append(problems, problem{"apiVersion", fmt.Sprintf("%q is not of the form group/version", version)})
 	}
 	h.gvk = gv.WithKind(kindName)
+	problems = append(problems, checkNames(h.gvk)...)
 	h.ref = Ref{Group: gv.Group, Kind: kindName}
 	h.ref.Name = text(h.meta, "metadata.", "name", false)
 	h.ref.Namespace = text(h.meta, "metadata.", "namespace", false)

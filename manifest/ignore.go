@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -27,8 +29,8 @@ func (ig ignore) below(folder []string, data []byte) ignore {
 			patterns = append(patterns, gitignore.ParsePattern(line, slices.Clone(folder)))
 		}
 	}
-	key := strings.Join(append([]string{ig.key}, append(folder, string(data))...), "\x00")
-	return ignore{patterns, key}
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{ig.key}, append(folder, string(data))...), "\x00")))
+	return ignore{patterns, hex.EncodeToString(sum[:])}
 }
 
 // match tells whether a file or folder is left out. Names that begin with a dot always are: they hold

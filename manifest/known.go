@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // foreignGroups are groups of Kubernetes' own none of whose kinds can be declared.
@@ -26,6 +27,21 @@ func ownGroup(group string) bool {
 		}
 	}
 	return group == settingsGroup
+}
+
+// checkNames refuses what no API server could serve, so that kinds and groups can stand in addresses
+// and on terminals. What is missing is reported elsewhere.
+func checkNames(gvk schema.GroupVersionKind) []problem {
+	var problems []problem
+	check := func(path, text string, errs []string) {
+		if text != "" && len(errs) > 0 {
+			problems = append(problems, problem{path, fmt.Sprintf("%.80q: %s", text, errs[0])})
+		}
+	}
+	check("apiVersion", gvk.Group, validation.IsDNS1123Subdomain(gvk.Group))
+	check("apiVersion", gvk.Version, validation.IsDNS1035Label(gvk.Version))
+	check("kind", gvk.Kind, validation.IsDNS1035Label(strings.ToLower(gvk.Kind)))
+	return problems
 }
 
 // reads tells whether objects may be written in the version.

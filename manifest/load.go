@@ -55,10 +55,18 @@ func Load(fsys fs.FS, prev *Set) (*Set, error) {
 	}
 	set := l.assemble(settings, root)
 	if len(l.mistakes) > 0 {
-		l.mistakes.Sort()
-		return nil, l.mistakes
+		return nil, l.refusal()
 	}
 	return set, nil
+}
+
+// refusal is the mistakes as Load returns them.
+func (l *loader) refusal() Mistakes {
+	l.mistakes.Sort()
+	if n := len(l.mistakes) - maxMistakes; n > 0 {
+		return append(l.mistakes[:maxMistakes:maxMistakes], Mistake{What: fmt.Sprintf("and %d mistakes more", n)})
+	}
+	return l.mistakes
 }
 
 // loader is one call of Load.
@@ -66,14 +74,12 @@ type loader struct {
 	fsys     fs.FS
 	prev     *Set
 	mistakes Mistakes
-	broken   []Ref
+	found    []finding // mistakes whose lines are not known yet
+	broken   []declared
 	unread   bool // some object could not be identified: absence proves nothing
 	count    int
+	folders  int // that were listed
 	size     int
-	located  int // mistakes whose line was looked up in a file that was read before
-
-	lastPath   string // the file that was looked up last
-	lastChunks []chunk
 }
 
 // mistake reports something about a path.
@@ -106,17 +112,21 @@ func (l *loader) readFile(name string) ([]byte, error) {
 		l.mistake(name, 0, "is a symbolic link or no regular file; only regular files are read")
 		return nil, nil
 	}
-	if info.Size() <= maxFileBytes {
+	limit := int64(maxFileBytes)
+	if path.Base(name) == ignoreFile {
+		limit = maxIgnoreBytes
+	}
+	if info.Size() <= limit {
 		data, err := fs.ReadFile(l.fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		if len(data) <= maxFileBytes {
+		if int64(len(data)) <= limit {
 			return append([]byte{}, data...), nil
 		}
 	}
 	l.unread = true
-	l.mistake(name, 0, "is larger than %d MiB", maxFileBytes>>20)
+	l.mistake(name, 0, "is larger than %d KiB", limit>>10)
 	return nil, nil
 }
 
@@ -143,6 +153,9 @@ func (l *loader) folder(name string, before *folder, rules ignore, depth int) (*
 		l.mistake(name, 0, "lies more than %d folders deep", maxFolderDepth)
 		return f, nil
 	}
+	if l.folders++; l.folders > maxFolders {
+		return nil, l.stop(name, fmt.Sprintf("the tree has more than %d folders", maxFolders))
+	}
 	entries, err := fs.ReadDir(l.fsys, name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
@@ -163,14 +176,19 @@ func (l *loader) grow(name string, count, size int) error {
 	l.size += size
 	switch {
 	case l.count > maxFiles:
-		l.mistake(name, 0, "the tree has more than %d manifests", maxFiles)
+		return l.stop(name, fmt.Sprintf("the tree has more than %d manifests", maxFiles))
 	case l.size > maxTreeBytes:
-		l.mistake(name, 0, "the tree's objects are larger than %d MiB", maxTreeBytes>>20)
-	default:
-		return nil
+		return l.stop(name, fmt.Sprintf("the tree's objects are larger than %d MiB", maxTreeBytes>>20))
+	case len(l.mistakes) >= maxMistakes:
+		return l.stop(name, fmt.Sprintf("more than %d mistakes; what follows was not read", maxMistakes))
 	}
-	l.mistakes.Sort()
-	return l.mistakes
+	return nil
+}
+
+// stop is the error for a tree that is not read any further.
+func (l *loader) stop(name, why string) error {
+	l.mistake(name, 0, "%s", why)
+	return l.refusal()
 }
 
 // rendered refuses folders that are built by a tool which is not part of this version.
@@ -194,11 +212,18 @@ func (l *loader) rendered(name string, entries []fs.DirEntry) bool {
 
 // rules are those from above and those of the folder's own .writignore.
 func (l *loader) rules(name string, entries []fs.DirEntry, above ignore) (ignore, error) {
-	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ignoreFile && e.Type().IsRegular() }) {
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ignoreFile }) {
 		return above, nil
 	}
-	data, err := l.readFile(path.Join(name, ignoreFile))
-	return above.below(segments(name), data), err
+	at := path.Join(name, ignoreFile)
+	data, err := l.readFile(at)
+	made := above.below(segments(name), data)
+	if len(made.patterns) > maxPatterns {
+		l.unread = true
+		l.mistake(at, 0, "%d rules hold here with those of the folders above, at most %d are allowed", len(made.patterns), maxPatterns)
+		return above, err
+	}
+	return made, err
 }
 
 // segments are the parts of a path, none for the root.

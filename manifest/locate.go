@@ -75,12 +75,21 @@ func descend(node *yaml.Node, path string) (at, below *yaml.Node, rest string) {
 func descendKey(node *yaml.Node, path string) (at, below *yaml.Node, rest string) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := node.Content[i].Value
-		for _, form := range [2]string{key, "[" + key + "]"} {
-			left, found := strings.CutPrefix(path, form)
-			if found && (left == "" || left[0] == '.' || left[0] == '[') && (at == nil || len(left) < len(rest)) {
-				at, below, rest = node.Content[i], node.Content[i+1], left
-			}
+		left, found := cutKey(path, key)
+		if found && (at == nil || len(left) < len(rest)) {
+			at, below, rest = node.Content[i], node.Content[i+1], left
 		}
 	}
 	return at, below, rest
+}
+
+// cutKey takes a key off the beginning of a path: key or [key], with the next step or nothing behind.
+func cutKey(path, key string) (left string, found bool) {
+	if inside, bracket := strings.CutPrefix(path, "["); bracket {
+		if left, found = strings.CutPrefix(inside, key); found && strings.HasPrefix(left, "]") {
+			return left[1:], left == "]" || left[1] == '.' || left[1] == '['
+		}
+	}
+	left, found = strings.CutPrefix(path, key)
+	return left, found && (left == "" || left[0] == '.' || left[0] == '[')
 }

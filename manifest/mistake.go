@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Mistake is something wrong in a commit. Ref may be zero when no object could be read there.
@@ -14,11 +15,12 @@ type Mistake struct {
 	What   string `json:"what"`
 }
 
-// String is `path:line: Kind/namespace/name: what`, leaving out what is not known.
+// String is `path:line: Kind/namespace/name: what`, leaving out what is not known. Whatever the names in
+// the commit are, it changes nothing about the terminal that shows it.
 func (m Mistake) String() string {
 	var b strings.Builder
 	if m.Source.Path != "" {
-		b.WriteString(m.Source.Path)
+		b.WriteString(printable(m.Source.Path))
 		if m.Source.Line > 0 {
 			fmt.Fprintf(&b, ":%d", m.Source.Line)
 		}
@@ -26,12 +28,30 @@ func (m Mistake) String() string {
 	}
 	switch {
 	case m.Ref.Kind != "" && m.Ref.Name != "":
-		b.WriteString(m.Ref.String() + ": ")
+		b.WriteString(printable(m.Ref.String()) + ": ")
 	case m.Ref.Kind != "":
-		b.WriteString(m.Ref.Kind + ": ")
+		b.WriteString(printable(m.Ref.Kind) + ": ")
 	}
-	b.WriteString(m.What)
+	for i, line := range strings.Split(m.What, "\n") { // upstream shows a difference in several
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(printable(line))
+	}
 	return b.String()
+}
+
+// printable replaces what could move the cursor of a terminal, hide text or begin a new line.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		if r == '\t' {
+			return ' '
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // Mistakes is every mistake of a commit, sorted by place. It is the error of Load.

@@ -49,11 +49,10 @@ func (s *Set) Len() int { return len(s.objects) }
 
 // Get is the item with the given identity.
 func (s *Set) Get(ref Ref) (Item, bool) {
-	i, ok := slices.BinarySearchFunc(s.objects, ref, func(p *parsed, r Ref) int { return p.Ref.Compare(r) })
-	if !ok {
-		return Item{}, false
+	if p := lookUp(s.objects, ref); p != nil {
+		return p.Item, true
 	}
-	return s.objects[i].Item, true
+	return Item{}, false
 }
 
 // Warnings is what is accepted but probably not meant, sorted by place.

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -47,6 +48,7 @@ func readSettings(data []byte) (Cluster, Mistakes) {
 	report := func(line int, what string) {
 		mistakes = append(mistakes, Mistake{Source: Source{settingsFile, line}, What: what})
 	}
+	data = bytes.TrimPrefix(data, byteOrderMark)
 	if what := checkText(data); what != "" {
 		report(0, what)
 		return settings, mistakes

@@ -1,0 +1,87 @@
+package manifest
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Nothing keeps the text of a file that is read, so finding the line of a field reads its file again.
+// Findings beyond the first, and those in long documents, are told with the line of their object.
+const (
+	maxLocated      = 500
+	maxLocatedBytes = 256 << 10
+)
+
+// finding is something about a field of an object that only the whole commit shows.
+type finding struct {
+	at    *parsed
+	field string // empty for the whole object
+	what  string
+}
+
+// about notes a mistake of an object that is valid by itself.
+func (l *loader) about(p *parsed, field, what string) {
+	l.found = append(l.found, finding{p, field, what})
+}
+
+// settle finds the lines of findings, sorted by place.
+func (l *loader) settle(found []finding) Mistakes {
+	slices.SortFunc(found, func(a, b finding) int {
+		return cmp.Or(a.at.Source.compare(b.at.Source), strings.Compare(a.field, b.field), strings.Compare(a.what, b.what), a.at.Ref.Compare(b.at.Ref))
+	})
+	settled := make(Mistakes, len(found))
+	var last placed
+	for i, f := range found {
+		m := Mistake{Source: f.at.Source, Ref: f.at.Ref, What: shorten(f.what)}
+		if f.field != "" {
+			m.What = shorten(f.field + ": " + f.what)
+			if i < maxLocated {
+				m.Source.Line = last.line(l, f)
+			}
+		}
+		settled[i] = m
+	}
+	return settled
+}
+
+// placed is the file and the document that a line was looked up in last.
+type placed struct {
+	path   string
+	chunks []chunk
+	in     *locator
+}
+
+func (p *placed) line(l *loader, f finding) int {
+	at := f.at.Source
+	if p.path != at.Path {
+		*p = placed{path: at.Path, chunks: l.chunks(at.Path)}
+	}
+	for _, c := range slices.Backward(p.chunks) {
+		if c.line > at.Line {
+			continue
+		}
+		if len(c.text) > maxLocatedBytes {
+			return at.Line
+		}
+		if p.in == nil || p.in.chunk.line != c.line {
+			p.in = &locator{chunk: c}
+		}
+		return p.in.line(f.at.within + "." + f.field)
+	}
+	return at.Line
+}
+
+// chunks are the documents of a file that was read before; none if it cannot be read again.
+func (l *loader) chunks(name string) []chunk {
+	data, err := l.readFile(name)
+	switch {
+	case err != nil || data == nil:
+		return nil
+	case path.Ext(name) == ".json":
+		made, _ := splitJSON(data)
+		return made
+	}
+	return splitYAML(data)
+}
