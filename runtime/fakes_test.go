@@ -84,7 +84,8 @@ type fakeShim struct {
 	starts     []string // "name attempt"
 	stops      []string // "name grace"
 	execs      []string
-	deaf       bool // containers end only when killed
+	deaf       bool     // containers end only when killed
+	answer     chan int // exit codes of commands; nil: each is 0, at once
 }
 
 func (s *fakeShim) end() {
@@ -208,11 +209,20 @@ func (s *fakeShim) Events(ctx context.Context, _ uint64, fn func(shim.Event) err
 	}
 }
 
-func (s *fakeShim) Exec(_ context.Context, r shim.ExecRequest, _ shim.Streams) (shim.ExecResult, error) {
+func (s *fakeShim) Exec(ctx context.Context, r shim.ExecRequest, _ shim.Streams) (shim.ExecResult, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.execs = append(s.execs, strings.Join(r.Args, " "))
-	return shim.ExecResult{}, nil
+	answer := s.answer
+	s.mu.Unlock()
+	if answer == nil {
+		return shim.ExecResult{}, nil
+	}
+	select {
+	case code := <-answer:
+		return shim.ExecResult{ExitCode: code}, nil
+	case <-ctx.Done():
+		return shim.ExecResult{}, ctx.Err()
+	}
 }
 
 func (s *fakeShim) Attach(context.Context, string, shim.Streams) (shim.ExecResult, error) {

@@ -79,6 +79,7 @@ type Observation struct {
 	Hook   HookState // postStart of Run
 	Ready  bool
 	Passed bool // the startup probe, or there is none
+	Judged bool // Ready is what a probe of this daemon says, not only what was told before
 	// Unhealthy is why Run has to be ended and started again ("failed liveness probe").
 	Unhealthy      string
 	UnhealthyGrace *int64

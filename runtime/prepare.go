@@ -59,11 +59,35 @@ func (w *worker) prepare() {
 			return
 		}
 		w.o.Sandbox.fail(err, time.Now())
+		w.await(err)
 		w.r.log.Warn("sandbox is not made", "pod", w.ref.String(), "uid", string(w.uid), "err", err)
 		w.event(corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
 		return
 	}
 	w.o.Sandbox.succeed()
+}
+
+// scarce is an error of Attach that goes away by itself: something is rare, and the Pod stands in line.
+type scarce interface {
+	error
+	RetryAfter() time.Duration // nothing will have changed before
+	Ready() <-chan struct{}    // closed when it is this Pod's turn
+}
+
+// await tries again when what the sandbox lacks is there, and not before.
+func (w *worker) await(err error) {
+	var lack scarce
+	if !errors.As(err, &lack) {
+		return
+	}
+	w.o.Sandbox.Retry = time.Now().Add(max(lack.RetryAfter(), time.Second))
+	w.task(func() {
+		select {
+		case <-lack.Ready():
+			w.post(func() { w.o.Sandbox.Retry = time.Time{} })
+		case <-w.ctx.Done():
+		}
+	})
 }
 
 func (w *worker) makeSandbox(ctx context.Context) error {

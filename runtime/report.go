@@ -18,6 +18,7 @@ import (
 
 // publish states the Pod's status if it is another than before.
 func (w *worker) publish() {
+	defer w.settle()
 	if w.desired.Gone {
 		w.snapshot()
 		return
@@ -74,6 +75,7 @@ type report struct {
 type reporter struct {
 	mu      sync.Mutex
 	pending map[types.UID]report
+	looked  []types.UID // settled once what is pending of them is stated
 	bell    chan struct{}
 }
 
@@ -85,27 +87,41 @@ func (p *reporter) add(r report) {
 	p.mu.Lock()
 	p.pending[r.uid] = r
 	p.mu.Unlock()
+	p.ring()
+}
+
+// settled says that a Pod's readiness is known, as soon as all that was observed of it is stated.
+func (p *reporter) settled(uid types.UID) {
+	p.mu.Lock()
+	p.looked = append(p.looked, uid)
+	p.mu.Unlock()
+	p.ring()
+}
+
+func (p *reporter) ring() {
 	select {
 	case p.bell <- struct{}{}:
 	default:
 	}
 }
 
-func (p *reporter) take() []report {
+func (p *reporter) take() (reports []report, looked []types.UID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	looked, p.looked = p.looked, nil
 	out := make([]report, 0, len(p.pending))
 	for _, uid := range slices.Sorted(maps.Keys(p.pending)) {
 		out = append(out, p.pending[uid])
 	}
 	clear(p.pending)
-	return out
+	return out, looked
 }
 
 // back puts back what could not be stated, unless there is something newer.
-func (p *reporter) back(reports []report) {
+func (p *reporter) back(reports []report, looked []types.UID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.looked = append(p.looked, looked...)
 	for _, r := range reports {
 		if _, newer := p.pending[r.uid]; !newer {
 			p.pending[r.uid] = r
@@ -121,8 +137,9 @@ func (p *reporter) run(ctx context.Context, r *Runtime) {
 			return
 		case <-p.bell:
 		}
-		reports := p.take()
+		reports, looked := p.take()
 		if len(reports) == 0 {
+			r.settling.done(looked...)
 			continue
 		}
 		b := state.Batch{Writer: state.NodeWriter(r.cfg.Node), Now: time.Now()}
@@ -135,18 +152,16 @@ func (p *reporter) run(ctx context.Context, r *Runtime) {
 			}
 			failures++
 			r.log.Warn("pod status is not stated", "pods", len(reports), "err", err)
-			p.back(reports)
+			p.back(reports, looked)
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(retryDelay(failures)):
 			}
-			select {
-			case p.bell <- struct{}{}:
-			default:
-			}
+			p.ring()
 			continue
 		}
+		r.settling.done(looked...)
 		failures = 0
 	}
 }

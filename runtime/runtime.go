@@ -39,6 +39,8 @@ type Runtime struct {
 	hub     *logs.Hub
 	starts  chan struct{}
 	closing atomic.Bool // Down: every Pod goes
+	// settling are the Pods found at the start whose readiness is not known anew.
+	settling settling
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker
@@ -72,6 +74,9 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 		workers: map[types.UID]*worker{}, readers: map[manifest.Ref]map[types.UID]*worker{},
 	}
 	r.node = newNodeStatus(r)
+	if err := r.settling.find(filepath.Join(cfg.RunDir, "pods")); err != nil {
+		return nil, fmt.Errorf("open runtime: %w", err)
+	}
 	return r, nil
 }
 
@@ -217,6 +222,7 @@ func (r *Runtime) hire(ctx context.Context, w *worker) {
 		if ctx.Err() != nil {
 			return
 		}
+		r.settling.done(w.uid)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.workers, w.uid)

@@ -77,6 +77,7 @@ func (w *worker) judge(ctx context.Context, c *corev1.Container, id string, r pr
 	if ctx.Err() != nil || !oc.Run.Running() || oc.Run.ID != id {
 		return
 	}
+	oc.Judged = oc.Judged || r.Kind == probe.Readiness && r.Verdict || r.Kind != probe.Liveness && r.Failed
 	if r.Failed {
 		w.event(corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %s", r.Kind, r.Message)
 	}

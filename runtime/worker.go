@@ -48,6 +48,7 @@ type worker struct {
 	put      *corev1.Pod       // as in the shim's record
 	reported *corev1.PodStatus
 	sent     bool // reported was handed over since this daemon runs
+	settled  bool // what was found of the Pod at the start is known, and told
 	stale    bool // what volumes are made of may have changed
 }
 

@@ -74,7 +74,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if n.mirror, err = gitsync.New(cfg.source(), log); err != nil {
 		return n, err
 	}
-	if n.network, err = network.New(network.Config{Node: n.name(), DataDir: cfg.dataDir, RunDir: cfg.runDir}, log); err != nil {
+	if n.network, err = network.New(n.links(), log); err != nil {
 		return n, err
 	}
 	if n.images, err = image.Open(filepath.Join(cfg.dataDir, "layers"), filepath.Join(cfg.dataDir, imagesDir), log); err != nil {
@@ -103,6 +103,15 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 }
 
 func (n *node) name() state.Node { return state.Node(n.cfg.node) }
+
+// links is the network's part of the configuration. The runtime, which it asks which pods are not
+// looked at yet, is made after it and before it runs.
+func (n *node) links() network.Config {
+	return network.Config{
+		Node: n.name(), DataDir: n.cfg.dataDir, RunDir: n.cfg.runDir,
+		Settling: func() (map[string]bool, <-chan struct{}) { return n.runtime.Settling() },
+	}
+}
 
 // openStore opens the store, or makes it anew where that was asked for.
 func openStore(cfg config, log *slog.Logger) (*store.Store, error) {

@@ -17,7 +17,8 @@ const (
 	Startup   Kind = "Startup"
 )
 
-// Report is told after a probe that failed or that changed the verdict.
+// Report is told after a probe that failed or that changed the verdict, and after the first one if
+// it confirms that a container is ready.
 type Report struct {
 	Kind    Kind
 	Verdict bool
@@ -40,7 +41,7 @@ func Run(ctx context.Context, kind Kind, p *corev1.Probe, t *Target, started tim
 		due = now
 	}
 	known := kind != Startup
-	streak, last := 0, false
+	streak, last, first := 0, false, kind == Readiness
 	fast, regular := quick, due
 	for wait(ctx, time.Until(due)) {
 		a := ask(ctx, p, t)
@@ -60,9 +61,10 @@ func Run(ctx context.Context, kind Kind, p *corev1.Probe, t *Target, started tim
 		if streak >= threshold(p, a.OK) && (!known || verdict != a.OK) {
 			verdict, known, changed = a.OK, true, true
 		}
-		if changed || !a.OK {
+		if changed || !a.OK || first && verdict {
 			report(Report{Kind: kind, Verdict: verdict, Changed: changed, Failed: !a.OK, Message: a.Message})
 		}
+		first = false
 		if changed && (kind == Startup || kind == Liveness && !verdict) {
 			return
 		}

@@ -89,7 +89,7 @@ func TestOnce_TCP(t *testing.T) {
 
 // history runs a probe whose answers are given ('+' or '-') and tells what was
 // reported, each with its second.
-func history(t *testing.T, kind Kind, p corev1.Probe, answers string) string {
+func history(t *testing.T, kind Kind, p corev1.Probe, verdict bool, answers string) string {
 	t.Helper()
 	var out []string
 	synctest.Test(t, func(t *testing.T) {
@@ -105,7 +105,7 @@ func history(t *testing.T, kind Kind, p corev1.Probe, answers string) string {
 			i++
 			return map[byte]int{'+': 0, '-': 1}[answers[i-1]], nil, nil
 		}}
-		Run(ctx, kind, &p, target, begun, kind == Liveness, func(r Report) {
+		Run(ctx, kind, &p, target, begun, verdict, func(r Report) {
 			text := "-"
 			if r.Verdict {
 				text = "+"
@@ -136,8 +136,18 @@ func TestRun(t *testing.T) {
 		{"startup ends with its success", Startup, corev1.Probe{PeriodSeconds: 1, FailureThreshold: 5}, "--+---", "0- 1- 2+!"},
 		{"startup fails", Startup, corev1.Probe{PeriodSeconds: 1, FailureThreshold: 2}, "--+", "0- 1-!"},
 	} {
-		if got := history(t, tt.kind, tt.p, tt.answers); got != tt.want {
+		if got := history(t, tt.kind, tt.p, tt.kind == Liveness, tt.answers); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestRun_Confirms: what was ready before this daemon is told to be so once, without a change.
+func TestRun_Confirms(t *testing.T) {
+	p := corev1.Probe{PeriodSeconds: 1, FailureThreshold: 2}
+	for answers, want := range map[string]string{"+++": "0+", "-++": "0+", "+--+": "0+ 1+ 2-! 3+!", "--+": "0+ 1-! 2+!"} {
+		if got := history(t, Readiness, p, true, answers); got != want {
+			t.Errorf("answers %s: %q, want %q", answers, got, want)
 		}
 	}
 }
