@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -85,6 +86,7 @@ type fakeShim struct {
 	stops      []string // "name grace"
 	execs      []string
 	deaf       bool     // containers end only when killed
+	mute       bool     // the answer to the next start gets lost
 	answer     chan int // exit codes of commands; nil: each is 0, at once
 }
 
@@ -109,6 +111,10 @@ func (s *fakeShim) Start(_ context.Context, r shim.StartRequest) (shim.Container
 	s.containers = append(s.containers, c)
 	s.exits[c.ID] = make(chan struct{})
 	s.tell(shim.EventStarted, c)
+	if s.mute {
+		s.mute = false
+		return shim.Container{}, io.ErrUnexpectedEOF
+	}
 	return c, nil
 }
 
@@ -332,7 +338,7 @@ func (g *rig) up() {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	r.shims, r.shm = g.shims, func(dir string, _ int64) error { return os.MkdirAll(dir, 0o700) }
+	r.shims, r.tmpfs = g.shims, func(dir string, _ int64) error { return os.MkdirAll(dir, 0o700) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()

@@ -13,7 +13,7 @@ import (
 // podPaths is where one Pod lies on this node.
 type podPaths struct {
 	run  string // the shim's: socket, record, namespaces
-	data string // volumes, writable layers, files the node makes
+	data string // volumes, writable layers, the box
 	logs string
 }
 
@@ -25,16 +25,29 @@ func (c *Config) pod(ns, name string, uid types.UID) podPaths {
 	}
 }
 
-func (p podPaths) volumes() string        { return filepath.Join(p.data, "volumes") }
-func (p podPaths) shm() string            { return filepath.Join(p.data, "shm") }
-func (p podPaths) etc(name string) string { return filepath.Join(p.data, "etc", name) }
-func (p podPaths) containers() string     { return filepath.Join(p.data, "containers") }
-func (p podPaths) container(id string) string {
-	return filepath.Join(p.containers(), id)
-}
-func (p podPaths) rootfs(id string) string  { return filepath.Join(p.container(id), "rootfs") }
-func (p podPaths) stage(id string) string   { return filepath.Join(p.container(id), "stage") }
-func (p podPaths) message(id string) string { return filepath.Join(p.container(id), "termination-log") }
+func (p podPaths) volumes() string { return filepath.Join(p.data, "volumes") }
+
+// box is a small tmpfs: what the node makes for the Pod and need not outlive a reboot.
+// Its files are not on the node's own run directory, which a container could fill up.
+func (p podPaths) box() string            { return filepath.Join(p.data, "box") }
+func (p podPaths) shm() string            { return filepath.Join(p.box(), "shm") }
+func (p podPaths) etc(name string) string { return filepath.Join(p.box(), "etc", name) }
+
+// What belongs to one container: its writable layer on disk, the rest in the box.
+func (p podPaths) containers() string         { return filepath.Join(p.data, "containers") }
+func (p podPaths) container(id string) string { return p.folder(folderName(id)) }
+func (p podPaths) boxed(id string) string     { return filepath.Join(p.box(), folderName(id)) }
+func (p podPaths) rootfs(id string) string    { return filepath.Join(p.boxed(id), "rootfs") }
+func (p podPaths) message(id string) string   { return filepath.Join(p.boxed(id), "termination-log") }
+func (p podPaths) stage(id string) string     { return filepath.Join(p.container(id), "stage") }
+
+// folder is a container's by the name of its directory.
+func (p podPaths) folder(name string) string { return filepath.Join(p.containers(), name) }
+
+// folderName is short: it is in the table of mounts three times for each container,
+// and everybody who starts one reads that.
+func folderName(id string) string { return id[:min(16, len(id))] }
+
 func (p podPaths) log(container string, attempt int) string {
 	return filepath.Join(p.logs, container, strconv.Itoa(attempt)+".log")
 }

@@ -17,8 +17,12 @@ import (
 	"writ/runtime/volume"
 )
 
-// shmSize is each Pod's /dev/shm.
-const shmSize = 64 << 20
+// shmSize is each Pod's /dev/shm, boxSize bounds what its containers write to the
+// files that the node made for them.
+const (
+	shmSize = 64 << 20
+	boxSize = 16 << 20
+)
 
 // begin takes over what the World knows of the Pod from an earlier life.
 func (w *worker) begin() {
@@ -114,8 +118,13 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 		} else {
 			w.o.IP = w.r.cfg.NodeIP
 		}
-		if err := w.r.shm(w.paths.shm(), shmSize); err != nil {
+		if err := w.r.tmpfs(w.paths.box(), boxSize); err != nil {
 			return err
+		}
+		if !pod.Spec.HostIPC {
+			if err := w.r.tmpfs(w.paths.shm(), shmSize); err != nil {
+				return err
+			}
 		}
 		return w.writeEtc()
 	})
@@ -177,7 +186,7 @@ func (w *worker) removeStrangers() {
 	for _, oc := range w.o.Containers {
 		for _, r := range []*Run{oc.Run, oc.Last} {
 			if r != nil {
-				known[r.ID] = true
+				known[folderName(r.ID)], known[r.ID] = true, true
 			}
 		}
 	}
@@ -185,7 +194,7 @@ func (w *worker) removeStrangers() {
 		if known[e.Name()] {
 			continue
 		}
-		if err := removeContainer(w.paths, e.Name()); err != nil {
+		if err := removeFolder(w.paths, e.Name()); err != nil {
 			w.r.log.Warn("files of a container stay", "pod", w.ref.String(), "container", e.Name(), "err", err)
 		}
 	}

@@ -32,7 +32,7 @@ type Runtime struct {
 	record  func(state.Event)
 	log     *slog.Logger
 	shims   shims
-	shm     func(dir string, size int64) error // mounts a Pod's /dev/shm
+	tmpfs   func(dir string, size int64) error // makes the directory and mounts
 	machine oci.Machine
 	reports *reporter
 	node    *nodeStatus
@@ -69,7 +69,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 		cfg: cfg, images: images, network: network, feed: feed, record: record,
 		log: log.With("component", "runtime"), machine: machine,
 		shims:   shimBinary{binary: cfg.Shim, cgroup: cfg.cgroupRoot() + "/shims"},
-		shm:     volume.MountShm,
+		tmpfs:   volume.MountShm,
 		reports: newReporter(), hub: logs.NewHub(), starts: make(chan struct{}, cfg.Starts),
 		workers: map[types.UID]*worker{}, readers: map[manifest.Ref]map[types.UID]*worker{},
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,7 +50,14 @@ func (w *worker) start(c *corev1.Container, level int) {
 		if w.ctx.Err() != nil {
 			return
 		}
-		w.notCreated(oc, id, err)
+		switch held := w.clear(id); {
+		case errors.Is(held, shim.ErrExists): // the answer was lost, not the container
+			w.resync()
+			return
+		case held != nil:
+			w.r.log.Debug("files of a container stay", "pod", w.ref.String(), "err", held)
+		}
+		w.notCreated(oc, err)
 		return
 	}
 	oc.Create, oc.CreateReason = Attempt{}, ""
@@ -71,7 +79,7 @@ func (w *worker) start(c *corev1.Container, level int) {
 }
 
 // notCreated keeps why a container could not be made, in Kubernetes' words.
-func (w *worker) notCreated(oc *Observation, id string, err error) {
+func (w *worker) notCreated(oc *Observation, err error) {
 	now := time.Now()
 	oc.Create.fail(err, now)
 	oc.CreateReason = "CreateContainerError"
@@ -83,10 +91,20 @@ func (w *worker) notCreated(oc *Observation, id string, err error) {
 		oc.Image.Image = nil // the image may be gone: look for it again
 	}
 	w.event(corev1.EventTypeWarning, "Failed", "Error: %v", err)
-	if err := w.removeFiles(id); err != nil {
-		w.r.log.Debug("files of a container stay", "pod", w.ref.String(), "err", err)
-	}
 	w.ring()
+}
+
+// clear removes the files of a container that was not made. The error is
+// shim.ErrExists, and nothing is removed, if the shim has it after all.
+func (w *worker) clear(id string) error {
+	found, err := w.shim.State(w.ctx)
+	if err != nil {
+		return fmt.Errorf("ask whether the container is there: %w", err)
+	}
+	if slices.ContainsFunc(found.Containers, func(c shim.Container) bool { return c.ID == id }) {
+		return shim.ErrExists
+	}
+	return w.removeFiles(id)
 }
 
 // resync asks the shim what there is.
@@ -104,6 +122,11 @@ func (w *worker) resync() {
 var errMount = errors.New("root file system")
 
 func (w *worker) create(c *corev1.Container, img *image.Image, id string, attempt, level int) (shim.Container, error) {
+	if exists(w.paths.container(id)) { // of a start that was cut off
+		if err := w.clear(id); err != nil {
+			return shim.Container{}, err
+		}
+	}
 	f, pod := w.facts(), w.desired.Pod
 	env, err := oci.Env(f, c)
 	if err != nil {
@@ -119,9 +142,6 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 		return shim.Container{}, fmt.Errorf("%w: %w", errBinds, err)
 	}
 	dir, rootfs := w.paths.container(id), w.paths.rootfs(id)
-	if err := volume.Unmount(rootfs); err != nil {
-		return shim.Container{}, err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return shim.Container{}, err
 	}
@@ -251,16 +271,20 @@ func (w *worker) removeLogs(r *Run) {
 }
 
 func (w *worker) removeFiles(id string) error {
-	return removeContainer(w.paths, id)
+	return removeFolder(w.paths, folderName(id))
 }
 
-// removeContainer takes away the files of one attempt, whatever is mounted there.
-func removeContainer(p podPaths, id string) error {
-	if err := volume.Unmount(p.rootfs(id)); err != nil {
+// removeFolder takes away the files of one attempt, whatever is mounted there.
+func removeFolder(p podPaths, name string) error {
+	dir, boxed := p.folder(name), filepath.Join(p.box(), name)
+	if err := volume.Unmount(filepath.Join(boxed, "rootfs")); err != nil {
 		return err
 	}
-	if err := volume.Unstage(p.stage(id)); err != nil {
+	if err := volume.Unmount(filepath.Join(dir, "rootfs")); err != nil { // where an older daemon had it
 		return err
 	}
-	return os.RemoveAll(p.container(id))
+	if err := volume.Unstage(filepath.Join(dir, "stage")); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(boxed), os.RemoveAll(dir))
 }

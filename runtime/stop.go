@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -159,7 +160,7 @@ func unstageAll(p podPaths) error {
 		return err
 	}
 	for _, e := range entries {
-		if err := volume.Unstage(p.stage(e.Name())); err != nil {
+		if err := volume.Unstage(filepath.Join(p.folder(e.Name()), "stage")); err != nil {
 			return err
 		}
 	}
@@ -173,12 +174,14 @@ func removePodData(p podPaths, volumes remover) error {
 		return err
 	}
 	for _, e := range entries {
-		if err := removeContainer(p, e.Name()); err != nil {
+		if err := removeFolder(p, e.Name()); err != nil {
 			return err
 		}
 	}
-	if err := volume.Unmount(p.shm()); err != nil {
-		return err
+	for _, dir := range []string{p.shm(), p.box(), filepath.Join(p.data, "shm")} { // the last is an older daemon's
+		if err := volume.Unmount(dir); err != nil {
+			return err
+		}
 	}
 	if err := volumes.Remove(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,6 +74,36 @@ func TestWorker_RestartBackOff(t *testing.T) {
 		settle()
 		if want++; restarts() != want {
 			t.Errorf("%d restarts after a long run, want %d at once", restarts(), want)
+		}
+	})
+}
+
+// A container whose start was not answered runs, and keeps its files.
+func TestWorker_AnswerOfAStartGetsLost(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img", nil))
+		settle()
+		s := g.shims.one(t)
+		s.mu.Lock()
+		s.mute = true
+		s.mu.Unlock()
+		s.exit("main", 1) // the first restart is at once
+		settle()
+		after(time.Minute)
+		if got := s.said(&s.starts); got != "main 0, main 1" {
+			t.Errorf("starts are %q, want main 0, main 1", got)
+		}
+		c := g.status("web").ContainerStatuses[0]
+		if c.State.Running == nil || c.RestartCount != 1 {
+			t.Errorf("container is %+v with %d restarts, want running with 1", c.State, c.RestartCount)
+		}
+		id := strings.TrimPrefix(c.ContainerID, runtimeName+"://")
+		w, err := g.r.find("default", "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if root := w.paths.rootfs(id); !exists(root) {
+			t.Errorf("%s of the running container is gone", root)
 		}
 	})
 }
