@@ -34,6 +34,9 @@ type Config struct {
 	Timeout time.Duration
 	// MaxPack is the largest download accepted at once, in bytes. Default 2 GiB.
 	MaxPack int64
+	// MaxObject is the largest file, of any commit, that is taken into the mirror, in bytes. Objects of
+	// this size are held in memory. Default 128 MiB.
+	MaxObject int64
 	// MaxFile is the largest file that can be read, in bytes. Default 64 MiB.
 	MaxFile int64
 	// CAFile holds PEM certificates that are trusted for https beside the system's.
@@ -72,7 +75,7 @@ func (c Config) Validate() error {
 	if c.Dir == "" {
 		errs = append(errs, errors.New("the folder of the mirror is not set"))
 	}
-	if c.Interval < 0 || c.Timeout < 0 || c.MaxPack < 0 || c.MaxFile < 0 {
+	if c.Interval < 0 || c.Timeout < 0 || c.MaxPack < 0 || c.MaxFile < 0 || c.MaxObject < 0 {
 		errs = append(errs, errors.New("interval, timeout and sizes must not be negative"))
 	}
 	if src.kind == sourceSSH && (c.Credentials.SSHKeyFile == "" || c.Credentials.KnownHostsFile == "") {
@@ -98,6 +101,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPack == 0 {
 		c.MaxPack = 2 << 30
+	}
+	if c.MaxObject == 0 {
+		c.MaxObject = 128 << 20
 	}
 	if c.MaxFile == 0 {
 		c.MaxFile = 64 << 20

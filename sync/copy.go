@@ -94,8 +94,8 @@ func (r *objectReader) Close() {
 // copyCommit brings a commit with its files, and the bare commits of its history, into the mirror as
 // one pack. Hence a tree in the mirror is complete and a commit there has its history; only trees of
 // commits that were never delivered are left out.
-func copyCommit(ctx context.Context, from *objectReader, db *objects, tip *object.Commit) error {
-	c := &copier{ctx: ctx, from: from, db: db, seen: map[plumbing.Hash]bool{}}
+func copyCommit(ctx context.Context, from *objectReader, db *objects, tip *object.Commit, limit int64) error {
+	c := &copier{ctx: ctx, from: from, db: db, limit: limit, seen: map[plumbing.Hash]bool{}}
 	if err := c.tree(tip.TreeHash, "."); err != nil {
 		return err
 	}
@@ -119,11 +119,12 @@ func copyCommit(ctx context.Context, from *objectReader, db *objects, tip *objec
 
 // copier lists what is missing in the mirror.
 type copier struct {
-	ctx  context.Context
-	from *objectReader
-	db   *objects
-	seen map[plumbing.Hash]bool
-	list []plumbing.Hash
+	ctx   context.Context
+	from  *objectReader
+	db    *objects
+	limit int64 // bytes of an object
+	seen  map[plumbing.Hash]bool
+	list  []plumbing.Hash
 }
 
 // EncodedObject reads from the repository until ctx ends.
@@ -145,8 +146,8 @@ func (c *copier) fits(h plumbing.Hash, what string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", what, err)
 	}
-	if size > maxObject {
-		return problemf(TooLarge, "%s is %d bytes large, at most %d are taken", what, size, maxObject)
+	if size > c.limit {
+		return problemf(TooLarge, "%s is %d bytes large, at most %d are taken", what, size, c.limit)
 	}
 	return nil
 }

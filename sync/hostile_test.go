@@ -18,14 +18,14 @@ func TestHostile_Refused(t *testing.T) {
 		http   string
 		locals string
 	}{
-		"a file of zeros": {map[string]string{"zeros": strings.Repeat("\x00", 129<<20)},
-			"the repository holds an object of 135266304 bytes", "zeros is 135266304 bytes large, at most 134217728 are taken"},
+		"a file of zeros": {map[string]string{"zeros": strings.Repeat("\x00", 2<<20)},
+			"the repository holds an object of 2097152 bytes", "zeros is 2097152 bytes large, at most 1048576 are taken"},
 		"a deep folder": {map[string]string{strings.Repeat("a/", 1100) + "f": ""}, "more than 1000 deep", "more than 1000 deep"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, repo *gitserver.Repo, url string) {
 				first := repo.Commit(map[string]string{"a.yaml": "1"}, "first")
-				m := open(t, gitsync.Config{URL: url})
+				m := open(t, gitsync.Config{URL: url, MaxObject: 1 << 20})
 				sync(t, m)
 				good := next(t, m)
 				repo.Commit(c.files, "hostile")

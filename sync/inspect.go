@@ -8,14 +8,11 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-const (
-	maxObject  = 128 << 20 // bytes of one object; go-git holds objects whole while it indexes a pack
-	maxObjects = 8_000_000 // in one pack; indexing takes about 250 bytes for each
-)
+const maxObjects = 8_000_000 // in one pack; indexing takes about 250 bytes for each
 
-// inspect copies a pack from a server to w and refuses one whose objects would take too much memory,
-// before anything reads them whole: a megabyte sent can be a gigabyte inflated.
-func inspect(w io.Writer, r io.Reader) error {
+// inspect copies a pack from a server to w and refuses one with an object of more than limit bytes,
+// before anything reads it whole, as go-git does to index it: a megabyte sent can be a gigabyte inflated.
+func inspect(w io.Writer, r io.Reader, limit int64) error {
 	r = io.TeeReader(r, w)
 	scan := packfile.NewScanner(r)
 	_, count, err := scan.Header()
@@ -30,7 +27,7 @@ func inspect(w io.Writer, r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if err := fits(head.Length); err != nil {
+		if err := fits(head.Length, limit); err != nil {
 			return err
 		}
 		var start prefix
@@ -38,7 +35,7 @@ func inspect(w io.Writer, r io.Reader) error {
 			return err
 		}
 		if head.Type.IsDelta() {
-			if err := fits(start.deltaResult()); err != nil {
+			if err := fits(start.deltaResult(), limit); err != nil {
 				return err
 			}
 		}
@@ -50,9 +47,9 @@ func inspect(w io.Writer, r io.Reader) error {
 	return err
 }
 
-func fits(size int64) error {
-	if size < 0 || size > maxObject {
-		return problemf(TooLarge, "the repository holds an object of %d bytes, at most %d are taken", size, maxObject)
+func fits(size, limit int64) error {
+	if size < 0 || size > limit {
+		return problemf(TooLarge, "the repository holds an object of %d bytes, at most %d are taken", size, limit)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (l *local) fetch(ctx context.Context, db *objects, known plumbing.Hash) (ta
 	if t.hash == known {
 		return t, nil
 	}
-	if err := copyCommit(ctx, odb, db, commit); err != nil {
+	if err := copyCommit(ctx, odb, db, commit, l.cfg.MaxObject); err != nil {
 		return t, fmt.Errorf("copy commit %s: %w", t.hash, err)
 	}
 	return t, nil

@@ -188,7 +188,7 @@ func (r *remote) download(ctx context.Context, s session, adv *packp.AdvRefs, wa
 	}
 	defer resp.Close()
 	pack := &limitedReader{r: demux(req.Capabilities, resp), left: r.cfg.MaxPack, limit: r.cfg.MaxPack}
-	_, err = db.addPack(func(w io.Writer) error { return inspect(w, pack) })
+	_, err = db.addPack(func(w io.Writer) error { return inspect(w, pack, r.cfg.MaxObject) })
 	if err != nil {
 		return err
 	}

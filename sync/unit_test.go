@@ -155,6 +155,7 @@ func packOf(count uint32, kind byte, size uint64, base, content string) []byte {
 }
 
 func TestInspect(t *testing.T) {
+	const maxObject = 1000
 	delta := string(binary.AppendUvarint(binary.AppendUvarint(nil, 10), maxObject+1)) + "\x90"
 	small := string(binary.AppendUvarint(binary.AppendUvarint(nil, 10), 20)) + "\x90"
 	base := strings.Repeat("b", 20)
@@ -164,10 +165,10 @@ func TestInspect(t *testing.T) {
 	}{
 		"fits":                   {packOf(1, 3, 3, "", "abc"), ""},
 		"a delta fits":           {packOf(1, 7, uint64(len(small)), base, small), ""},
-		"too large":              {packOf(1, 3, maxObject+1, "", "abc"), "an object of 134217729 bytes"},
+		"too large":              {packOf(1, 3, maxObject+1, "", "abc"), "an object of 1001 bytes"},
 		"larger than a number":   {packOf(1, 3, 1<<63-1, "", "abc"), "overflow"},
-		"delta too large":        {packOf(1, 7, maxObject+1, base, small), "an object of 134217729 bytes"},
-		"delta makes too much":   {packOf(1, 7, uint64(len(delta)), base, delta), "an object of 134217729 bytes"},
+		"delta too large":        {packOf(1, 7, maxObject+1, base, small), "an object of 1001 bytes"},
+		"delta makes too much":   {packOf(1, 7, uint64(len(delta)), base, delta), "an object of 1001 bytes"},
 		"too many":               {packOf(maxObjects+1, 3, 3, "", "abc"), "8000001 objects"},
 		"longer than it says":    {packOf(1, 3, 2, "", "abc"), "inflated"},
 		"cut short":              {packOf(1, 3, 3, "", "abc")[:25], "EOF"},
@@ -175,7 +176,7 @@ func TestInspect(t *testing.T) {
 		"fewer than it promises": {packOf(2, 3, 3, "", "abc"), "zlib"},
 	} {
 		var out bytes.Buffer
-		err := inspect(&out, bytes.NewReader(c.pack))
+		err := inspect(&out, bytes.NewReader(c.pack), maxObject)
 		if c.want == "" && (err != nil || !bytes.Equal(out.Bytes(), c.pack)) {
 			t.Errorf("%s: %v; %d bytes of %d came through", name, err, out.Len(), len(c.pack))
 		}
