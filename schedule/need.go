@@ -63,14 +63,24 @@ func needOf(pod *corev1.Pod) need {
 	if n.scored.memory == 0 {
 		n.scored.memory = assumedMemory
 	}
-	for i := range pod.Spec.Containers {
-		for _, p := range pod.Spec.Containers[i].Ports {
-			if p.HostPort > 0 {
-				n.ports = append(n.ports, hostPort{protocol: p.Protocol, ip: anyAddress(p.HostIP), port: p.HostPort})
-			}
+	for i := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[i]; c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			n.listens(c)
 		}
 	}
+	for i := range pod.Spec.Containers {
+		n.listens(&pod.Spec.Containers[i])
+	}
 	return n
+}
+
+// listens adds the host ports of a container that runs as long as its Pod.
+func (n *need) listens(c *corev1.Container) {
+	for _, p := range c.Ports {
+		if p.HostPort > 0 {
+			n.ports = append(n.ports, hostPort{protocol: p.Protocol, ip: anyAddress(p.HostIP), port: p.HostPort})
+		}
+	}
 }
 
 func anyAddress(ip string) string {

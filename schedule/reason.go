@@ -17,7 +17,8 @@ type refusal struct {
 	show  func(int64) string // nil without numbers
 }
 
-// refuses gives the first reason why a node does not take the Pod, its room left aside.
+// refuses gives the first reason why a node does not take the Pod, its room left aside. A Pod that
+// names its node is only asked for a mismatch.
 func (q *question) refuses(n *node) *refusal {
 	if n.object != nil && n.object.Spec.Unschedulable &&
 		untolerated([]corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}, q.pod.Spec.Tolerations) != nil {
@@ -26,6 +27,11 @@ func (q *question) refuses(n *node) *refusal {
 	if t := untolerated(n.taints, q.pod.Spec.Tolerations); t != nil {
 		return &refusal{words: "node(s) had untolerated taint(s) {" + strings.TrimSuffix(t.Key+": "+t.Value, ": ") + "}"}
 	}
+	return q.mismatch(n)
+}
+
+// mismatch is what no toleration helps against.
+func (q *question) mismatch(n *node) *refusal {
 	if !q.anyLabels {
 		if ok, err := q.affinity.Match(n.object); !ok || err != nil {
 			return &refusal{words: "node(s) didn't match Pod's node affinity/selector"}
@@ -71,7 +77,11 @@ func (x *Index) explain(q *question) string {
 			note(refusal{words: "node(s) didn't match the requested node name"})
 			continue
 		}
-		if r := q.refuses(n); r != nil && q.pod.Spec.NodeName == "" {
+		ask := q.refuses
+		if q.pod.Spec.NodeName != "" {
+			ask = q.mismatch
+		}
+		if r := ask(n); r != nil {
 			note(*r)
 			continue
 		}

@@ -158,6 +158,24 @@ func TestPlace(t *testing.T) {
 			nodes: []*state.Record{plain},
 			pod:   podOf("p", "", "", func(p *corev1.Pod) { p.Spec.NodeName = "z" }), why: `node "z" not found`,
 		},
+		"named, its port taken": {
+			nodes: []*state.Record{plain, nodeRecord("b", nil)},
+			pods:  []*state.Record{podRecord(podOf("q", "", "", hostPorts), "a")},
+			pod:   podOf("p", "", "", func(p *corev1.Pod) { hostPorts(p); p.Spec.NodeName = "a" }),
+			why:   "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports, 1 node(s) didn't match the requested node name.",
+		},
+		"named against its own selector": {
+			nodes: []*state.Record{plain},
+			pod: podOf("p", "", "", func(p *corev1.Pod) {
+				p.Spec.NodeName, p.Spec.NodeSelector = "a", map[string]string{"disk": "ssd"}
+			}),
+			why: "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+		},
+		"host port of a sidecar": {
+			nodes: []*state.Record{plain},
+			pods:  []*state.Record{podRecord(podOf("q", "", "", sidecarPorts), "a")},
+			pod:   podOf("p", "", "", hostPorts), why: "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.",
+		},
 		"host port": {
 			nodes: []*state.Record{plain},
 			pods:  []*state.Record{podRecord(podOf("q", "", "", hostPorts), "a")},
@@ -185,6 +203,11 @@ func TestPlace(t *testing.T) {
 
 func hostPorts(p *corev1.Pod) {
 	p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80, Protocol: corev1.ProtocolTCP}}
+}
+
+func sidecarPorts(p *corev1.Pod) {
+	always := corev1.ContainerRestartPolicyAlways
+	p.Spec.InitContainers = []corev1.Container{{Name: "s", RestartPolicy: &always, Ports: []corev1.ContainerPort{{HostPort: 80, Protocol: corev1.ProtocolTCP}}}}
 }
 
 // What an Index has learnt does not depend on how often it was told.

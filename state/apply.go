@@ -3,7 +3,6 @@ package state
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,7 +83,6 @@ func (t *transaction) commit() (*World, []Change, error) {
 
 // remember adds an adoption to the history. Adopting the same commit again is no new entry.
 func remember(history []Adoption, a Adoption) []Adoption {
-	a.Sources = nil
 	if n := len(history); n > 0 && history[n-1].Commit == a.Commit {
 		history = history[:n-1]
 	}
@@ -98,8 +96,8 @@ func (t *transaction) delete(d *Delete) error {
 	if !ok || d.UID != "" && d.UID != old.UID {
 		return fmt.Errorf("delete %s: no such object with uid %q: %w", d.Ref, d.UID, ErrMoved)
 	}
-	if old.Origin == Authored && t.b.Adopt == nil && old.Deletion == nil {
-		return fmt.Errorf("delete %s: only an adoption deletes what is authored", d.Ref)
+	if old.declared() && t.b.Adopt == nil && old.Deletion == nil {
+		return fmt.Errorf("delete %s: only an adoption deletes what is %s", d.Ref, old.Origin)
 	}
 	t.set(old, nil)
 	return nil
@@ -113,8 +111,16 @@ func (t *transaction) put(p *Put) error {
 		}
 		return fmt.Errorf("put %s: no such object with uid %q: %w", p.Ref, p.UID, ErrMoved)
 	}
-	if p.Object != nil && p.Origin == Authored && t.b.Adopt == nil {
-		return fmt.Errorf("put %s: only an adoption puts what is authored", p.Ref)
+	if p.Object != nil && t.b.Adopt == nil {
+		if p.Origin == Authored {
+			return fmt.Errorf("put %s: only an adoption puts what is authored", p.Ref)
+		}
+		if ok && old.declared() && p.Origin != old.Origin {
+			return fmt.Errorf("put %s: only an adoption takes over what is %s", p.Ref, old.Origin)
+		}
+	}
+	if ok && !mayObserve(t.b.Writer, old) {
+		return nil // bound elsewhere: the node that it is on knows
 	}
 	if p.Status != nil && statusNumber(p.Status) == 0 {
 		return fmt.Errorf("put %s: a status of type %T cannot be stored", p.Ref, p.Status)
@@ -164,14 +170,7 @@ func (t *transaction) fill(next, old *Record, p *Put) {
 		next.Node = p.Node
 	}
 	if p.Deletion != nil {
-		d := *p.Deletion
-		if next.Deletion != nil { // deciding again may only shorten the grace
-			d.Revision = next.Deletion.Revision
-		}
-		if d.Revision == 0 {
-			d.Revision = t.at
-		}
-		next.Deletion = &d
+		next.Deletion = sooner(next.Deletion, *p.Deletion, t.at)
 	}
 	if p.Allocation != nil {
 		next.Allocation = p.Allocation
@@ -185,6 +184,20 @@ func (t *transaction) fill(next, old *Record, p *Put) {
 	if p.Routed > next.Routed {
 		next.Routed = p.Routed
 	}
+}
+
+// sooner is a deletion decided again, which may only shorten the grace.
+func sooner(old *Deletion, next Deletion, at Revision) *Deletion {
+	if old != nil {
+		if next.Deadline().After(old.Deadline()) {
+			return old
+		}
+		next.Revision = old.Revision
+	}
+	if next.Revision == 0 {
+		next.Revision = at
+	}
+	return &next
 }
 
 // set replaces a record and moves its index entries. next nil removes it.
@@ -251,12 +264,5 @@ func UIDOf(cluster uuid.UUID, ref manifest.Ref, base Revision) types.UID {
 func WithRevision(w *World, at Revision) *World {
 	next := *w
 	next.revision = max(at, w.revision)
-	return &next
-}
-
-// WithSources is w with where the objects of the adopted commit are written.
-func WithSources(w *World, sources map[manifest.Ref]manifest.Source) *World {
-	next := *w
-	next.adopted.Sources = maps.Clone(sources)
 	return &next
 }

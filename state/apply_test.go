@@ -49,16 +49,18 @@ func example(t *testing.T) *World {
 		Put{Ref: manifest.NodeRef("node-1"), Origin: Derived, Object: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}},
 		Put{Ref: manifest.ServiceRef("shop", "web"), Origin: Authored, Object: &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"}}})
 	b.Puts[1].Node, b.Puts[2].Node = "node-1", "node-2"
-	b.Adopt = &Adoption{Commit: "c1", Adopted: start, Sources: map[manifest.Ref]manifest.Source{b.Puts[0].Ref: {Path: "web.yaml", Line: 1}}}
+	b.Adopt = &Adoption{Commit: "c1", Adopted: start}
 	return apply(t, w, b)
 }
 
 func TestApply_Rules(t *testing.T) {
 	a, web, node := manifest.PodRef("shop", "a"), manifest.DeploymentRef("shop", "web"), manifest.NodeRef("node-1")
+	old := manifest.ConfigMapRef("shop", "old")
 	running := &corev1.PodStatus{Phase: corev1.PodRunning}
 	for name, c := range map[string]struct {
 		batch Batch
 		moved bool
+		same  bool   // nothing is changed
 		want  string // in the error; empty for none
 	}{
 		"decision":                    {batch: Batch{Writer: WriterReconcile, Puts: []Put{podPut("c", "shop:1")}}},
@@ -79,12 +81,19 @@ func TestApply_Rules(t *testing.T) {
 		"delete another incarnation":  {batch: Batch{Writer: WriterReconcile, Deletes: []Delete{{Ref: a, UID: "old"}}}, moved: true, want: `uid "old"`},
 		"decide another incarnation":  {batch: Batch{Writer: WriterReconcile, Puts: []Put{{Ref: a, UID: "old", Status: running}}}, moved: true, want: `uid "old"`},
 		"observe another incarnation": {batch: Batch{Writer: "node/node-1", Puts: []Put{{Ref: a, UID: "old", Status: running}}}},
+		"observe a Pod of another":    {batch: Batch{Writer: "node/node-2", Puts: []Put{{Ref: a, Status: running}}}, same: true},
+		"observe a Pod of its own":    {batch: Batch{Writer: "node/node-1", Puts: []Put{{Ref: a, Status: running}}}},
+		"a Pod of another group":      {batch: Batch{Writer: "node/node-1", Puts: []Put{{Ref: manifest.Ref{Group: "example.com", Kind: "Pod", Name: "a"}, Status: running}}}, want: "has no say"},
+		"derive what is authored":     {batch: Batch{Writer: WriterReconcile, Puts: []Put{deploymentPut(3, Derived)}}, want: "only an adoption takes over what is authored"},
+		"delete restored":             {batch: Batch{Writer: WriterReconcile, Deletes: []Delete{{Ref: old}}}, want: "only an adoption deletes what is restored"},
+		"adoption deletes restored":   {batch: Batch{Writer: WriterReconcile, Adopt: &Adoption{Commit: "c2"}, Deletes: []Delete{{Ref: old}}}},
 		"observe nothing":             {batch: Batch{Writer: "node/node-1", Puts: []Put{{Ref: manifest.PodRef("shop", "z"), Status: running}}}},
 		"decide nothing":              {batch: Batch{Writer: WriterReconcile, Puts: []Put{{Ref: manifest.PodRef("shop", "z"), Node: "n"}}}, moved: true, want: "no such object"},
 		"status without a number":     {batch: Batch{Writer: WriterReconcile, Puts: []Put{{Ref: web, Status: &batchv1.JobStatus{}}}}, want: "cannot be stored"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := example(t)
+			w = apply(t, w, reconcile(w, Put{Ref: old, Origin: Restored, Object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "old", Namespace: "shop"}}}))
 			was := digest(t, w)
 			next, changes, err := Apply(w, c.batch, w.Revision()+1)
 			if digest(t, w) != was {
@@ -95,6 +104,9 @@ func TestApply_Rules(t *testing.T) {
 			}
 			if errors.Is(err, ErrMoved) != c.moved {
 				t.Errorf("error %v: ErrMoved %v, want %v", err, !c.moved, c.moved)
+			}
+			if c.same && len(changes) > 0 {
+				t.Errorf("changes %+v, want none", changes)
 			}
 			if err != nil && (next != nil || changes != nil) {
 				t.Error("a refused Batch gave a World")
@@ -169,6 +181,23 @@ func TestApply_Generation(t *testing.T) {
 	}
 }
 
+func TestApply_GenerationsThatUpstreamCounts(t *testing.T) {
+	w := example(t)
+	for ref, want := range map[manifest.Ref]int64{
+		{Group: "networking.k8s.io", Kind: "Ingress", Name: "a"}:      1,
+		{Group: "example.com", Kind: "Anything", Name: "a"}:           1,
+		{Group: "storage.k8s.io", Kind: "CSIDriver", Name: "a"}:       1,
+		{Group: "storage.k8s.io", Kind: "StorageClass", Name: "a"}:    0,
+		{Group: "rbac.authorization.k8s.io", Kind: "Role", Name: "a"}: 0,
+		{Kind: "ConfigMap", Name: "a"}:                                0,
+	} {
+		w := apply(t, w, reconcile(w, Put{Ref: ref, Origin: Derived, Object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "a"}}}))
+		if got := w.Get(ref).Generation; got != want {
+			t.Errorf("%s: generation %d, want %d", ref, got, want)
+		}
+	}
+}
+
 func TestApply_Facts(t *testing.T) {
 	w := example(t)
 	a := manifest.PodRef("shop", "a")
@@ -181,6 +210,10 @@ func TestApply_Facts(t *testing.T) {
 	w = apply(t, w, reconcile(w, Put{Ref: a, Deletion: &Deletion{At: start, Grace: 5}}))
 	if d := w.Get(a).Deletion; d.Revision != at || d.Grace != 5 {
 		t.Errorf("decided again: %+v; want the revision of the first time, %s", d, at)
+	}
+	w = apply(t, w, reconcile(w, Put{Ref: a, Deletion: &Deletion{At: start.Add(time.Second), Grace: 60}}))
+	if d := w.Get(a).Deletion; !d.Deadline().Equal(start.Add(5 * time.Second)) {
+		t.Errorf("decided a third time: %+v; want the grace not to grow", d)
 	}
 	node := manifest.NodeRef("node-1")
 	for _, routed := range []Revision{9, 7} {
@@ -218,9 +251,6 @@ func TestApply_History(t *testing.T) {
 	again.Adopt = &Adoption{Commit: "n119", Subject: "again"}
 	if h := apply(t, w, again).History(); len(h) != HistoryLimit || h[len(h)-1].Subject != "again" || h[len(h)-2].Commit != "n118" {
 		t.Errorf("the same commit again: %d adoptions ending with %s, %s", len(h), h[len(h)-2].Commit, h[len(h)-1].Commit)
-	}
-	if got := example(t); got.Adopted().Sources == nil || got.History()[0].Sources != nil {
-		t.Error("sources belong to the adopted commit and not to the history")
 	}
 }
 

@@ -79,9 +79,6 @@ type Adoption struct {
 	Revision  Revision  `json:"revision"` // of the Batch that adopted it; set by Apply
 	// Settings of writ.yaml as adopted.
 	Settings manifest.Cluster `json:"settings"`
-	// Sources says where each authored object of the commit is written. It is joined when somebody
-	// reads, and is part of no revision and no comparison.
-	Sources map[manifest.Ref]manifest.Source `json:"-"`
 }
 
 // Empty says that the Batch would change nothing.

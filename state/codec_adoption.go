@@ -7,7 +7,7 @@ import (
 	"writ/manifest"
 )
 
-// EncodeAdoption writes an adoption without its Sources. Equal adoptions give equal bytes.
+// EncodeAdoption writes an adoption. Equal adoptions give equal bytes.
 func EncodeAdoption(a *Adoption) ([]byte, error) {
 	settings, err := json.Marshal(a.Settings)
 	if err != nil {

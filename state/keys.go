@@ -53,7 +53,7 @@ func keysOf(r *Record) indexKeys {
 	if c := metav1.GetControllerOfNoCopy(r.Object); c != nil {
 		k.owner = refKey(join(string(c.UID)), r.Ref)
 	}
-	if r.Ref.Kind == "Pod" && r.Node != "" {
+	if isPod(r.Ref) && r.Node != "" {
 		k.node = refKey(join(string(r.Node)), r.Ref)
 	}
 	if labelIndexed(r.Ref.Group, r.Ref.Kind) {

@@ -64,6 +64,9 @@ type Record struct {
 	Annotations map[string]string
 }
 
+// declared says that the object is written in the repository, or stands for one that is.
+func (r *Record) declared() bool { return r.Origin == Authored || r.Origin == Restored }
+
 // Deletion is the decision that an object goes.
 type Deletion struct {
 	At       time.Time `json:"at"`       // when it was decided: Kubernetes' deletionTimestamp is At + Grace

@@ -113,6 +113,9 @@ func (h *history) batch(w *World) Batch {
 		if p.Origin == Authored && b.Adopt == nil {
 			p.Origin = Derived
 		}
+		if r := w.Get(p.Ref); r != nil && r.declared() && !gone[p.Ref] && b.Adopt == nil {
+			p.Object, p.Origin = nil, 0 // what is declared is not made anew, only facts of it
+		}
 		b.Puts = append(b.Puts, p)
 	}
 	return b

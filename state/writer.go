@@ -28,7 +28,7 @@ func checkWriter(b Batch) error {
 	}
 	for i := range b.Puts {
 		p := &b.Puts[i]
-		if p.Ref.Kind == "Pod" || p.Ref.Kind == "Node" && string(b.Writer) == "node/"+p.Ref.Name {
+		if isPod(p.Ref) || p.Ref.Group == "" && p.Ref.Kind == "Node" && b.Writer == NodeWriter(Node(p.Ref.Name)) {
 			continue
 		}
 		return fmt.Errorf("put %s: %s has no say about it", p.Ref, b.Writer)
@@ -36,12 +36,25 @@ func checkWriter(b Batch) error {
 	return nil
 }
 
-// hasGeneration says whether upstream counts generations of a kind.
+// mayObserve says whether a writer may state facts of a record: a node only of Pods that are bound to it.
+func mayObserve(w Writer, r *Record) bool {
+	return w == WriterReconcile || !isPod(r.Ref) || w == NodeWriter(r.Node)
+}
+
+func isPod(ref manifest.Ref) bool { return ref.Group == "" && ref.Kind == "Pod" }
+
+// hasGeneration says whether upstream's strategy counts generations of a kind.
 func hasGeneration(ref manifest.Ref) bool {
-	if ref.Group != "" {
-		return true
+	switch ref.Group {
+	case "":
+		return ref.Kind == "Pod" || ref.Kind == "PodTemplate" || ref.Kind == "ReplicationController"
+	case "storage.k8s.io":
+		return ref.Kind == "CSIDriver"
+	case "autoscaling", "apiregistration.k8s.io", "certificates.k8s.io", "coordination.k8s.io", "events.k8s.io",
+		"node.k8s.io", "rbac.authorization.k8s.io":
+		return false
 	}
-	return ref.Kind == "Pod" || ref.Kind == "ReplicationController"
+	return true
 }
 
 // sameSpec compares two objects without their metadata and status: what a generation counts.

@@ -23,6 +23,7 @@ type Config struct {
 
 	// What follows is for tests of crashes and full disks.
 	probe      func(point string)               // called before each step that a crash may hit
+	fault      func(point string) error         // fails the transaction before the point
 	free       func(dir string) (uint64, error) // free bytes; statfs
 	wrapLog    func(raft.LogStore) raft.LogStore
 	delay      time.Duration // from a change to its record on disk
@@ -47,6 +48,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.probe == nil {
 		c.probe = func(string) {}
+	}
+	if c.fault == nil {
+		c.fault = func(string) error { return nil }
 	}
 	if c.free == nil {
 		c.free = freeBytes

@@ -111,8 +111,8 @@ func (d *decisions) checkpoint() (*head, error) {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
 	name := fmt.Sprintf("%d-%d-", list[0].Term, list[0].Index) // as raft names it
-	if voters := list[0].Configuration.Servers; !strings.HasPrefix(list[0].ID, name) || len(voters) != 1 || voters[0].ID != d.id || voters[0].Address != d.address {
-		return nil, errors.New("read checkpoint: it is of another log")
+	if !strings.HasPrefix(list[0].ID, name) || !d.only(list[0].Configuration.Servers) {
+		return nil, errors.New("read checkpoint: it is of another log or one with other members")
 	}
 	return &h, nil
 }
@@ -147,8 +147,28 @@ func (d *decisions) covers(at head, made bool) error {
 	return nil
 }
 
-// errNotElected says that the log holds other voters than this node.
+// errNotElected says that raft did not start. There is nothing to wait for with one voter.
 var errNotElected = errors.New("start log: this node, its only voter, was not elected")
+
+// errMembers says that others than this node have a share in the log. They would need the records, and
+// a checkpoint has none: it says no more than what this node's Badger holds.
+var errMembers = errors.New("start log: it has other members than this node; this version of writ keeps a log of one")
+
+// alone holds the log to this node as its only member.
+func (d *decisions) alone() error {
+	f := d.raft.GetConfiguration()
+	if err := f.Error(); err != nil {
+		return fmt.Errorf("read members of the log: %w", err)
+	}
+	if !d.only(f.Configuration().Servers) {
+		return errMembers
+	}
+	return nil
+}
+
+func (d *decisions) only(members []raft.Server) bool {
+	return len(members) == 1 && members[0] == raft.Server{Suffrage: raft.Voter, ID: d.id, Address: d.address}
+}
 
 // never is the length of timers that a cluster of one voter has no use for.
 const never = 24 * 365 * time.Hour
@@ -187,6 +207,9 @@ func (d *decisions) start(fsm raft.FSM, wrap func(raft.LogStore) raft.LogStore, 
 	c.NotifyCh = leading
 	if d.raft, err = raft.NewRaft(c, fsm, logs, d.files, d.snapshots, d.transport); err != nil {
 		return fmt.Errorf("start log: %w", err)
+	}
+	if err := d.alone(); err != nil {
+		return err
 	}
 	// The only voter need not wait for an election timeout: it is told that its turn has come.
 	var answer raft.TimeoutNowResponse
@@ -263,5 +286,5 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) { return m.point() }
 
 // Restore is asked for by a leader elsewhere, which a cluster of one does not have.
 func (m *machine) Restore(r io.ReadCloser) error {
-	return errors.Join(errors.New("restore: there is no other voter"), r.Close())
+	return errors.Join(errors.New("restore: a checkpoint holds no records, and there is no other voter to have one from"), r.Close())
 }

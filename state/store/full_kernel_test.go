@@ -18,15 +18,7 @@ import (
 // A disk that something else fills up: decisions are refused and nothing breaks; with room again it goes on.
 func TestPropose_RealDiskFull(t *testing.T) {
 	kernel.Require(t)
-	disk := t.TempDir()
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=160m,mode=0700"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := smallDisk(t)
 	cfg := Config{Dir: filepath.Join(disk, "store"), delay: time.Millisecond, checkpoint: 1 << 20}
 	s := open(t, cfg)
 	run(t, s, 12)
@@ -53,6 +45,43 @@ func TestPropose_RealDiskFull(t *testing.T) {
 	if got := digest(t, s.World()); got != want {
 		t.Errorf("World after reopening %s, want %s", got, want)
 	}
+}
+
+// Closing on a disk that is full kills nobody and loses nothing that was decided.
+func TestClose_RealDiskFull(t *testing.T) {
+	kernel.Require(t)
+	disk := smallDisk(t)
+	cfg := Config{Dir: filepath.Join(disk, "store"), delay: time.Millisecond}
+	s := open(t, cfg)
+	run(t, s, 12)
+	want := digest(t, s.World())
+	filler := filepath.Join(disk, "filler")
+	fill(t, filler, disk)
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "disk full") {
+		t.Errorf("Close: %v", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, cfg)
+	defer closeStore(t, s)
+	if got := digest(t, s.World()); got != want {
+		t.Errorf("World after reopening %s, want %s", got, want)
+	}
+}
+
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=160m,mode=0700"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return disk
 }
 
 // fill leaves a few pages.

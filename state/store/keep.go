@@ -29,6 +29,7 @@ func (s *Store) keep() {
 	timer := time.NewTimer(restAfter)
 	defer timer.Stop()
 	armed := false // for writing, not for resting
+	told := ""     // why it could not be written, until it can again
 	for {
 		select {
 		case <-s.stop:
@@ -40,18 +41,24 @@ func (s *Store) keep() {
 			}
 		case <-timer.C:
 			if !armed {
-				if err := s.records.rest(); err != nil {
+				if s.room() != nil {
+					timer.Reset(restAfter) // closing Badger writes, too
+				} else if err := s.records.rest(); err != nil {
 					s.log.Error("cannot close the records", "err", err)
 				}
 				continue
 			}
 			armed = false
 			if err := s.once(); err != nil {
-				s.log.Warn("records wait to be written", "err", err)
+				if err.Error() != told {
+					s.log.Warn("records wait to be written", "err", err)
+					told = err.Error()
+				}
 				timer.Reset(retry)
 				armed = true
 				continue
 			}
+			told = ""
 			timer.Reset(restAfter)
 		}
 	}
@@ -123,11 +130,10 @@ func (s *Store) checkpoint() error {
 	s.mu.Lock()
 	before := s.logged
 	s.mu.Unlock()
-	err := s.journal.raft.Snapshot().Error()
-	if errors.Is(err, errBusy) {
-		return nil // its end will wake us again
-	}
-	if err != nil {
+	if err := s.journal.raft.Snapshot().Error(); err != nil {
+		if s.wasBusy() {
+			return nil // its end will wake us again
+		}
 		return fmt.Errorf("make checkpoint: %w", err)
 	}
 	s.mu.Lock()
@@ -140,13 +146,21 @@ func (s *Store) checkpoint() error {
 func (s *Store) point() (raft.FSMSnapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.within {
+	if s.busy = s.within; s.busy {
 		return nil, errBusy
 	}
 	return snapshot{s}, nil
 }
 
-// snapshot is no copy of the World, only the promise that Badger has it: the head that is durable.
+// wasBusy says that raft was last answered errBusy, which its own error hides.
+func (s *Store) wasBusy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy
+}
+
+// snapshot is no copy of the World, only the promise that this node's Badger has it: the head that is
+// durable. To another voter it would be worth nothing, so there is none (decisions.alone).
 type snapshot struct{ s *Store }
 
 // Persist may put in a later World than the one at which raft asked; its head says which.

@@ -29,7 +29,7 @@ func image(t *testing.T, dir string) string {
 // lose removes stored versions behind the back of the head.
 func lose(t *testing.T, dir string, which func(state.Revision) bool) (lost int) {
 	t.Helper()
-	r := &records{dir: dir, log: quiet{testLog(t)}, memtable: 8 << 20, probe: func(string) {}}
+	r := &records{dir: dir, log: quiet{testLog(t)}, memtable: 8 << 20, probe: func(string) {}, fault: func(string) error { return nil }}
 	if err := r.open(); err != nil {
 		t.Fatal(err)
 	}

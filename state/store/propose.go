@@ -29,13 +29,15 @@ type proposal struct {
 // the answer is the truth. Errors wrap state.ErrMoved where computing again may help. With any other
 // nothing of the Batch is true; only if the log itself failed, the next Open may find it done as a whole.
 func (s *Store) Propose(ctx context.Context, b state.Batch) (state.Revision, error) {
-	s.proposing.Lock()
+	if err := s.proposing.take(ctx); err != nil {
+		return 0, fmt.Errorf("propose: %w", err)
+	}
 	if err := errors.Join(ctx.Err(), s.failed()); err != nil {
-		s.proposing.Unlock()
+		s.proposing.give()
 		return 0, fmt.Errorf("propose: %w", err)
 	}
 	p, last, err := s.sequence(b)
-	s.proposing.Unlock()
+	s.proposing.give()
 	if err != nil {
 		return 0, fmt.Errorf("propose: %w", err)
 	}

@@ -80,6 +80,7 @@ type records struct {
 	dir      string
 	log      quiet
 	probe    func(string)
+	fault    func(string) error
 	memtable int64
 
 	mu      sync.Mutex
@@ -90,6 +91,7 @@ type records struct {
 
 	garbage [][]byte // versions that head does not need and the last checkpoint may
 	past    [][]byte // versions that the checkpoint in the making does not need either
+	strays  [][]byte // versions of attempts to write that failed before the head moved
 }
 
 func (r *records) options() badger.Options {
@@ -161,25 +163,31 @@ func (r *records) writeLocked(w *state.World, index uint64, refs map[manifest.Re
 	if err := r.open(); err != nil {
 		return err
 	}
+	if err := r.clear(); err != nil {
+		return err
+	}
 	t := &writing{records: r, txn: r.db.NewTransaction(true), head: r.head}
 	defer t.discard()
-	if err := t.all(w, refs); err != nil {
-		return fmt.Errorf("write records: %w", err)
-	}
-	if err := t.commit("head"); err != nil {
-		return fmt.Errorf("write records: %w", err)
-	}
-	t.head.revision, t.head.index = w.Revision(), index
-	t.txn = r.db.NewTransaction(true)
-	if err := t.set([]byte(keyHead), t.head.encode()); err != nil {
-		return fmt.Errorf("write head: %w", err)
-	}
-	if err := t.commit("after head"); err != nil {
-		return fmt.Errorf("write head: %w", err)
+	if err := t.move(w, index, refs); err != nil {
+		r.strays = t.written
+		return err
 	}
 	r.world, r.head = w, t.head
 	r.garbage = append(r.garbage, t.garbage...)
 	r.written += t.bytes
+	return nil
+}
+
+// clear removes what an attempt to write left beyond the head. The next head may be above it, and the
+// World that it stands for need not have it.
+func (r *records) clear() error {
+	if len(r.strays) == 0 {
+		return nil
+	}
+	if err := remove(r.db, r.strays); err != nil {
+		return err
+	}
+	r.strays = nil
 	return nil
 }
 
@@ -189,7 +197,26 @@ type writing struct {
 	txn     *badger.Txn
 	head    head
 	garbage [][]byte
+	written [][]byte
 	bytes   int64
+}
+
+func (t *writing) move(w *state.World, index uint64, refs map[manifest.Ref]struct{}) error {
+	if err := t.all(w, refs); err != nil {
+		return fmt.Errorf("write records: %w", err)
+	}
+	if err := t.commit("head"); err != nil {
+		return fmt.Errorf("write records: %w", err)
+	}
+	t.head.revision, t.head.index = w.Revision(), index
+	t.txn = t.records.db.NewTransaction(true)
+	if err := t.txn.Set([]byte(keyHead), t.head.encode()); err != nil {
+		return fmt.Errorf("write head: %w", err)
+	}
+	if err := t.commit("after head"); err != nil {
+		return fmt.Errorf("write head: %w", err)
+	}
+	return nil
 }
 
 func (t *writing) all(w *state.World, refs map[manifest.Ref]struct{}) error {
@@ -271,6 +298,7 @@ func unseal(value []byte) ([]byte, error) {
 
 func (t *writing) set(key, value []byte) error {
 	t.bytes += int64(len(key) + len(value))
+	t.written = append(t.written, key)
 	err := t.txn.Set(key, value)
 	if !errors.Is(err, badger.ErrTxnTooBig) {
 		return err
@@ -283,6 +311,9 @@ func (t *writing) set(key, value []byte) error {
 }
 
 func (t *writing) commit(next string) error {
+	if err := t.records.fault(next); err != nil {
+		return err
+	}
 	err := t.txn.Commit()
 	t.txn = nil
 	t.records.probe(next)

@@ -26,7 +26,7 @@ type Store struct {
 	machine  *machine
 	feed     *feed
 
-	proposing sync.Mutex   // the sequencer: one Batch after another; never taken by raft's goroutines
+	proposing turn         // the sequencer: one Batch after another; never taken by raft's goroutines
 	tip       *state.World // with every Batch that was given a revision, published or not
 
 	writing sync.Mutex // held while the records are written; outside mu
@@ -37,6 +37,7 @@ type Store struct {
 	dirty   map[manifest.Ref]struct{} // published and not yet on disk
 	logged  int64                     // bytes of log since the last checkpoint
 	within  bool                      // the log ends within a decision
+	busy    bool                      // it did when raft last asked for a checkpoint
 	failure error                     // after it nothing is accepted any more
 
 	broken  chan struct{} // closed with failure
@@ -44,6 +45,20 @@ type Store struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 }
+
+// turn is a lock that is waited for as long as a context lasts.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) give() { <-t }
 
 // Open reads the store in cfg.Dir, or makes an empty one, and begins a new epoch: the World's revision
 // is the first of it. The store's own goroutines run until Close.
@@ -54,7 +69,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		cfg: cfg.withDefaults(), log: log.With("component", "store"),
+		cfg: cfg.withDefaults(), log: log.With("component", "store"), proposing: make(turn, 1),
 		dirty:  map[manifest.Ref]struct{}{},
 		broken: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
@@ -81,7 +96,7 @@ func (s *Store) open() (err error) {
 	if s.journal, err = openLog(s.cfg.Dir, s.identity, q); err != nil {
 		return err
 	}
-	s.records = &records{dir: s.cfg.Dir, log: q, probe: s.cfg.probe, memtable: s.cfg.memtable}
+	s.records = &records{dir: s.cfg.Dir, log: q, probe: s.cfg.probe, fault: s.cfg.fault, memtable: s.cfg.memtable}
 	if err := s.read(); err != nil {
 		return unusable(s.cfg.Dir, err)
 	}
@@ -112,7 +127,7 @@ func (s *Store) read() error {
 func (s *Store) start(q quiet) (err error) {
 	var a assembler
 	s.machine = &machine{replay: func(l *raft.Log) error { return s.replay(&a, l) }, live: s.committed, point: s.point}
-	if err := s.journal.start(s.machine, s.cfg.wrapLog, q); errors.Is(err, errNotElected) {
+	if err := s.journal.start(s.machine, s.cfg.wrapLog, q); errors.Is(err, errNotElected) || errors.Is(err, errMembers) {
 		return unusable(s.cfg.Dir, err)
 	} else if err != nil {
 		return err
@@ -170,15 +185,20 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// Close writes what is left and lets go of the folder. The World may still be read.
+// Close writes what is left and lets go of the folder. The World may still be read. On a full disk
+// nothing is written: what was decided is in the log, and the error says that what was last observed is
+// lost. To be called once.
 func (s *Store) Close() error {
-	s.proposing.Lock()
+	s.proposing <- struct{}{}
 	_ = s.journal.raft.Barrier(0).Error() // what is on its way arrives; a log that failed has refused it
 	s.fail(errClosed)
-	s.proposing.Unlock()
+	s.proposing.give()
 	close(s.stop)
 	s.stopped.Wait()
-	err := s.flush()
+	err := s.room()
+	if err == nil {
+		err = s.flush()
+	}
 	if err != nil {
 		err = fmt.Errorf("close store: what was last observed is not kept: %w", err)
 	}
@@ -191,7 +211,7 @@ func (s *Store) release() error {
 	if s.journal != nil {
 		err = s.journal.close()
 	}
-	if s.records != nil {
+	if s.records != nil && s.room() == nil { // Badger is left as a kill would leave it: closing it writes
 		err = errors.Join(err, s.records.rest())
 	}
 	return errors.Join(err, s.lock.Close())
