@@ -21,4 +21,8 @@ type ClusterSpec struct {
 	ClusterDomain string `json:"clusterDomain,omitempty"`
 	// NodePorts is the inclusive range of node ports, "30000-32767" by default.
 	NodePorts string `json:"nodePorts,omitempty"`
+	// Guards keep a commit from deleting by accident.
+	Guards Guards `json:"guards,omitzero"`
+	// Suspend pauses adopting. Absent by default.
+	Suspend *Suspend `json:"suspend,omitempty"`
 }

@@ -39,6 +39,7 @@ func (c *Cluster) fill() {
 			*field = value
 		}
 	}
+	c.Spec.Guards.MaxDeletes.fill()
 }
 
 // readSettings reads the writ.yaml at the root of the tree.
@@ -105,6 +106,8 @@ func (c *Cluster) validate() []problem {
 	for _, what := range validation.IsDNS1123Subdomain(c.Spec.ClusterDomain) {
 		problems = append(problems, problem{"spec.clusterDomain", what})
 	}
+	problems = append(problems, c.Spec.Guards.MaxDeletes.validate()...)
+	problems = append(problems, c.Spec.Suspend.validate()...)
 	if _, _, err := c.Spec.NodePortRange(); err != nil {
 		problems = append(problems, problem{"spec.nodePorts", err.Error()})
 	}
