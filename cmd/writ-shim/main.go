@@ -22,6 +22,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"writ/runtime/shim"
 	"writ/runtime/shim/supervisor"
 )
 
@@ -60,7 +61,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var err error
 	switch command {
 	case "run":
-		err = background(*dir, *cgroup, *cache)
+		err = background(shim.LaunchConfig{Dir: *dir, Cgroup: *cgroup, Cache: *cache})
 	case "serve":
 		err = serve(*dir, *cgroup, *cache, stderr)
 	case "destroy":

@@ -33,8 +33,8 @@ type LaunchConfig struct {
 // answers. A new shim on a directory with containers takes them over: nothing
 // restarts, and what exited in between is known. It returns when the shim
 // answers, after it took over. The shim is a daemon of its own (session,
-// parent, standard streams) and outlives the caller. Two Launches at once end
-// with one shim.
+// standard streams) and outlives the caller. Two Launches at once end with one
+// shim.
 func Launch(ctx context.Context, cfg LaunchConfig) (*Client, error) {
 	if err := ensureDir(cfg.Dir); err != nil {
 		return nil, err
@@ -47,17 +47,12 @@ func Launch(ctx context.Context, cfg LaunchConfig) (*Client, error) {
 	if !errors.Is(err, ErrNoShim) {
 		return nil, err
 	}
-	args := []string{"run", "--dir", cfg.Dir}
 	if cfg.Cache != "" {
 		if err := ensureDir(cfg.Cache); err != nil {
 			return nil, err
 		}
-		args = append(args, "--cache", cfg.Cache)
 	}
-	if cfg.Cgroup != "" {
-		args = append(args, "--cgroup", cfg.Cgroup)
-	}
-	if err := runBinary(ctx, cfg.Binary, args); err != nil {
+	if err := Background(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("start shim of %s: %w", cfg.Dir, err)
 	}
 	hello, err = client.Hello(ctx)

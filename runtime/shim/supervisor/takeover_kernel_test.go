@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -318,6 +319,19 @@ func TestLaunch_ManyAtOnce(t *testing.T) {
 		if pid != pids[0] {
 			t.Errorf("launches found shims %v, want one", pids)
 		}
+	}
+}
+
+// TestRun_Command is how a daemon of an earlier version starts a shim.
+func TestRun_Command(t *testing.T) {
+	r := newRig(t)
+	r.killShim()
+	if out, err := exec.Command(shared.binary, "run", "--dir", r.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	hello, err := r.client.Hello(r.ctx)
+	if err != nil || hello.Incarnation != 2 {
+		t.Errorf("incarnation %d, want 2 (%v)", hello.Incarnation, err)
 	}
 }
 
