@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	kjson "sigs.k8s.io/json"
 )
 
@@ -32,14 +31,21 @@ func (o *object) take(k *kind, h *head) {
 		return
 	}
 	made.SetNamespace(o.ref.Namespace)
+	old := k != nil && k.isOld(h.gvk)
 	problems, hints := check(k, made)
 	for _, p := range problems {
+		if old {
+			p.what += fmt.Sprintf(" (converted from %s to %s)", h.gvk.GroupVersion(), k.gvk.GroupVersion())
+		}
 		if p.path != "metadata.name" || o.ref.Name != "" {
 			o.mistake(p)
 		}
 	}
 	for _, p := range hints {
 		o.warn(p)
+	}
+	if old {
+		o.warnOld(k, h, made)
 	}
 	if !o.failed {
 		o.add(k, made)
@@ -79,6 +85,9 @@ func (o *object) decode(k *kind, h *head, data []byte) Object {
 	if k == nil {
 		return o.decodeCustom(data)
 	}
+	if k.isOld(h.gvk) {
+		return o.decodeOld(k, h, data)
+	}
 	written, err := k.scheme.New(h.gvk)
 	if err != nil {
 		o.mistake(problem{"apiVersion", err.Error()})
@@ -96,7 +105,7 @@ func (o *object) decode(k *kind, h *head, data []byte) Object {
 }
 
 // decodeStrict reports unknown fields and goes on, and reports every wrong type.
-func (o *object) decodeStrict(data []byte, into runtime.Object) bool {
+func (o *object) decodeStrict(data []byte, into any) bool {
 	strict, err := kjson.UnmarshalStrict(data, into, kjson.DisallowUnknownFields)
 	for _, p := range strictProblems(strict) {
 		o.misplaced(p)

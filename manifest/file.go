@@ -256,12 +256,15 @@ func tooLarge(size int) problem {
 
 // find is the kind of an object, nil for one of a CustomResourceDefinition.
 func find(gvk schema.GroupVersionKind) (*kind, *problem) {
-	k := kinds[gvk.GroupKind()]
-	if k != nil && k.reads(gvk.Version) {
+	if k := storedKind(gvk); k != nil {
 		return k, nil
 	}
+	k := kinds[gvk.GroupKind()]
 	if k == nil && !ownGroup(gvk.Group) {
 		return nil, nil
+	}
+	if what := removed(gvk); what != "" {
+		return nil, &problem{"kind", what}
 	}
 	return nil, &problem{"apiVersion", wrongKind(gvk, k)}
 }

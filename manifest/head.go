@@ -120,7 +120,7 @@ func (h *head) items() ([]json.RawMessage, bool, error) {
 	if !found || !has && element != "" || element == "" && h.gvk.Group != "" {
 		return nil, false, nil
 	}
-	if gk := (schema.GroupKind{Group: h.gvk.Group, Kind: element}); element != "" && !IsKnown(gk) {
+	if element != "" && storedKind(h.gvk.GroupVersion().WithKind(element)) == nil {
 		return nil, false, nil
 	}
 	var items []json.RawMessage
