@@ -1,22 +1,29 @@
 package manifest
 
-import "slices"
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
 
 // assemble makes the Set of a tree out of the previous one and what differs, and checks what only the
 // whole can show. It reports to the loader; the Set is of no use if anything was reported.
-func (l *loader) assemble(settings Cluster, root *folder) *Set {
-	var d difference
+func (l *loader) assemble(settings Cluster, root *folder, units []*unit) *Set {
+	taken := takenByUnits(root, units)
+	known := l.prev != nil && l.prev.root != nil && maps.Equal(taken, l.prev.taken)
+	l.flawed(root, units, taken, known)
+	d := difference{taken: taken}
 	var base []*parsed
 	var scopes scopes
-	if l.prev != nil {
+	if known {
 		d.folders(l.prev.root, root)
+		d.units(l.prev.units, units)
 		base, scopes = l.prev.objects, l.prev.scopes
-	} else {
-		d.folders(nil, root)
 	}
-	if d.touchesDefinitions() || l.prev == nil || l.prev.root == nil {
-		d = difference{}
+	if !known || d.touchesDefinitions() {
+		d = difference{taken: taken}
 		d.folders(nil, root)
+		d.units(nil, units)
 		base, scopes = nil, l.definitions(d.added)
 	}
 	added := l.resolve(d.added, scopes)
@@ -28,12 +35,12 @@ func (l *loader) assemble(settings Cluster, root *folder) *Set {
 		}
 	}
 	slices.SortFunc(added, compareParsed)
-	s := &Set{objects: merge(base, removed, added), settings: settings, root: root, scopes: scopes}
+	s := &Set{objects: merge(base, removed, added), settings: settings, root: root, units: units, taken: taken, scopes: scopes}
 	l.duplicates(s.objects)
 	l.namespaces(s.objects)
 	l.selectors(s.objects, added)
 	l.mistakes = append(l.mistakes, l.settle(l.found)...)
-	s.warnings = root.collect(nil)
+	s.warnings = l.unitWarnings(root.collect(nil, taken), root, units)
 	s.warnings.Sort()
 	s.digest = digestOf(settings, s.objects)
 	return s
@@ -63,7 +70,10 @@ func merge(base []*parsed, removed map[*parsed]bool, added []*parsed) []*parsed 
 }
 
 // difference is the objects that are in one tree and not in the other.
-type difference struct{ removed, added []*parsed }
+type difference struct {
+	removed, added []*parsed
+	taken          map[string]bool // files that units read and that are no manifests of their own
+}
 
 func (d *difference) folders(old, now *folder) {
 	if old == now {
@@ -80,7 +90,7 @@ func (d *difference) folders(old, now *folder) {
 }
 
 func (d *difference) files(old, now *file) {
-	if old == now {
+	if old == now || d.taken[cmp.Or(old, now).path] {
 		return
 	}
 	if old != nil {
@@ -116,16 +126,18 @@ func pairs[T any](old, now []*T, key func(*T) string, f func(old, now *T)) {
 }
 
 // collect appends the warnings of a folder and of everything below it.
-func (f *folder) collect(warnings Mistakes) Mistakes {
+func (f *folder) collect(warnings Mistakes, taken map[string]bool) Mistakes {
 	if !f.warned {
 		return warnings
 	}
 	warnings = append(warnings, f.warnings...)
 	for _, file := range f.files {
-		warnings = append(warnings, file.warnings...)
+		if !taken[file.path] {
+			warnings = append(warnings, file.warnings...)
+		}
 	}
 	for _, sub := range f.folders {
-		warnings = sub.collect(warnings)
+		warnings = sub.collect(warnings, taken)
 	}
 	return warnings
 }

@@ -25,4 +25,6 @@ type ClusterSpec struct {
 	Guards Guards `json:"guards,omitzero"`
 	// Suspend pauses adopting. Absent by default.
 	Suspend *Suspend `json:"suspend,omitempty"`
+	// Charts are the Helm charts that are part of the cluster.
+	Charts []Chart `json:"charts,omitempty"`
 }

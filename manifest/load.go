@@ -19,6 +19,9 @@ type folder struct {
 	ignoring string // the ignore rules from above, and so part of the identity
 	files    []*file
 	folders  []*folder
+	build    *build   // what the folder itself is built with, nil for plain manifests
+	inside   bool     // below a folder with a kustomization: manifests here are read by it alone
+	builds   bool     // here or below is something that is built
 	count    int      // of files here and below
 	size     int      // of objects here and below, as JSON
 	warnings Mistakes // of the folder itself
@@ -29,31 +32,44 @@ type folder struct {
 // content: the hash of a blob, or of a tree for a folder.
 type contentID interface{ ContentID() string }
 
-// Load reads every manifest of a tree. The error is Mistakes when the tree can be read and its content
-// cannot be adopted; then all of them are in it. Any other error means that the tree could not be read,
-// and says nothing about its content.
+// Loader reads commits. Its zero value reads a whole repository of plain manifests.
+type Loader struct {
+	Folder    string    // that is followed, from the repository's root; empty for the root itself
+	Renderer  Renderer  // nil: kustomizations and charts are mistakes
+	Decrypter Decrypter // nil: encrypted documents are mistakes
+}
+
+// Load reads a tree of plain manifests.
+func Load(fsys fs.FS, prev *Set) (*Set, error) { return Loader{}.Load(fsys, prev) }
+
+// Load reads every manifest of a followed folder; fsys is the repository. The error is Mistakes when
+// the tree can be read and its content cannot be adopted; then all of them are in it. Any other error
+// means that the tree could not be read or rendered, and says nothing about its content.
 //
 // With prev, what is unchanged since is taken over without being read again, as the same pointers,
 // provided that fsys tells the identity of contents (a FileInfo.Sys with a ContentID() string: equal
 // identities mean equal bytes, and for folders equal trees).
-func Load(fsys fs.FS, prev *Set) (*Set, error) {
-	l := &loader{fsys: fsys}
-	if prev != nil {
-		l.prev = prev
-	}
+func (c Loader) Load(fsys fs.FS, prev *Set) (*Set, error) {
+	l := &loader{Loader: c, fsys: fsys, prev: prev, identities: make(map[Input]string)}
+	l.Folder = path.Join(".", c.Folder)
 	settings, err := l.settings()
 	if err != nil {
 		return nil, err
 	}
+	l.chartFolders = chartFolders(l.Folder, settings)
 	var before *folder
-	if prev != nil {
+	if prev != nil && prev.root != nil && prev.root.name == l.Folder {
 		before = prev.root
 	}
-	root, err := l.folder(".", before, ignore{}, 0)
+	root, err := l.folder(l.Folder, before, ignore{key: strings.Join(l.chartFolders, "\x00")}, 0, false)
 	if err != nil {
 		return nil, err
 	}
-	set := l.assemble(settings, root)
+	units, err := l.units(settings, root)
+	if err != nil {
+		return nil, err
+	}
+	set := l.assemble(settings, root, units)
 	if len(l.mistakes) > 0 {
 		return nil, l.refusal()
 	}
@@ -71,6 +87,7 @@ func (l *loader) refusal() Mistakes {
 
 // loader is one call of Load.
 type loader struct {
+	Loader
 	fsys     fs.FS
 	prev     *Set
 	mistakes Mistakes
@@ -80,6 +97,12 @@ type loader struct {
 	count    int
 	folders  int // that were listed
 	size     int
+
+	read         []*file  // plain files that were read now, not taken over
+	flawCount    int      // their mistakes
+	chartFolders []string // folders of the repository that spec.charts names
+	unused       Mistakes // kustomizations that nobody asks for
+	identities   map[Input]string
 }
 
 // mistake reports something about a path.
@@ -89,27 +112,28 @@ func (l *loader) mistake(name string, line int, format string, args ...any) {
 
 // settings reads writ.yaml, which may be absent.
 func (l *loader) settings() (Cluster, error) {
-	data, err := l.readFile(settingsFile)
+	name := path.Join(l.Folder, settingsFile)
+	data, err := l.readFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return defaultSettings(), nil
 	}
 	if err != nil || data == nil {
 		return Cluster{}, err
 	}
-	settings, mistakes := readSettings(data)
+	settings, mistakes := readSettings(name, data)
 	l.mistakes = append(l.mistakes, mistakes...)
 	return settings, nil
 }
 
 // readFile reads a file of bounded size. A file that is too large is a mistake, and data is nil.
 func (l *loader) readFile(name string) ([]byte, error) {
-	info, err := fs.Lstat(l.fsys, name)
+	info, err := l.look(name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
 		l.unread = true
-		l.mistake(name, 0, "is a symbolic link or no regular file; only regular files are read")
+		l.irregular(name, info.Mode())
 		return nil, nil
 	}
 	limit := int64(maxFileBytes)
@@ -139,13 +163,13 @@ func identity(info fs.FileInfo) string {
 }
 
 // folder reads a folder, or takes it over from before.
-func (l *loader) folder(name string, before *folder, rules ignore, depth int) (*folder, error) {
-	info, err := fs.Lstat(l.fsys, name)
+func (l *loader) folder(name string, before *folder, rules ignore, depth int, inside bool) (*folder, error) {
+	info, err := l.look(name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	f := &folder{name: name, id: identity(info), ignoring: rules.key}
-	if before != nil && f.id != "" && f.id == before.id && f.ignoring == before.ignoring {
+	f := &folder{name: name, id: identity(info), ignoring: rules.key, inside: inside}
+	if before != nil && f.id != "" && f.id == before.id && f.ignoring == before.ignoring && f.inside == before.inside {
 		return before, l.grow(name, before.count, before.size)
 	}
 	if depth > maxFolderDepth {
@@ -161,7 +185,11 @@ func (l *loader) folder(name string, before *folder, rules ignore, depth int) (*
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	if l.rendered(name, entries) {
+	if f.build, err = l.built(name, entries); err != nil {
+		return nil, err
+	}
+	f.builds = f.build != nil
+	if f.builds && f.build.chart {
 		return f, nil
 	}
 	if rules, err = l.rules(name, entries, rules); err != nil {
@@ -179,7 +207,7 @@ func (l *loader) grow(name string, count, size int) error {
 		return l.stop(name, fmt.Sprintf("the tree has more than %d manifests", maxFiles))
 	case l.size > maxTreeBytes:
 		return l.stop(name, fmt.Sprintf("the tree's objects are larger than %d MiB", maxTreeBytes>>20))
-	case len(l.mistakes) >= maxMistakes:
+	case len(l.mistakes)+l.flawCount >= maxMistakes:
 		return l.stop(name, fmt.Sprintf("more than %d mistakes; what follows was not read", maxMistakes))
 	}
 	return nil
@@ -187,27 +215,11 @@ func (l *loader) grow(name string, count, size int) error {
 
 // stop is the error for a tree that is not read any further.
 func (l *loader) stop(name, why string) error {
+	for _, f := range l.read {
+		l.flaws(f)
+	}
 	l.mistake(name, 0, "%s", why)
 	return l.refusal()
-}
-
-// rendered refuses folders that are built by a tool which is not part of this version.
-func (l *loader) rendered(name string, entries []fs.DirEntry) bool {
-	for _, e := range entries {
-		tool := ""
-		switch e.Name() {
-		case "kustomization.yaml", "kustomization.yml", "Kustomization":
-			tool = "kustomize"
-		case "Chart.yaml":
-			tool = "Helm"
-		default:
-			continue
-		}
-		l.unread = true
-		l.mistake(path.Join(name, e.Name()), 0, "%s is not supported yet; commit the rendered manifests, or list the folder in %s", tool, ignoreFile)
-		return true
-	}
-	return false
 }
 
 // rules are those from above and those of the folder's own .writignore.
@@ -239,12 +251,13 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 	known := before.index()
 	for _, e := range entries {
 		name := path.Join(f.name, e.Name())
-		if rules.match(segments(name), e.IsDir()) {
+		mode := l.follow(name, e)
+		if rules.match(segments(name), mode.IsDir()) {
 			continue
 		}
 		switch {
-		case e.IsDir():
-			sub, err := l.folder(name, known.folders[name], rules, depth+1)
+		case mode.IsDir():
+			sub, err := l.folder(name, known.folders[name], rules, depth+1, f.inside || f.build != nil)
 			if err != nil {
 				return err
 			}
@@ -252,13 +265,12 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 			f.count += sub.count
 			f.size += sub.size
 			f.warned = f.warned || sub.warned
-		case !isManifest(e.Name()):
-			if e.Type()&fs.ModeSymlink != 0 {
-				f.warnings = append(f.warnings, Mistake{Source: Source{Path: name}, What: "is a symbolic link and is not followed"})
-			}
-		case !e.Type().IsRegular():
-			l.mistake(name, 0, "is a symbolic link or no regular file; only regular files are read")
-		case name != settingsFile:
+			f.builds = f.builds || sub.builds
+		case f.inside || f.build != nil || !isManifest(e.Name()):
+			// A kustomization says itself what it reads.
+		case !mode.IsRegular():
+			l.irregular(name, mode)
+		case name != path.Join(l.Folder, settingsFile):
 			if err := l.file(f, known.files[name], name, e); err != nil {
 				return err
 			}
@@ -266,6 +278,39 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 	}
 	f.warned = f.warned || len(f.warnings) > 0
 	return nil
+}
+
+// follow is the type of what a folder's entry leads to; a link that leads nowhere stays one.
+func (l *loader) follow(name string, e fs.DirEntry) fs.FileMode {
+	if e.Type()&fs.ModeSymlink == 0 {
+		return e.Type()
+	}
+	info, err := l.look(name)
+	if err != nil {
+		return e.Type()
+	}
+	return info.Mode().Type()
+}
+
+// look tells what is at a path, or at the end of a link; a link that leads nowhere is told as a link.
+func (l *loader) look(name string) (fs.FileInfo, error) {
+	info, err := fs.Lstat(l.fsys, name)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return info, err
+	}
+	if end, err := fs.Stat(l.fsys, name); err == nil {
+		return end, nil
+	}
+	return info, nil
+}
+
+// irregular reports what cannot be read as a file.
+func (l *loader) irregular(name string, mode fs.FileMode) {
+	what := "is no regular file"
+	if mode&fs.ModeSymlink != 0 {
+		what = "is a symbolic link that leads nowhere in this repository"
+	}
+	l.mistake(name, 0, "%s", what)
 }
 
 // isManifest tells by its name whether a file holds manifests.
@@ -280,6 +325,9 @@ func isManifest(name string) bool {
 // file reads a manifest, or takes it over from before, into its folder.
 func (l *loader) file(f *folder, before *file, name string, e fs.DirEntry) error {
 	info, err := e.Info()
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		info, err = l.look(name)
+	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
@@ -297,9 +345,8 @@ func (l *loader) file(f *folder, before *file, name string, e fs.DirEntry) error
 			made = readFile(name, id, data)
 		}
 	}
-	l.mistakes = append(l.mistakes, made.mistakes...)
-	l.broken = append(l.broken, made.broken...)
-	l.unread = l.unread || made.unread
+	l.read = append(l.read, made)
+	l.flawCount += len(made.mistakes)
 	f.files = append(f.files, made)
 	f.count++
 	f.size += made.size

@@ -1,6 +1,12 @@
 package manifest
 
-import "io/fs"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+)
 
 // Renderer builds what is not written as plain manifests. Load finds the units and says when one has
 // to be built again; the Renderer knows kustomize and Helm.
@@ -39,7 +45,47 @@ type Rendered struct {
 // Input is a path of the repository and what was found there.
 type Input struct {
 	Path string
-	ID   string // identity of the content, that of the listing for a folder; empty if nothing was there
+	List bool   // what is in the folder was asked, not only whether it is one
+	ID   string // what InputID was then
+}
+
+// InputID identifies what is at a path: the content of a file, the names in a folder if they are
+// listed. It is empty if nothing is there, and never equal for two things that render differently.
+func InputID(fsys fs.FS, name string, list bool) string {
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case err != nil:
+		return ""
+	case !info.IsDir():
+		return fileID(fsys, name, info)
+	case !list:
+		return "folder"
+	}
+	entries, err := fs.ReadDir(fsys, name)
+	if err != nil {
+		return ""
+	}
+	h := sha256.New()
+	for _, e := range entries {
+		fmt.Fprintf(h, "%q %t\n", e.Name(), e.IsDir())
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func fileID(fsys fs.FS, name string, info fs.FileInfo) string {
+	if id := identity(info); id != "" {
+		return id
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, maxExpandedBytes)); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Decrypter opens documents that are encrypted with SOPS. Its keys are bound to places, so that a

@@ -13,6 +13,8 @@ type Set struct {
 	settings Cluster
 	digest   string
 	root     *folder // what Load takes over for the next commit; nil for a Set made by NewSet
+	units    []*unit
+	taken    map[string]bool // manifests that are only read by units
 	scopes   scopes
 }
 
@@ -60,6 +62,17 @@ func (s *Set) Warnings() Mistakes { return s.warnings }
 
 // Settings is the writ.yaml of the commit with every default filled in.
 func (s *Set) Settings() Cluster { return s.settings }
+
+// Releases are the charts of the commit as Helm's own tools know them, in the order of spec.charts.
+func (s *Set) Releases() []*Release {
+	var all []*Release
+	for _, u := range s.units {
+		if u.release != nil {
+			all = append(all, u.release)
+		}
+	}
+	return all
+}
 
 // Digest is the SHA-256, in hex, of everything that was rendered, independent of where it was written.
 func (s *Set) Digest() string { return s.digest }

@@ -40,14 +40,19 @@ func (c *Cluster) fill() {
 		}
 	}
 	c.Spec.Guards.MaxDeletes.fill()
+	for i := range c.Spec.Charts {
+		if chart := &c.Spec.Charts[i]; chart.Namespace == "" {
+			chart.Namespace = "default"
+		}
+	}
 }
 
-// readSettings reads the writ.yaml at the root of the tree.
-func readSettings(data []byte) (Cluster, Mistakes) {
+// readSettings reads the writ.yaml of the followed folder.
+func readSettings(name string, data []byte) (Cluster, Mistakes) {
 	settings := defaultSettings()
 	var mistakes Mistakes
 	report := func(line int, what string) {
-		mistakes = append(mistakes, Mistake{Source: Source{settingsFile, line}, What: what})
+		mistakes = append(mistakes, Mistake{Source: Source{name, line}, What: what})
 	}
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if what := checkText(data); what != "" {
@@ -111,7 +116,7 @@ func (c *Cluster) validate() []problem {
 	if _, _, err := c.Spec.NodePortRange(); err != nil {
 		problems = append(problems, problem{"spec.nodePorts", err.Error()})
 	}
-	return problems
+	return append(problems, c.chartProblems()...)
 }
 
 func parseRange(text string) (netip.Prefix, error) {

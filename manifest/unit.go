@@ -1,0 +1,318 @@
+package manifest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// unit is something that is rendered. It is immutable and is taken over into the next commit as long
+// as everything that was looked at is the same.
+type unit struct {
+	key     string // equal for the same question
+	folder  string
+	keys    string // that encrypted files were opened with
+	inputs  []Input
+	file    *file // the objects, as if they were written in one file
+	release *Release
+}
+
+// units renders what is not taken over from before.
+func (l *loader) units(settings Cluster, root *folder) ([]*unit, error) {
+	wanted := append(l.kustomizationUnits(root), l.chartUnits(settings)...)
+	known := make(map[string]*unit)
+	if l.prev != nil {
+		for _, u := range l.prev.units {
+			known[u.key] = u
+		}
+	}
+	all := make([]*unit, len(wanted))
+	var missing []Unit
+	for i, w := range wanted {
+		if u := known[w.key()]; u != nil && l.unchanged(u) {
+			all[i] = u
+			continue
+		}
+		missing = append(missing, w)
+	}
+	if err := l.render(missing, all, wanted); err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(u *unit) bool { return u == nil })
+	slices.SortFunc(all, func(a, b *unit) int { return strings.Compare(a.key, b.key) })
+	for _, u := range all {
+		if err := l.grow(u.folder, len(u.file.objects), u.file.size); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (u Unit) key() string {
+	if u.Chart == nil {
+		return "kustomization " + u.Folder
+	}
+	spec, err := json.Marshal(u.Chart)
+	if err != nil {
+		panic("manifest: encode a chart's settings: " + err.Error()) // they were decoded from JSON
+	}
+	return fmt.Sprintf("chart %s/%s %s %s", u.Chart.Namespace, u.Chart.Name, u.Folder, spec)
+}
+
+// kustomizationUnits are the kustomizations that no other one uses.
+func (l *loader) kustomizationUnits(root *folder) []Unit {
+	used := make(map[string]bool)
+	root.kustomizations(nil, func(at, _ *folder) {
+		for _, name := range at.build.uses {
+			used[name] = true
+		}
+	})
+	var all []Unit
+	var last string // the root that was found last; what lies below it is its own
+	root.kustomizations(nil, func(at, _ *folder) {
+		if used[at.name] || at.build.component {
+			return
+		}
+		if last != "" && (last == "." || strings.HasPrefix(at.name, last+"/")) {
+			l.unused = append(l.unused, Mistake{Source: Source{Path: at.build.file},
+				What: fmt.Sprintf("is not deployed: it lies below the kustomization %s, which does not name it", last)})
+			return
+		}
+		last = at.name
+		all = append(all, Unit{Folder: at.name, Source: Source{Path: at.build.file}})
+	})
+	return all
+}
+
+// chartUnits are the charts of writ.yaml.
+func (l *loader) chartUnits(settings Cluster) []Unit {
+	var all []Unit
+	for i := range settings.Spec.Charts {
+		c := &settings.Spec.Charts[i]
+		u := Unit{Chart: c, Source: Source{Path: path.Join(l.Folder, settingsFile)}}
+		if c.Path != "" {
+			u.Folder = path.Join(l.Folder, c.Path)
+		}
+		u.Source.Line = l.settingsLine(fmt.Sprintf("spec.charts[%d].name", i))
+		all = append(all, u)
+	}
+	return all
+}
+
+// settingsLine is the line of a field of writ.yaml.
+func (l *loader) settingsLine(field string) int {
+	chunks := l.chunks(path.Join(l.Folder, settingsFile))
+	if len(chunks) == 0 {
+		return 0
+	}
+	return (&locator{chunk: chunks[0]}).line(field)
+}
+
+// unchanged tells whether a unit would be rendered just the same now.
+func (l *loader) unchanged(u *unit) bool {
+	if u.keys != l.keysID() {
+		return false
+	}
+	for _, in := range u.inputs {
+		if l.inputID(in) != in.ID {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *loader) keysID() string {
+	if l.Decrypter == nil {
+		return ""
+	}
+	return l.Decrypter.KeysID()
+}
+
+// inputID is asked once for each path: overlays share their bases.
+func (l *loader) inputID(in Input) string {
+	in.ID = ""
+	id, asked := l.identities[in]
+	if !asked {
+		id = InputID(l.fsys, in.Path, in.List)
+		l.identities[in] = id
+	}
+	return id
+}
+
+// render fills the gaps of all, which stand for the missing ones of wanted, in order.
+func (l *loader) render(missing []Unit, all []*unit, wanted []Unit) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	if l.Renderer == nil {
+		for _, u := range missing {
+			l.unread = true
+			l.mistake(u.Source.Path, u.Source.Line, "has to be rendered, which is not possible here")
+		}
+		return nil
+	}
+	renderings, err := l.Renderer.Render(l.fsys, missing)
+	if err != nil {
+		return err
+	}
+	if len(renderings) != len(missing) {
+		return errors.New("render: some units are missing in the answer")
+	}
+	for i := range all {
+		if all[i] == nil {
+			all[i] = l.unit(wanted[i], renderings[0])
+			renderings = renderings[1:]
+		}
+	}
+	return nil
+}
+
+// unit takes up a rendering.
+func (l *loader) unit(from Unit, r Rendering) *unit {
+	name := from.Folder
+	if name == "" {
+		name = from.Source.Path
+	}
+	u := &unit{key: from.key(), folder: name, keys: l.keysID(), inputs: r.Inputs, release: r.Release}
+	u.file = &file{path: name, mistakes: r.Mistakes, warnings: r.Warnings, unread: len(r.Mistakes) > 0}
+	if n := len(r.Documents); n > maxDocuments {
+		u.file.mistakes = append(u.file.mistakes, Mistake{Source: from.Source, What: fmt.Sprintf("renders %d objects, at most %d are allowed", n, maxDocuments)})
+		u.file.unread, r.Documents = true, nil
+	}
+	for _, d := range r.Documents {
+		part := l.rendered(d)
+		u.file.objects = append(u.file.objects, part.objects...)
+		u.file.warnings = append(u.file.warnings, part.warnings...)
+		u.file.mistakes = append(u.file.mistakes, part.mistakes...)
+		u.file.broken = append(u.file.broken, part.broken...)
+		u.file.unread = u.file.unread || part.unread
+		u.file.size += part.size
+	}
+	return u
+}
+
+// rendered reads one rendered document. Only when there is something to tell about it is the file that
+// it came from looked at, for the line of the field.
+func (l *loader) rendered(d Rendered) *file {
+	part := readRendered(d, chunk{line: d.Source.Line})
+	if len(part.mistakes)+len(part.warnings) == 0 || d.Source.Line == 0 {
+		return part
+	}
+	for _, c := range slices.Backward(l.chunks(d.Source.Path)) {
+		if c.line <= d.Source.Line {
+			return readRendered(d, c)
+		}
+	}
+	return part
+}
+
+func readRendered(d Rendered, where chunk) *file {
+	r := reader{&file{path: d.Source.Path}}
+	if what := checkText(d.Text); what != "" {
+		r.unreadable(d.Source.Line, what)
+		return r.file
+	}
+	o := object{reader: r, loc: &locator{chunk: where}}
+	data, problems := toJSON(d.Text)
+	if data != nil {
+		o.read(data)
+	}
+	for _, p := range problems {
+		r.unread = r.unread || data == nil
+		r.mistakes = append(r.mistakes, Mistake{Source{d.Source.Path, where.line}, o.ref, p.what})
+	}
+	return r.file
+}
+
+// takenByUnits is the manifests of the tree that units read: they are not declared a second time.
+func takenByUnits(root *folder, units []*unit) map[string]bool {
+	taken := make(map[string]bool)
+	if len(units) == 0 {
+		return taken
+	}
+	plain := make(map[string]bool)
+	root.plain(plain)
+	for _, u := range units {
+		for _, in := range u.inputs {
+			if plain[in.Path] {
+				taken[in.Path] = true
+			}
+		}
+	}
+	return taken
+}
+
+// plain notes the paths of every manifest that is read as it is.
+func (fo *folder) plain(paths map[string]bool) {
+	for _, f := range fo.files {
+		paths[f.path] = true
+	}
+	for _, sub := range fo.folders {
+		sub.plain(paths)
+	}
+}
+
+// flawed reports what is wrong in the files and units of the tree. Files that were taken over and have
+// flaws are those that units took before: they matter again when known is false.
+func (l *loader) flawed(root *folder, units []*unit, taken map[string]bool, known bool) {
+	read := l.read
+	if !known {
+		read = root.every(nil)
+	}
+	for _, f := range read {
+		if !taken[f.path] {
+			l.flaws(f)
+		}
+	}
+	for _, u := range units {
+		l.flaws(u.file)
+	}
+}
+
+func (l *loader) flaws(f *file) {
+	l.mistakes = append(l.mistakes, f.mistakes...)
+	l.broken = append(l.broken, f.broken...)
+	l.unread = l.unread || f.unread
+}
+
+// every appends all files at and below a folder.
+func (fo *folder) every(files []*file) []*file {
+	files = append(files, fo.files...)
+	for _, sub := range fo.folders {
+		files = sub.every(files)
+	}
+	return files
+}
+
+func (d *difference) units(old, now []*unit) {
+	pairs(old, now, func(u *unit) string { return u.key }, func(old, now *unit) {
+		var a, b *file
+		if old != nil {
+			a = old.file
+		}
+		if now != nil {
+			b = now.file
+		}
+		d.files(a, b)
+	})
+}
+
+// unitWarnings appends what units warn of, and charts that nobody asks for.
+func (l *loader) unitWarnings(warnings Mistakes, root *folder, units []*unit) Mistakes {
+	warnings = append(warnings, l.unused...)
+	for _, u := range units {
+		warnings = append(warnings, u.file.warnings...)
+	}
+	root.charts(func(at *folder) {
+		used := slices.ContainsFunc(units, func(u *unit) bool {
+			return slices.ContainsFunc(u.inputs, func(in Input) bool { return path.Dir(in.Path) == at.name && in.ID != "" })
+		})
+		if !used {
+			warnings = append(warnings, Mistake{Source: Source{Path: at.build.file}, What: "is not deployed: " + settingsFile + " does not name this chart in spec.charts"})
+		}
+	})
+	return warnings
+}
