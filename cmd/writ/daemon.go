@@ -131,22 +131,22 @@ func (n *node) down(ctx context.Context, purge bool, out io.Writer) error {
 
 // endPods gives up when the daemon itself is stopped: nobody is left to end them.
 func (n *node) endPods(ctx context.Context, purge bool) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	go func() {
 		select {
-		case <-n.stopped:
-			cancel(errors.New("the daemon was stopped meanwhile"))
+		case <-n.ending:
+			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	if err := n.runtime.Down(ctx, purge); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
+	err := n.runtime.Down(ctx, purge)
+	select {
+	case <-n.ending:
+		return errors.New("the daemon was stopped meanwhile")
+	default:
 		return err
 	}
-	return nil
 }
 
 // told gives the socket the events in its own words.

@@ -45,6 +45,7 @@ type node struct {
 	socket  net.Listener
 
 	stop    context.CancelFunc // ends the parts, set by run
+	ending  <-chan struct{}    // closed when they are told to end, set by run
 	stopped chan struct{}      // closed when they have ended
 	going   sync.Mutex         // held while `writ down` is carried out
 	purge   bool               // set by it when all went well
@@ -158,7 +159,7 @@ func (n *node) report(part string, err error) {
 // run runs every part until ctx ends, one of them fails, or `writ down` is asked for.
 func (n *node) run(ctx context.Context) error {
 	work, stop := context.WithCancel(ctx)
-	n.stop = stop
+	n.stop, n.ending = stop, work.Done()
 	defer stop()
 	socketCtx, endSocket := context.WithCancel(context.WithoutCancel(ctx))
 	server := control.NewServer(n.store, told{n.events}, containers{n.runtime}, n, n.log)
