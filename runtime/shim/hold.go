@@ -15,8 +15,9 @@ import (
 // FIFOs, without reading, they wait for the next shim, up to 1 MiB for each
 // stream.
 type outputs struct {
-	mu   sync.Mutex
-	held map[string]*output
+	mu     sync.Mutex
+	held   map[string]*output
+	closed bool // for good: events that are still read hold nothing any more
 }
 
 // follow holds the output of a container that started and lets go of one that
@@ -35,7 +36,7 @@ func (o *outputs) follow(dir string, e Event) {
 		}
 		return
 	}
-	if o.held[id] != nil {
+	if o.held[id] != nil || o.closed {
 		return
 	}
 	if held, err := hold(dir, id); err == nil {
@@ -52,7 +53,7 @@ func (o *outputs) close() {
 	for _, held := range o.held {
 		held.close()
 	}
-	o.held = nil
+	o.held, o.closed = nil, true
 }
 
 type output struct{ files []*os.File }

@@ -257,3 +257,32 @@ func TestPeer_LongDirectoryName(t *testing.T) {
 		t.Error("launch in a directory that others may enter was not refused")
 	}
 }
+
+// endless is an input without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestExec_HangUpWhileInputWaits: a client that sends more than the process
+// reads and then goes away takes the process with it.
+func TestExec_HangUpWhileInputWaits(t *testing.T) {
+	r := pod(t)
+	r.start(r.request("c", "sleep 600"))
+	ctx, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.client.Exec(ctx, shim.ExecRequest{ID: "c", Args: []string{"sleep", "601"}}, shim.Streams{Stdin: endless{}})
+		done <- err
+	}()
+	runs := func() bool {
+		out, _ := r.exec("c", "ps")
+		return strings.Contains(out, "sleep 601")
+	}
+	wait(t, "the process to run", runs)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	wait(t, "the process to be killed", func() bool { return !runs() })
+}

@@ -97,14 +97,19 @@ func (p *pod) change(c *container, d durability, edit func(*shim.Container)) shi
 	c.state = next
 	if events > 0 {
 		p.seq = seq
-		close(p.changed)
-		p.changed = make(chan struct{})
+		p.tell()
 	}
 	if next.Status == shim.StatusExited && c.ended != nil {
 		close(c.ended)
 		c.ended = nil
 	}
 	return next
+}
+
+// tell wakes everybody who waits for a change. The lock is held.
+func (p *pod) tell() {
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // snapshot is what OpState answers.

@@ -73,13 +73,9 @@ func (p *pod) create(r shim.StartRequest, warnings []string) (*container, error)
 		Status: shim.StatusCreating, BootID: p.bootID, CreatedAt: time.Now().UTC(),
 		LogPath: r.Log.Path, StartWarnings: warnings,
 	})
-	p.mu.Lock()
-	if p.containers[r.ID] != nil {
-		p.mu.Unlock()
-		return nil, shim.Errorf(shim.CodeExists, "container %q is there already", r.ID)
+	if err := p.enrol(c); err != nil {
+		return nil, err
 	}
-	p.containers[r.ID] = c
-	p.mu.Unlock()
 	err := errors.Join(
 		os.MkdirAll(p.container(r.ID), 0o700),
 		writeJSON(p.request(r.ID), r, survivesKill),
@@ -89,10 +85,26 @@ func (p *pod) create(r shim.StartRequest, warnings []string) (*container, error)
 		_ = os.RemoveAll(p.container(r.ID))
 		p.mu.Lock()
 		delete(p.containers, r.ID)
+		p.tell()
 		p.mu.Unlock()
 		return nil, fmt.Errorf("record container %s: %w", r.ID, err)
 	}
 	return c, nil
+}
+
+// enrol makes a container part of the pod, unless the pod was closed or got
+// another of this name since it was admitted.
+func (p *pod) enrol(c *container) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closing:
+		return shim.Errorf(shim.CodeConflict, "the pod is being shut down")
+	case p.containers[c.id] != nil:
+		return shim.Errorf(shim.CodeExists, "container %q is there already", c.id)
+	}
+	p.containers[c.id] = c
+	return nil
 }
 
 // launch brings a recorded container to life. Its process waits at the last

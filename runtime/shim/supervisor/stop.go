@@ -30,6 +30,9 @@ func (p *pod) stop(ctx context.Context, r shim.StopRequest) (shim.Container, err
 	if err != nil {
 		return shim.Container{}, err
 	}
+	if err := c.begun(ctx); err != nil {
+		return shim.Container{}, err
+	}
 	if done, err := c.use(); err == nil {
 		c.beginStop(sig, time.Duration(max(r.GraceMillis, 0))*time.Millisecond)
 		done()
@@ -42,6 +45,28 @@ func (p *pod) stop(ctx context.Context, r shim.StopRequest) (shim.Container, err
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return c.state, nil
+}
+
+// begun waits until a container that is being started runs, or could not be
+// started: there is nothing to signal before.
+func (c *container) begun(ctx context.Context) error {
+	p := c.pod
+	for {
+		p.mu.Lock()
+		known, status, changed := p.containers[c.id] == c, c.state.Status, p.changed
+		p.mu.Unlock()
+		switch {
+		case !known:
+			return shim.Errorf(shim.CodeNotFound, "container %q is not in this pod", c.id)
+		case status != shim.StatusCreating:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // stopSignal is what the request names, or else the container's own.

@@ -68,7 +68,7 @@ func (c *conversation) exec(ctx context.Context) func(shim.ExecRequest) error {
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		go c.receive(cancel, s.stdin, s.tty, func() { closeIfAny(s.stdin) })
+		go c.receive(ctx, cancel, s.stdin, s.tty, func() { closeIfAny(s.stdin) })
 		timeout := time.Duration(r.TimeoutMillis) * time.Millisecond
 		result := s.wait(ctx, timeout, c.out.Stream(shim.FrameStdout), c.out.Stream(shim.FrameStderr))
 		return c.out.WriteJSON(shim.FrameExit, result)
@@ -82,8 +82,10 @@ func closeIfAny(c io.Closer) {
 }
 
 // receive takes what the client sends until it is gone, which cancels.
-func (c *conversation) receive(cancel context.CancelFunc, stdin io.Writer, tty *terminal, eof func()) {
+func (c *conversation) receive(ctx context.Context, cancel context.CancelFunc, stdin io.Writer, tty *terminal, eof func()) {
 	defer cancel()
+	input := typist(stdin, eof)
+	defer input.abandon()
 	buf := make([]byte, shim.MaxChunk)
 	for {
 		kind, payload, err := shim.ReadFrame(c.conn, buf)
@@ -92,13 +94,8 @@ func (c *conversation) receive(cancel context.CancelFunc, stdin io.Writer, tty *
 		}
 		switch kind {
 		case shim.FrameStdin:
-			if len(payload) == 0 {
-				eof()
-				stdin = nil
-			} else if stdin != nil {
-				if _, err := stdin.Write(payload); err != nil {
-					stdin = nil // the process does not read any more; it may go on
-				}
+			if !input.pass(ctx, payload, c.hungUp) {
+				return
 			}
 		case shim.FrameResize:
 			var size shim.Size
@@ -135,7 +132,7 @@ func (c *conversation) attach(ctx context.Context) func(shim.AttachRequest) erro
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer eof()
-		go c.receive(cancel, stdin, tty, eof)
+		go c.receive(ctx, cancel, stdin, tty, eof)
 		return c.follow(ctx, target, feed)
 	}
 }
