@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"sync/atomic"
 
@@ -25,6 +26,7 @@ type kernelTable struct {
 	table   *nftables.Table
 	sets    []*nftables.Set
 	classes map[string]class // chains that are there
+	reach   uint32           // how many addresses of the node's range the hairpin set holds
 	mark    mark
 }
 
@@ -36,7 +38,7 @@ type mark struct {
 
 func newKernelTable(n names, ns int, file string, port *atomic.Uint32) *kernelTable {
 	t := &nftables.Table{Name: n.table, Family: nftables.TableFamilyINet}
-	k := &kernelTable{names: n, ns: ns, file: file, port: port, table: t, sets: newSets(t), classes: map[string]class{}}
+	k := &kernelTable{names: n, ns: ns, file: file, port: port, table: t, sets: newSets(t), classes: map[string]class{}, reach: reachStep}
 	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &k.mark) != nil {
 		k.mark = mark{}
 	}
@@ -148,11 +150,10 @@ func (k *kernelTable) replace(rs Ruleset) error {
 	classes := classesOf(rs)
 	chains := append(baseChains(rs.Ranges, k.names), classChains(classes)...)
 	addChains(k.conn, k.table, chains)
-	c := contentOf(rs)
+	c := k.content(rs)
 	for i := range c {
 		err = errors.Join(err, send(i, c[i], k.sets[i], k.conn.SetAddElements))
 	}
-	err = errors.Join(err, send(len(k.sets)-1, hairpins(rs.Ranges.Node), k.sets[len(k.sets)-1], k.conn.SetAddElements))
 	if err != nil {
 		return errors.Join(err, k.close())
 	}
@@ -166,28 +167,46 @@ func (k *kernelTable) replace(rs Ruleset) error {
 // catchUp compares the elements with those in the kernel and writes the difference.
 func (k *kernelTable) catchUp(rs Ruleset) (wrote bool, err error) {
 	var deletes, adds content
-	want := contentOf(rs)
+	want := k.content(rs)
 	for i := range mapCount {
 		have, err := k.elements(i)
 		if err != nil {
 			return false, errors.Join(err, k.close())
 		}
 		deletes[i], adds[i] = difference(have, want[i])
+		if i == setHairpin {
+			deletes[i] = strangers(rs.Ranges.Node, deletes[i])
+		}
 		wrote = wrote || len(deletes[i]) > 0 || len(adds[i]) > 0
-	}
-	hairpin := len(k.sets) - 1
-	have, err := k.elements(hairpin)
-	if err != nil {
-		return false, errors.Join(err, k.close())
-	}
-	gone, missing := difference(have, hairpins(rs.Ranges.Node))
-	if len(gone) > 0 || len(missing) > 0 {
-		return true, k.replace(rs)
 	}
 	if !wrote {
 		return false, nil
 	}
 	return true, k.write(classesOf(rs), deletes, adds)
+}
+
+// content is what the maps hold for a ruleset.
+func (k *kernelTable) content(rs Ruleset) content {
+	c := contentOf(rs)
+	c[setHairpin] = hairpins(rs.Ranges.Node, 0, k.reach)
+	return c
+}
+
+// extend makes the hairpin set reach further.
+func (k *kernelTable) extend(node netip.Prefix, reach uint32) error {
+	if reach <= k.reach {
+		return nil
+	}
+	if err := k.open(); err != nil {
+		return err
+	}
+	var adds content
+	adds[setHairpin] = hairpins(node, k.reach, reach)
+	if err := k.write(nil, content{}, adds); err != nil {
+		return err
+	}
+	k.reach = reach
+	return nil
 }
 
 // elements reads what a map holds in the kernel.

@@ -19,7 +19,7 @@ const benchServices = 10_000
 // manyServices is a World with services of three endpoints each.
 func manyServices(b *testing.B) *fakeFeed {
 	f := newFeed(b)
-	var puts []state.Put
+	puts := []state.Put{nodePut("10.244.0.0/20")} // as a node that is alone has it
 	for i := range uint32(benchServices) {
 		name := fmt.Sprintf("s%d", i)
 		ip := addrAt(netip.MustParsePrefix(defaultServiceRange), 100+i).String()

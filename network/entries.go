@@ -12,6 +12,7 @@ const (
 	mapNodePorts        // protocol . port : verdict
 	mapEndpoints        // address . protocol . port . slot : address . port
 	setSticky           // address . protocol . port . address . port of targets with affinity
+	setHairpin          // each address that a pod of the node may have, twice
 	mapCount
 )
 

@@ -125,7 +125,7 @@ func masqueradeRules(r Ranges) [][]expr.Any {
 	gw := gateway.As4()
 	return [][]expr.Any{
 		rule(ipv4(), translated(), load(source, 8), load(destination, 9),
-			&expr.Lookup{SourceRegister: 1, SetName: hairpinSet},
+			&expr.Lookup{SourceRegister: 1, SetName: mapNames[setHairpin]},
 			&expr.Immediate{Register: 1, Data: gw[:]},
 			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, FullyRandom: true}),
 		rule(ipv4(), inRange(source, r.Pods, true), inRange(destination, r.Pods, false), interfaceNot(expr.MetaKeyOIFNAME, "lo"), masquerade),

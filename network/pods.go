@@ -11,20 +11,27 @@ import (
 
 // pod serialises what is done for one pod.
 type pod struct {
-	mu   sync.Mutex
-	gone bool // detached: no repair may bring it back
+	mu        sync.Mutex
+	gone      bool // detached: no repair may bring it back
+	forgotten bool // another one, or none, stands for the UID now
 }
 
-// podOf is the pod with a UID, made on first use.
-func (n *Network) podOf(uid string) *pod {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	p := n.pods[uid]
-	if p == nil {
-		p = &pod{}
-		n.pods[uid] = p
+// lockPod is the pod with a UID, made on first use and locked for the caller.
+func (n *Network) lockPod(uid string) *pod {
+	for {
+		n.mu.Lock()
+		p := n.pods[uid]
+		if p == nil {
+			p = &pod{}
+			n.pods[uid] = p
+		}
+		n.mu.Unlock()
+		p.mu.Lock()
+		if !p.forgotten {
+			return p
+		}
+		p.mu.Unlock()
 	}
-	return p
 }
 
 // Attach gives a pod its network namespace, which the caller enters by the returned path, and its
@@ -34,8 +41,7 @@ func (n *Network) Attach(ctx context.Context, uid, namespace, name string) (stri
 	if err := checkUID(uid); err != nil {
 		return "", netip.Addr{}, fmt.Errorf("attach %s/%s: %w", namespace, name, err)
 	}
-	p := n.podOf(uid)
-	p.mu.Lock()
+	p := n.lockPod(uid)
 	defer p.mu.Unlock()
 	path := n.netnsPath(uid)
 	if l := n.pool.get(uid); l != nil && isNetns(path) && n.whole(l.IP) {
@@ -53,11 +59,25 @@ func (n *Network) Attach(ctx context.Context, uid, namespace, name string) (stri
 	if err != nil {
 		return "", netip.Addr{}, fmt.Errorf("attach %s/%s: %w", namespace, name, err)
 	}
+	if err := n.hairpin(in, ip); err != nil {
+		return "", netip.Addr{}, fmt.Errorf("attach %s/%s at %s: %w", namespace, name, ip, err)
+	}
 	if err := n.connect(path, ip); err != nil {
 		return "", netip.Addr{}, fmt.Errorf("attach %s/%s at %s: %w", namespace, name, ip, err)
 	}
 	p.gone = false
 	return path, ip, nil
+}
+
+// hairpin lets a pod with an address reach itself through a Service.
+func (n *Network) hairpin(in netip.Prefix, ip netip.Addr) error {
+	n.tableMu.Lock()
+	defer n.tableMu.Unlock()
+	err := n.table.extend(in, reachFor(in, ip))
+	if err != nil {
+		n.suspect(suspectTable)
+	}
+	return err
 }
 
 // checkUID refuses what cannot be the name of a file.
@@ -83,8 +103,7 @@ func (n *Network) Detach(_ context.Context, uid string) error {
 	if err := checkUID(uid); err != nil {
 		return fmt.Errorf("detach pod: %w", err)
 	}
-	p := n.podOf(uid)
-	p.mu.Lock()
+	p := n.lockPod(uid)
 	defer p.mu.Unlock()
 	p.gone = true
 	l := n.pool.get(uid)
@@ -97,13 +116,14 @@ func (n *Network) Detach(_ context.Context, uid string) error {
 		return fmt.Errorf("detach pod %s: %w", uid, err)
 	}
 	if l == nil {
-		n.forget(uid)
-		return nil
+		err := n.pool.release(uid) // it may stand in line for one
+		n.forget(uid, p)
+		return err
 	}
 	if err := n.pool.release(uid); err != nil {
 		return fmt.Errorf("detach pod %s: %w", uid, err)
 	}
-	n.forget(uid)
+	n.forget(uid, p)
 	n.mu.Lock()
 	n.released = append(n.released, l.IP)
 	n.mu.Unlock()
@@ -111,19 +131,11 @@ func (n *Network) Detach(_ context.Context, uid string) error {
 	return nil
 }
 
-// forget drops the lock of a pod that is gone. Whoever waits for it finds gone set.
-func (n *Network) forget(uid string) {
+// forget drops the lock of a pod that is gone, which the caller holds. Whoever waits for it looks for
+// the pod again.
+func (n *Network) forget(uid string, p *pod) {
+	p.forgotten = true
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.pods, uid)
-}
-
-// Attached lists the UIDs of the pods that have an address, in no order: those that nobody knows any
-// more are to be detached.
-func (n *Network) Attached() []string {
-	var out []string
-	for _, l := range n.pool.leases() {
-		out = append(out, l.UID)
-	}
-	return out
 }

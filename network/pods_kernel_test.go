@@ -146,8 +146,8 @@ func TestDetach_AddressRests(t *testing.T) {
 	if next := b.attach(2); next.ip == p.ip {
 		t.Errorf("address %s is used again at once", p.ip)
 	}
-	if got := b.n.Attached(); len(got) != 1 || got[0] != uidOf(2) {
-		t.Errorf("attached: got %q, want only %q", got, uidOf(2))
+	if got := b.n.pool.leases(); len(got) != 1 || got[0].UID != uidOf(2) {
+		t.Errorf("attached: got %v, want only %s", got, uidOf(2))
 	}
 }
 

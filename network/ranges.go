@@ -84,6 +84,12 @@ func addrAt(p netip.Prefix, index uint32) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
+// indexOf is where in a range an address stands.
+func indexOf(p netip.Prefix, ip netip.Addr) uint32 {
+	first, at := p.Addr().As4(), ip.As4()
+	return binary.BigEndian.Uint32(at[:]) - binary.BigEndian.Uint32(first[:])
+}
+
 // size is the number of addresses in a range, at most poolLimit.
 func size(p netip.Prefix) uint32 {
 	return min(poolLimit, uint32(1)<<min(31, 32-p.Bits()))

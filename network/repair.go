@@ -32,12 +32,17 @@ func readHostSide(h *netlink.Handle) (hostSide, error) {
 	if err != nil {
 		return s, fmt.Errorf("list addresses: %w", err)
 	}
+	s.note(list)
+	return s, nil
+}
+
+// note takes in which links carry the gateway's address.
+func (s hostSide) note(list []netlink.Addr) {
 	for i := range list {
 		if list[i].IP.String() == gateway.String() {
 			s.gateways[list[i].LinkIndex] = true
 		}
 	}
-	return s, nil
 }
 
 // whole says whether the node's end of a pod is as it should be. The pod's own end goes with it.
@@ -52,8 +57,18 @@ func (s hostSide) whole(name string, ip netip.Addr) bool {
 
 // whole reads anew whether the node's end of one pod is as it should be.
 func (n *Network) whole(ip netip.Addr) bool {
-	s, err := readHostSide(n.host)
-	return err == nil && s.whole(n.names.link(ip), ip)
+	name := n.names.link(ip)
+	link, err := n.host.LinkByName(name)
+	if err != nil {
+		return false
+	}
+	list, err := n.host.AddrList(link, unix.AF_INET)
+	if err != nil {
+		return false
+	}
+	s := hostSide{h: n.host, links: map[string]netlink.Link{name: link}, gateways: map[int]bool{}}
+	s.note(list)
+	return s.whole(name, ip)
 }
 
 // repairPods connects again every pod whose link or route is gone, and removes links and namespaces
@@ -91,11 +106,14 @@ func (n *Network) repairPods() error {
 }
 
 func (n *Network) repairPod(l lease) error {
-	p := n.podOf(l.UID)
-	p.mu.Lock()
+	p := n.lockPod(l.UID)
 	defer p.mu.Unlock()
 	path := n.netnsPath(l.UID)
-	if p.gone || n.pool.get(l.UID) == nil || !isNetns(path) || n.whole(l.IP) {
+	if n.pool.get(l.UID) == nil {
+		n.forget(l.UID, p) // it was detached meanwhile
+		return nil
+	}
+	if p.gone || !isNetns(path) || n.whole(l.IP) {
 		return nil
 	}
 	log := n.log.With("pod", l.Namespace+"/"+l.Name, "ip", l.IP)

@@ -217,6 +217,9 @@ func (l *loop) restore(next Ruleset) error {
 	deltas := Diff(l.rs, next)
 	n.tableMu.Lock()
 	defer n.tableMu.Unlock()
+	for _, lease := range n.pool.leases() {
+		n.table.reach = max(n.table.reach, reachFor(next.Ranges.Node, lease.IP))
+	}
 	wrote, err := n.table.set(next)
 	if err != nil {
 		l.valid = false

@@ -11,11 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var mapNames = [mapCount]string{"services", "nodeports", "endpoints", "sticky"}
+var mapNames = [mapCount]string{"services", "nodeports", "endpoints", "sticky", "hairpin"}
 
 const (
 	clientsMap = "clients" // client . address . protocol . port : target; written by the kernel
-	hairpinSet = "hairpin" // each pod address of the node, twice
 	// clientsLimit bounds how many clients are remembered.
 	clientsLimit = 1 << 18
 	// elementsPerMessage keeps a netlink attribute, whose length has 16 bits, from overflowing:
@@ -37,8 +36,8 @@ func newSets(t *nftables.Table) []*nftables.Set {
 		mapNodePorts: {KeyType: concat(proto, port), IsMap: true, DataType: nftables.TypeVerdict},
 		mapEndpoints: {KeyType: concat(ip, proto, port, nftables.TypeMark), IsMap: true, DataType: target},
 		setSticky:    {KeyType: concat(ip, proto, port, ip, port)},
+		setHairpin:   {KeyType: concat(ip, ip)},
 		{Name: clientsMap, KeyType: concat(ip, ip, proto, port), IsMap: true, DataType: target, Dynamic: true, HasTimeout: true, Size: clientsLimit},
-		{Name: hairpinSet, KeyType: concat(ip, ip)},
 	}
 	for i, s := range sets {
 		s.Table, s.ID, s.Concatenation = t, uint32(i+1), true
@@ -49,14 +48,31 @@ func newSets(t *nftables.Table) []*nftables.Set {
 	return sets
 }
 
-// hairpins are the pairs of equal addresses for all pods that the node may ever have.
-func hairpins(node netip.Prefix) []entry {
+// reachStep is by how many addresses the hairpin set grows: a pod whose address is in it already costs
+// no write, and a large range does not cost one for each of its addresses.
+const reachStep = 256
+
+// reachFor is how far the hairpin set has to reach for an address of the range.
+func reachFor(node netip.Prefix, ip netip.Addr) uint32 {
+	return (indexOf(node, ip)/reachStep + 1) * reachStep
+}
+
+// hairpins are the pairs of equal addresses of a range, by index.
+func hairpins(node netip.Prefix, from, to uint32) []entry {
 	var out []entry
-	for i := uint32(0); i < size(node); i++ {
+	for i := from; i < min(to, size(node)); i++ {
 		a := addrAt(node, i).As4()
 		out = append(out, entry{key: string(a[:]) + string(a[:])})
 	}
 	return out
+}
+
+// strangers are the elements that are no pair of the range. An earlier daemon may have reached further:
+// that does no harm.
+func strangers(node netip.Prefix, surplus []entry) []entry {
+	return slices.DeleteFunc(surplus, func(e entry) bool {
+		return len(e.key) == 8 && e.key[:4] == e.key[4:] && node.Contains(addrOf(e.key))
+	})
 }
 
 // element turns an entry of a map into what is sent.

@@ -97,9 +97,12 @@ func (n *Network) CheckRanges(pods, services netip.Prefix) error {
 		if !ok || bits < widestClash {
 			continue
 		}
-		for what, p := range map[string]netip.Prefix{"pod": pods, "service": services} {
-			if p.Overlaps(dst) {
-				return fmt.Errorf("%s range %s clashes with route %s of the node (dev %s): choose another range in writ.yaml", what, p, dst, link)
+		for _, c := range []struct {
+			what   string
+			prefix netip.Prefix
+		}{{"pod", pods}, {"service", services}} {
+			if c.prefix.Overlaps(dst) {
+				return fmt.Errorf("%s range %s clashes with route %s of the node (dev %s): choose another range in writ.yaml", c.what, c.prefix, dst, link)
 			}
 		}
 	}
