@@ -94,12 +94,23 @@ func exchangeOnce(ctx context.Context, m *dns.Msg, resolver string) (*dns.Msg, e
 	defer cancel()
 	c := dns.Client{Net: "udp", Timeout: attempt}
 	r, _, err := c.ExchangeContext(ctx, m, resolver)
-	if err != nil || !r.Truncated {
-		return r, err
+	if err == nil && r.Truncated {
+		c.Net = "tcp"
+		r, _, err = c.ExchangeContext(ctx, m, resolver)
 	}
-	c.Net = "tcp"
-	r, _, err = c.ExchangeContext(ctx, m, resolver)
+	if err == nil && !isAbout(m, r) {
+		err = fmt.Errorf("%s answers another question", resolver)
+	}
 	return r, err
+}
+
+// isAbout says that a message is about the question that was asked (RFC 5452, section 9.1).
+func isAbout(m, r *dns.Msg) bool {
+	if len(r.Question) != 1 {
+		return len(r.Question) == 0 && r.Rcode != dns.RcodeSuccess
+	}
+	asked, got := m.Question[0], r.Question[0]
+	return r.Response && asked.Qtype == got.Qtype && asked.Qclass == got.Qclass && dns.CanonicalName(got.Name) == asked.Name
 }
 
 func (f *forwarder) remember(q dns.Question, m *dns.Msg) {

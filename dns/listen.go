@@ -37,8 +37,9 @@ func (l *listeners) close() {
 	for _, c := range l.udp {
 		c.Close()
 	}
-	if l.tcp != nil {
-		l.tcp.Listener.Close()
+	// Without this clients that only keep their connection would be waited for.
+	if l.tcp != nil && l.tcp.Shutdown() != nil {
+		l.tcp.Listener.Close() // it has not begun yet
 	}
 	l.done.Wait()
 }
@@ -68,7 +69,7 @@ func (s *Server) open(ctx context.Context, at netip.AddrPort) (*listeners, error
 		ReadTimeout: 5 * time.Second, IdleTimeout: func() time.Duration { return 10 * time.Second },
 	}
 	for _, c := range l.udp {
-		l.done.Go(func() { s.readUDP(ctx, c) })
+		l.done.Go(func() { s.readUDP(ctx, l, c) })
 	}
 	l.done.Go(func() {
 		if err := l.tcp.ActivateAndServe(); err != nil && ctx.Err() == nil {
@@ -92,8 +93,11 @@ func shared(_, _ string, c syscall.RawConn) error {
 	return failed
 }
 
+// retryRead is how long a socket that could not be read is left alone.
+const retryRead = 10 * time.Millisecond
+
 // readUDP answers what arrives on one socket until it is closed.
-func (s *Server) readUDP(ctx context.Context, c *net.UDPConn) {
+func (s *Server) readUDP(ctx context.Context, l *listeners, c *net.UDPConn) {
 	p := ipv4.NewPacketConn(c)
 	in, out := make([]ipv4.Message, batch), make([]ipv4.Message, batch)
 	buffers := make([][]byte, batch)
@@ -110,12 +114,17 @@ func (s *Server) readUDP(ctx context.Context, c *net.UDPConn) {
 				return
 			}
 			s.log.Debug("read", "err", err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(retryRead):
+			}
 			continue
 		}
 		answers, now := 0, time.Now()
 		for i := range in[:n] {
 			from := in[i].Addr.(*net.UDPAddr)
-			reply := s.quick(ctx, c, in[i].Buffers[0][:in[i].N], from, buffers[answers], key, now)
+			reply := s.quick(ctx, l, c, in[i].Buffers[0][:in[i].N], from, buffers[answers], key, now)
 			if reply != nil {
 				buffers[answers] = reply
 				out[answers].Buffers[0], out[answers].Addr = reply, from
@@ -139,7 +148,7 @@ func (s *Server) write(p *ipv4.PacketConn, out []ipv4.Message) {
 
 // quick answers from what is packed already, else in a goroutine of its own if it may have to wait.
 // The reply is nil when it is sent elsewhere or not at all.
-func (s *Server) quick(ctx context.Context, c *net.UDPConn, m []byte, from *net.UDPAddr, out, key []byte, now time.Time) []byte {
+func (s *Server) quick(ctx context.Context, l *listeners, c *net.UDPConn, m []byte, from *net.UDPAddr, out, key []byte, now time.Time) []byte {
 	s.stats.Queries.Add(1)
 	if !s.limit.allow(from.AddrPort().Addr(), now) {
 		s.stats.Refused.Add(1)
@@ -161,12 +170,12 @@ func (s *Server) quick(ctx context.Context, c *net.UDPConn, m []byte, from *net.
 		found = snap.zone.ask(dns.CanonicalName(msg.Question[0].Name), msg.Question[0].Qtype)
 	}
 	if !found.local() {
-		go func() { // bounded by the forwarder
+		l.done.Go(func() { // bounded by the forwarder
 			r := s.respond(ctx, snap, msg)
 			if _, err := c.WriteTo(wireOf(r, limitOf(msg)), from); err != nil {
 				s.log.Debug("write", "err", err)
 			}
-		}()
+		})
 		return nil
 	}
 	r := s.compose(ctx, snap, msg, found)

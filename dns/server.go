@@ -171,7 +171,7 @@ func (s *Server) compose(ctx context.Context, snap *snapshot, m *dns.Msg, found 
 	case found.follow != "" && q.Qtype != dns.TypeCNAME:
 		s.chase(ctx, snap, r, found.follow, q)
 	case len(r.Answer) == 0 && r.Rcode != dns.RcodeServerFailure:
-		r.Ns = []dns.RR{snap.zone.soa()}
+		r.Ns = []dns.RR{snap.zone.soa(q.Name)}
 	}
 	return r
 }

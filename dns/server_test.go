@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/miekg/dns"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -230,6 +231,89 @@ func TestForwarder_AgesAndForgets(t *testing.T) {
 		if got := m.Answer[0].Header().Ttl; got != c.ttl || asked.Load() != c.asked {
 			t.Errorf("after %s: ttl %d and %d questions, want %d and %d", c.after, got, asked.Load(), c.ttl, c.asked)
 		}
+	}
+}
+
+// TestServer_ClosesBesideIdleClients: a client that keeps its connection does not keep the server.
+func TestServer_ClosesBesideIdleClients(t *testing.T) {
+	s, err := New(Config{Node: "n1", Resolvers: func() []string { return nil }}, still{newCluster(t).world}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.open(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := dns.Dial("tcp", l.at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m := new(dns.Msg)
+	m.SetQuestion("web.shop.svc.cluster.local.", dns.TypeA)
+	if err := c.WriteMsg(m); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := c.ReadMsg(); err != nil || len(r.Answer) != 1 {
+		t.Fatalf("ask: %v, %v", r, err)
+	}
+	closed := make(chan struct{})
+	go func() { defer close(closed); l.close() }()
+	select {
+	case <-closed:
+	case <-time.After(3 * time.Second):
+		t.Error("the server waits for a client that only keeps its connection")
+	}
+}
+
+// TestServer_AnotherQuestion: what answers another question than was asked is not taken, nor
+// remembered, and the next resolver is asked.
+func TestServer_AnotherQuestion(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	liar := &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, m *dns.Msg) {
+		r := new(dns.Msg)
+		r.SetReply(m)
+		r.Question[0].Name = "other.example.org."
+		r.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.IPv4(192, 0, 2, 66)}}
+		if err := w.WriteMsg(r); err != nil {
+			t.Error(err)
+		}
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = liar.ActivateAndServe() }()
+	t.Cleanup(func() { pc.Close(); <-done })
+	var asked atomic.Int32
+	honest := resolver(t, &asked)
+	server := serve(t, Config{Resolvers: func() []string { return []string{pc.LocalAddr().String(), honest} }}, newCluster(t).world)
+	if r := ask(t, "udp", server, "example.org.", dns.TypeA); len(r.Answer) != 1 || !strings.HasSuffix(r.Answer[0].String(), "192.0.2.7") {
+		t.Errorf("%v, want the answer of the second resolver", r)
+	}
+}
+
+// TestServer_OwnAddressesStayHere: nobody else is asked about an address of the cluster, and while
+// nothing is adopted it is not denied either.
+func TestServer_OwnAddressesStayHere(t *testing.T) {
+	var asked atomic.Int32
+	up := resolver(t, &asked)
+	cfg := Config{Resolvers: func() []string { return []string{up} }}
+	for _, tt := range []struct {
+		world *state.World
+		rcode int
+	}{{newCluster(t).world, dns.RcodeNameError}, {state.NewWorld(uuid.New()), dns.RcodeServerFailure}} {
+		server := serve(t, cfg, tt.world)
+		r := ask(t, "udp", server, "77.3.244.10.in-addr.arpa.", dns.TypePTR)
+		if r.Rcode != tt.rcode {
+			t.Errorf("commit %q: %v, want %s", tt.world.Adopted().Commit, r, dns.RcodeToString[tt.rcode])
+		}
+		if tt.rcode == dns.RcodeNameError && (len(r.Ns) != 1 || r.Ns[0].Header().Name != "in-addr.arpa.") {
+			t.Errorf("authority: %v, want the SOA of in-addr.arpa.", r.Ns)
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the node's resolver was asked %d times, want never", n)
 	}
 }
 

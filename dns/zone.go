@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"iter"
 	"net/netip"
 	"slices"
@@ -23,20 +24,34 @@ const specVersion = "1.1.0"
 // defaultDomain is the cluster domain that a commit without a writ.yaml has.
 const defaultDomain = "cluster.local"
 
+// Ranges of pods and services that a commit without a writ.yaml has, and names under arpa.
+const (
+	defaultPods     = "10.244.0.0/16"
+	defaultServices = "10.96.0.0/16"
+	arpa            = "in-addr.arpa."
+)
+
 // zone answers questions about one View.
 type zone struct {
 	view    state.View
-	domain  string // with a final dot, lower case
-	known   bool   // a commit is adopted
+	domain  string         // with a final dot, lower case
+	known   bool           // a commit is adopted
+	ranges  []netip.Prefix // the cluster's own addresses
 	reverse reverse
 }
 
 func newZone(v state.View, r reverse) *zone {
-	domain := v.Adopted().Settings.Spec.ClusterDomain
-	if domain == "" {
-		domain = defaultDomain
+	settings := v.Adopted().Settings.Spec
+	z := &zone{
+		view: v, domain: dns.CanonicalName(cmp.Or(settings.ClusterDomain, defaultDomain)),
+		known: v.Adopted().Commit != "", reverse: r,
 	}
-	return &zone{view: v, domain: dns.CanonicalName(domain), known: v.Adopted().Commit != "", reverse: r}
+	for _, text := range []string{cmp.Or(settings.PodCIDR, defaultPods), cmp.Or(settings.ServiceCIDR, defaultServices)} {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			z.ranges = append(z.ranges, p)
+		}
+	}
+	return z
 }
 
 // reply is what the zone says to a question.
@@ -80,7 +95,7 @@ func (z *zone) inside(name string, qtype uint16, labels []string) reply {
 	switch {
 	case labels[0] == "":
 		if qtype == dns.TypeSOA {
-			return reply{answer: []dns.RR{z.soa()}}
+			return reply{answer: []dns.RR{z.soa(name)}}
 		}
 		return nothing(true)
 	case labels[0] == "dns-version" && len(labels) == 1:
@@ -322,10 +337,18 @@ func (s target) serve(r *reply, name string, p *corev1.ServicePort) {
 
 func (z *zone) pointer(name string, qtype uint16, ip netip.Addr) reply {
 	names := z.reverse.names(ip)
-	if len(names) == 0 {
-		return reply{} // not an address of ours: the node's resolvers may know
-	}
 	r := reply{ours: true}
+	switch own := slices.ContainsFunc(z.ranges, func(p netip.Prefix) bool { return p.Contains(ip) }); {
+	case len(names) > 0:
+	case !own:
+		return reply{} // the node's resolvers may know
+	case !z.known:
+		r.rcode = dns.RcodeServerFailure
+		return r
+	default:
+		r.rcode = dns.RcodeNameError
+		return r
+	}
 	if qtype != dns.TypePTR {
 		return r
 	}
@@ -335,10 +358,15 @@ func (z *zone) pointer(name string, qtype uint16, ip netip.Addr) reply {
 	return r
 }
 
-// soa goes with answers that hold nothing, so that clients know how long to remember that.
-func (z *zone) soa() dns.RR {
+// soa goes with answers that hold nothing, so that clients know how long to remember that. It is
+// that of the zone a name is in.
+func (z *zone) soa(name string) dns.RR {
+	owner := z.domain
+	if strings.HasSuffix(dns.CanonicalName(name), "."+arpa) {
+		owner = arpa
+	}
 	return &dns.SOA{
-		Hdr: header(z.domain, dns.TypeSOA), Ns: "ns.dns." + z.domain, Mbox: "hostmaster." + z.domain,
+		Hdr: header(owner, dns.TypeSOA), Ns: "ns.dns." + z.domain, Mbox: "hostmaster." + z.domain,
 		Serial: 1, Refresh: 7200, Retry: 1800, Expire: 86400, Minttl: ttl,
 	}
 }
@@ -360,7 +388,7 @@ func address(name string, qtype uint16, ip netip.Addr) []dns.RR {
 
 // reverseAddress reads d.c.b.a.in-addr.arpa.
 func reverseAddress(name string) (netip.Addr, bool) {
-	text, ok := strings.CutSuffix(name, ".in-addr.arpa.")
+	text, ok := strings.CutSuffix(name, "."+arpa)
 	if !ok {
 		return netip.Addr{}, false
 	}

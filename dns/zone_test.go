@@ -143,7 +143,9 @@ func TestZone_Ask(t *testing.T) {
 		{"dns-version.cluster.local.", dns.TypeTXT, "NOERROR\ndns-version.cluster.local. 5 IN TXT \"1.1.0\""},
 		{"20.0.96.10.in-addr.arpa.", dns.TypePTR, "NOERROR\n20.0.96.10.in-addr.arpa. 5 IN PTR web.shop.svc.cluster.local."},
 		{"5.0.244.10.in-addr.arpa.", dns.TypePTR, "NOERROR\n5.0.244.10.in-addr.arpa. 5 IN PTR db-0.db.shop.svc.cluster.local."},
-		{"7.0.244.10.in-addr.arpa.", dns.TypePTR, "not ours"},
+		{"7.0.244.10.in-addr.arpa.", dns.TypePTR, "NXDOMAIN"},
+		{"99.0.96.10.in-addr.arpa.", dns.TypePTR, "NXDOMAIN"},
+		{"7.2.0.192.in-addr.arpa.", dns.TypePTR, "not ours"},
 		{"example.org.", dns.TypeA, "not ours"},
 		{"notcluster.local.", dns.TypeA, "not ours"},
 	} {
