@@ -10,8 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"syscall"
 	"time"
+
+	"writ/runtime/shim/crilog"
 )
 
 // Options say what of a log is wanted.
@@ -70,12 +72,7 @@ type reader struct {
 
 // history gives what is there, oldest first, and leaves the newest file open.
 func (r *reader) history() error {
-	files, err := filepath.Glob(r.path + ".*")
-	if err != nil {
-		return err
-	}
-	slices.Sort(files) // the suffix is a time
-	files = append(files, r.path)
+	files := r.files()
 	skip, err := r.begin(files)
 	if err != nil {
 		return err
@@ -104,6 +101,9 @@ func (r *reader) history() error {
 	}
 	return nil
 }
+
+// files are all there are of the log, the oldest first.
+func (r *reader) files() []string { return append(crilog.Rotated(r.path), r.path) }
 
 // position is a place in a list of files.
 type position struct {
@@ -194,29 +194,77 @@ func (r *reader) follow(ctx context.Context, bell <-chan struct{}) error {
 // next gives what is new in the current file and in those that follow it.
 func (r *reader) next() error {
 	for {
-		if err := r.drain(); err != nil {
-			return err
-		}
-		f, err := os.Open(r.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+		f, err := r.successor()
 		if err != nil {
-			return fmt.Errorf("read log: %w", err)
-		}
-		if r.current != nil && same(r.current, f) {
-			f.Close()
-			return nil
-		}
-		if err := r.drain(); err != nil { // what came before the rotation
-			f.Close()
 			return err
+		}
+		if err := r.drain(); err != nil { // nothing is added any more where there is a successor
+			if f != nil {
+				f.Close()
+			}
+			return err
+		}
+		if f == nil {
+			return nil
 		}
 		if r.current != nil {
 			r.current.Close()
 		}
 		r.current, r.rest = f, nil
 	}
+}
+
+// successor opens the file after the current one, nil if there is none: a log
+// may have been rotated more than once since it was looked at.
+func (r *reader) successor() (*os.File, error) {
+	const looks = 10 // each is spoilt by a rotation in its midst only
+	for range looks {
+		after, found, err := r.look()
+		if err != nil || found {
+			return after, err
+		}
+		if r.current == nil || deleted(r.current) {
+			return after, nil // what is left is newer
+		}
+		if after != nil {
+			after.Close()
+		}
+	}
+	return nil, nil // the rotations ring, so there is another time
+}
+
+// look opens the file after the current one, and the oldest if the current one
+// is not found.
+func (r *reader) look() (after *os.File, found bool, err error) {
+	files := r.files()
+	for i := len(files) - 1; i >= 0; i-- {
+		f, err := os.Open(files[i])
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && r.current != nil && same(r.current, f) {
+			f.Close()
+			return after, true, nil
+		}
+		if after != nil {
+			after.Close()
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("read log: %w", err)
+		}
+		after = f
+	}
+	return after, false, nil
+}
+
+// deleted says whether a file has no name any more.
+func deleted(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
 }
 
 func same(a, b *os.File) bool {

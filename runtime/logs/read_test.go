@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,5 +124,64 @@ func TestRead_FollowsOverRotation(t *testing.T) {
 	}
 	if !strings.HasSuffix(out.text, "three\nfour\n") {
 		t.Errorf("log is %q after the end, want it to end with four", out.text)
+	}
+}
+
+// slow is a sink whose first write waits.
+type slow struct {
+	*sink
+	once    sync.Once
+	entered chan struct{}
+	proceed chan struct{}
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	s.once.Do(func() {
+		close(s.entered)
+		<-s.proceed
+	})
+	return s.sink.Write(p)
+}
+
+// TestRead_ManyRotationsAtOnce: a reader that is slower than the container misses nothing that is
+// still there and gives nothing twice.
+func TestRead_ManyRotationsAtOnce(t *testing.T) {
+	tests := []struct {
+		name    string
+		deleted []string
+		want    string
+	}{
+		{"all are there", nil, "one\ntwo\nthree\nfour\n"},
+		{"the one that is read is deleted", []string{"000001"}, "one\ntwo\nthree\nfour\n"},
+		{"the next is deleted too", []string{"000001", "000002"}, "one\nthree\nfour\n"},
+	}
+	for _, tt := range tests {
+		hub := NewHub()
+		path := filepath.Join(t.TempDir(), "0.log")
+		write(t, path, line1)
+		out := &slow{sink: &sink{bell: make(chan struct{}, 1)}, entered: make(chan struct{}), proceed: make(chan struct{})}
+		ended, done := make(chan struct{}), make(chan error, 1)
+		go func() { done <- Read(t.Context(), hub, path, Options{Tail: -1, Follow: true, Ended: ended}, out) }()
+		<-out.entered
+		for i, text := range []string{line2, part3 + rest3, line4} {
+			if err := os.Rename(path, fmt.Sprintf("%s.20260101-%06d", path, i+1)); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, text)
+		}
+		for _, stamp := range tt.deleted {
+			if err := os.Remove(path + ".20260101-" + stamp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(out.proceed)
+		out.await(t, tt.want)
+		close(ended)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if out.text != tt.want {
+			t.Errorf("%s: log is %q, want %q", tt.name, out.text, tt.want)
+		}
 	}
 }
