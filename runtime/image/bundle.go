@@ -40,9 +40,11 @@ func (s *Store) take(ctx context.Context, b bundle) (id string, rec record, unpi
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	rec = record{Config: cfg.Config, Layers: diffIDs}
+	lim := s.limits
+	lim.whole = &budget{allowed: lim.image}
 	for i, d := range diffIDs {
 		rec.Size += b.layers[i].size
-		group.Go(func() error { return s.layer(gctx, d, b.layers[i]) })
+		group.Go(func() error { return s.layer(gctx, d, b.layers[i], lim) })
 	}
 	return id, rec, unpin, group.Wait()
 }

@@ -27,14 +27,14 @@ func (s *Store) layerDir(diffID string) string {
 }
 
 // layer makes sure that the layer is unpacked. The caller has pinned it.
-func (s *Store) layer(ctx context.Context, diffID string, b blob) error {
+func (s *Store) layer(ctx context.Context, diffID string, b blob, lim limits) error {
 	unlock, err := s.layers.lock(ctx, diffID+" "+b.source)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	if _, err := os.Lstat(s.layerDir(diffID)); err == nil {
-		return nil
+		return s.spendPresent(diffID, lim.whole)
 	}
 	work, err := os.MkdirTemp(s.tmpDir(), "layer-")
 	if err != nil {
@@ -50,13 +50,61 @@ func (s *Store) layer(ctx context.Context, diffID string, b blob) error {
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return fmt.Errorf("unpack layer %s: %w: %w", diffID, ErrStorage, err)
 	}
-	if err := unpack(ctx, root, rc, diffID, s.limits); err != nil {
+	takes, err := unpack(ctx, root, rc, diffID, lim)
+	if err != nil {
 		return fmt.Errorf("unpack layer %s: %w", diffID, err)
 	}
 	if err := s.adopt(root, diffID); err != nil {
 		return fmt.Errorf("keep layer %s: %w: %w", diffID, ErrStorage, err)
 	}
+	s.setExtent(diffID, takes)
 	return nil
+}
+
+// spendPresent counts a layer that is here already, so that trying again does not
+// let an image in that is too large.
+func (s *Store) spendPresent(diffID string, whole *budget) error {
+	s.mu.Lock()
+	takes, known := s.extents[diffID]
+	s.mu.Unlock()
+	if !known {
+		var err error
+		if takes, err = measure(s.layerDir(diffID)); err != nil {
+			return fmt.Errorf("measure layer %s: %w: %w", diffID, ErrStorage, err)
+		}
+		s.setExtent(diffID, takes)
+	}
+	if err := whole.spend(takes); err != nil {
+		return fmt.Errorf("use layer %s: %w", diffID, err)
+	}
+	return nil
+}
+
+func (s *Store) setExtent(diffID string, e extent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.extents[diffID] = e
+}
+
+// measure is for layers of which this process does not know, as they were unpacked by
+// an earlier one.
+func measure(dir string) (extent, error) {
+	var e extent
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		e.files++
+		if d.Type().IsRegular() {
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			e.bytes += info.Size()
+		}
+		return nil
+	})
+	return e, err
 }
 
 // adopt writes the unpacked files through, then gives them their final name: after

@@ -3,6 +3,7 @@ package image
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // limits bound what one image may cost this node, whatever its documents claim.
@@ -10,11 +11,48 @@ type limits struct {
 	document int64 // bytes of a manifest, list or configuration
 	layer    int64 // bytes of one unpacked layer, holes included
 	entries  int   // files of one layer
-	layers   int   // overlayfs stacks 500 at most, one of which may be the empty folder
+	layers   int   // overlayfs stacks 500 at most, one of which is the skeleton
+
+	image extent  // all layers together
+	whole *budget // what of image is left while one is taken; nil: not bounded
 }
 
+// extent is what something takes on disk, holes included.
+type extent struct{ bytes, files int64 }
+
 func defaultLimits() limits {
-	return limits{document: 8 << 20, layer: 64 << 30, entries: 4 << 20, layers: 499}
+	return limits{document: 8 << 20, layer: 64 << 30, entries: 4 << 20, layers: 499,
+		image: extent{bytes: defaultMaxBytes, files: defaultMaxFiles}}
+}
+
+// bound takes what the administrator wants of whole images; no layer is then bounded more.
+func (l *limits) bound(image extent) {
+	if image.bytes > 0 {
+		l.image.bytes, l.layer = image.bytes, max(l.layer, image.bytes)
+	}
+	if image.files > 0 {
+		l.image.files, l.entries = image.files, max(l.entries, int(image.files))
+	}
+}
+
+// budget is what is left for the layers of one image, which are unpacked side by side.
+type budget struct {
+	allowed      extent
+	bytes, files atomic.Int64
+}
+
+// spend takes from the budget. The error is ErrCorrupt.
+func (b *budget) spend(e extent) error {
+	if b == nil {
+		return nil
+	}
+	if got := b.bytes.Add(e.bytes); got > b.allowed.bytes {
+		return fmt.Errorf("%w: the image takes more than %d bytes unpacked, which is what one image may take here", ErrCorrupt, b.allowed.bytes)
+	}
+	if got := b.files.Add(e.files); got > b.allowed.files {
+		return fmt.Errorf("%w: the image has more than %d files, which is what one image may have here", ErrCorrupt, b.allowed.files)
+	}
+	return nil
 }
 
 // bounded fails, rather than ending early, when more than left bytes come.

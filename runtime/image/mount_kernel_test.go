@@ -131,7 +131,7 @@ func TestMount_ManyLayersAndNone(t *testing.T) {
 				if err := os.Mkdir(root, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if err := unpack(t.Context(), root, bytes.NewReader(raw), digestOf(raw), s.limits); err != nil {
+				if _, err := unpack(t.Context(), root, bytes.NewReader(raw), digestOf(raw), s.limits); err != nil {
 					t.Fatal(err)
 				}
 				img.Layers = append(img.Layers, digestOf(raw))
@@ -215,7 +215,7 @@ func TestUnpack_KeepsOwnersModesAndCapabilities(t *testing.T) {
 	kernel.Require(t)
 	raw := pack(t, member{Header: header("suid", 0o4755), data: "x"})
 	root := t.TempDir()
-	if err := unpack(t.Context(), root, bytes.NewReader(raw), digestOf(raw), defaultLimits()); err != nil {
+	if _, err := unpack(t.Context(), root, bytes.NewReader(raw), digestOf(raw), defaultLimits()); err != nil {
 		t.Fatal(err)
 	}
 	st, err := os.Stat(filepath.Join(root, "suid"))

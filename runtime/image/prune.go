@@ -89,5 +89,6 @@ func (s *Store) unname(hex, to string) error {
 	if err := os.Rename(s.layerDir(id), to); err != nil {
 		return err
 	}
+	delete(s.extents, id)
 	return s.dropShortcut(hex)
 }

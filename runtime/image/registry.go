@@ -2,6 +2,8 @@ package image
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +36,10 @@ type registryClient struct {
 	secure, plain http.RoundTripper
 }
 
-func newRegistryClient() *registryClient {
+// newRegistryClient trusts whom the roots trust, nil for the system's own.
+func newRegistryClient(roots *x509.CertPool) *registryClient {
 	base := &http.Transport{
+		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:     true,

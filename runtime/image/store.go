@@ -30,17 +30,29 @@ type Store struct {
 	layers keyedLocks
 
 	mu      sync.Mutex
-	pinned  map[string]int   // layers that a running pull counts on
-	refused map[string]error // archive files that could not be taken up
-	folder  error            // why the archive folder is refused
+	pinned  map[string]int    // layers that a running pull counts on
+	refused map[string]error  // archive files that could not be taken up
+	folder  error             // why the archive folder is refused
+	extents map[string]extent // of layers that this process unpacked or measured
 }
 
-// Open opens the store below dir, which is made when it is not there. The folder of
-// archives is looked at by LoadArchives and Run only; an empty name means none. One
-// process at a time may have a store open.
+// Open opens the store below dir as OpenStore does, with the defaults of a Config.
 func Open(dir, archives string, log *slog.Logger) (*Store, error) {
-	s := &Store{dir: dir, archives: cleanPath(archives), log: log.With("component", "images"), limits: defaultLimits(), patience: defaultPatience(),
-		registry: newRegistryClient(), pinned: map[string]int{}, refused: map[string]error{}}
+	return OpenStore(Config{Dir: dir, Archives: archives}, log)
+}
+
+// OpenStore opens the store below cfg.Dir, which is made when it is not there. The
+// folder of archives is looked at by LoadArchives and Run only. One process at a time
+// may have a store open.
+func OpenStore(cfg Config, log *slog.Logger) (*Store, error) {
+	roots, err := cfg.roots()
+	if err != nil {
+		return nil, fmt.Errorf("open image store: %w", err)
+	}
+	dir := cfg.Dir
+	s := &Store{dir: dir, archives: cleanPath(cfg.Archives), log: log.With("component", "images"), limits: defaultLimits(), patience: defaultPatience(),
+		registry: newRegistryClient(roots), pinned: map[string]int{}, refused: map[string]error{}, extents: map[string]extent{}}
+	s.limits.bound(extent{bytes: cfg.MaxBytes, files: cfg.MaxFiles})
 	for _, d := range []string{dir, s.layersDir(), s.tmpDir(), s.shortcutsDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("open image store: %w", err)

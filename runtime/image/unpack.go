@@ -26,33 +26,34 @@ import (
 // whiteouts. Device nodes and trusted.* attributes are left out: nothing in an
 // image may look like a whiteout or an overlay redirect without having been
 // written here. Any trouble with the content is ErrCorrupt.
-func unpack(ctx context.Context, root string, r io.Reader, diffID string, lim limits) error {
+func unpack(ctx context.Context, root string, r io.Reader, diffID string, lim limits) (extent, error) {
 	source := &bounded{r: r, left: lim.layer}
 	plain, done, err := decompress(source, lim)
 	if err != nil {
-		return corrupt(ctx, err)
+		return extent{}, corrupt(ctx, err)
 	}
 	defer done()
 	sum := sha256.New()
 	stream := io.TeeReader(&bounded{r: plain, left: lim.layer}, sum)
+	seen := newFilter(lim)
 	opts := []archive.ApplyOpt{
-		archive.WithFilter(newFilter(lim).accept),
+		archive.WithFilter(seen.accept),
 		archive.WithConvertWhiteout(convertWhiteout),
 	}
 	if os.Geteuid() != 0 {
 		opts = append(opts, archive.WithNoSameOwner())
 	}
 	if _, err := archive.Apply(ctx, root, stream, opts...); err != nil {
-		return corrupt(ctx, err)
+		return extent{}, corrupt(ctx, err)
 	}
 	// What follows the end of the tar belongs to the digest too.
 	if _, err := io.Copy(io.Discard, stream); err != nil {
-		return corrupt(ctx, err)
+		return extent{}, corrupt(ctx, err)
 	}
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != diffID {
-		return fmt.Errorf("%w: digest of the content is %s", ErrCorrupt, got)
+		return extent{}, fmt.Errorf("%w: digest of the content is %s", ErrCorrupt, got)
 	}
-	return nil
+	return seen.seen, nil
 }
 
 // corrupt gives an error of reading or applying content its kind. A full disk and a
@@ -106,19 +107,23 @@ func decompress(r io.Reader, lim limits) (io.Reader, func(), error) {
 
 // filter sees every header before anything is written.
 type filter struct {
-	bytes   int64
-	entries int
+	lim  limits
+	seen extent
 }
 
-func newFilter(lim limits) *filter { return &filter{bytes: lim.layer, entries: lim.entries} }
+func newFilter(lim limits) *filter { return &filter{lim: lim} }
 
 func (f *filter) accept(h *tar.Header) (bool, error) {
-	if f.entries--; f.entries < 0 {
+	if f.seen.files++; f.seen.files > int64(f.lim.entries) {
 		return false, fmt.Errorf("%w: more files than allowed", ErrCorrupt)
 	}
 	// A sparse file's size is what it takes on disk here, not what it took in the tar.
-	if f.bytes -= h.Size; h.Size < 0 || f.bytes < 0 {
+	if h.Size < 0 || h.Size > f.lim.layer-f.seen.bytes {
 		return false, fmt.Errorf("%w: larger than allowed", ErrCorrupt)
+	}
+	f.seen.bytes += h.Size
+	if err := f.lim.whole.spend(extent{bytes: h.Size, files: 1}); err != nil {
+		return false, err
 	}
 	if h.Name == ".." || strings.HasPrefix(h.Name, "../") {
 		return false, fmt.Errorf("%w: path %q leaves the layer", ErrCorrupt, h.Name)

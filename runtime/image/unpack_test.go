@@ -103,7 +103,7 @@ func TestUnpack_HostileLayers(t *testing.T) {
 				t.Fatal(err)
 			}
 			data := pack(t, c.members(outside)...)
-			err := unpack(t.Context(), root, bytes.NewReader(data), digestOf(data), defaultLimits())
+			_, err := unpack(t.Context(), root, bytes.NewReader(data), digestOf(data), defaultLimits())
 			if c.corrupt != errors.Is(err, ErrCorrupt) || (!c.corrupt && err != nil) {
 				t.Errorf("unpack: got %v, want corrupt: %v", err, c.corrupt)
 			}
@@ -158,7 +158,7 @@ func TestUnpack_DevicesAndTrustedAttributesAreLeftOut(t *testing.T) {
 			PAXRecords: map[string]string{"SCHILY.xattr.trusted.overlay.redirect": "/etc"}}, ""},
 		regular("file", "here"),
 	)
-	if err := unpack(t.Context(), root, bytes.NewReader(data), digestOf(data), defaultLimits()); err != nil {
+	if _, err := unpack(t.Context(), root, bytes.NewReader(data), digestOf(data), defaultLimits()); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"null": false, "disk": false, "hides": false, "dir": true, "file": true} {
@@ -193,7 +193,7 @@ func TestUnpack_Bounds(t *testing.T) {
 		if sum == "" {
 			sum = digestOf(c.data)
 		}
-		err := unpack(t.Context(), t.TempDir(), bytes.NewReader(c.data), sum, lim)
+		_, err := unpack(t.Context(), t.TempDir(), bytes.NewReader(c.data), sum, lim)
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "than allowed") {
 			t.Errorf("%s: got %v, want corrupt, more than allowed", c.name, err)
 		}
@@ -228,22 +228,22 @@ func TestUnpack_Compressions(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{"plain": raw, "gzip": gz.Bytes(), "zstd": zst.Bytes()} {
 		root := t.TempDir()
-		if err := unpack(t.Context(), root, bytes.NewReader(data), digestOf(raw), defaultLimits()); err != nil {
+		if _, err := unpack(t.Context(), root, bytes.NewReader(data), digestOf(raw), defaultLimits()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got, err := os.ReadFile(filepath.Join(root, "a")); err != nil || string(got) != "text" {
 			t.Errorf("%s: content is %q, %v; want text", name, got, err)
 		}
-		err := unpack(t.Context(), t.TempDir(), bytes.NewReader(data), digestOf([]byte("other")), defaultLimits())
+		_, err := unpack(t.Context(), t.TempDir(), bytes.NewReader(data), digestOf([]byte("other")), defaultLimits())
 		if !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s with another digest: got %v, want %v", name, err, ErrCorrupt)
 		}
-		if err := unpack(t.Context(), t.TempDir(), bytes.NewReader(data[:len(data)/2]), digestOf(raw), defaultLimits()); !errors.Is(err, ErrCorrupt) {
+		if _, err := unpack(t.Context(), t.TempDir(), bytes.NewReader(data[:len(data)/2]), digestOf(raw), defaultLimits()); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s cut short: got %v, want %v", name, err, ErrCorrupt)
 		}
 	}
 	// An empty layer is a layer.
-	if err := unpack(t.Context(), t.TempDir(), bytes.NewReader(nil), digestOf(nil), defaultLimits()); err != nil {
+	if _, err := unpack(t.Context(), t.TempDir(), bytes.NewReader(nil), digestOf(nil), defaultLimits()); err != nil {
 		t.Errorf("no bytes at all: %v", err)
 	}
 }
@@ -252,7 +252,7 @@ func TestUnpack_EndsWithTheContext(t *testing.T) {
 	raw := pack(t, regular("a", "text"))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errSilent)
-	if err := unpack(ctx, t.TempDir(), bytes.NewReader(raw), digestOf(raw), defaultLimits()); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCorrupt) {
+	if _, err := unpack(ctx, t.TempDir(), bytes.NewReader(raw), digestOf(raw), defaultLimits()); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("got %v, want why the context ended", err)
 	}
 }
