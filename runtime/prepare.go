@@ -95,7 +95,7 @@ func (w *worker) await(err error) {
 }
 
 func (w *worker) makeSandbox(ctx context.Context) error {
-	pod := w.desired.Pod
+	pod, fresh := w.desired.Pod, !exists(w.paths.run)
 	for _, dir := range []string{w.paths.run, w.paths.data} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
@@ -145,9 +145,11 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 	for _, warning := range made.Warnings {
 		w.r.warnOnce(warning)
 	}
-	found, err := s.State(ctx)
-	if err != nil {
-		return err
+	var found shim.PodState
+	if !fresh {
+		if found, err = s.State(ctx); err != nil {
+			return err
+		}
 	}
 	w.shim = s
 	w.adopt(found)

@@ -32,11 +32,11 @@ func (w *worker) publish() {
 		}
 	}
 	status := Status(&w.desired, &w.o, w.reported, w.r.cfg.NodeIP.String(), now)
-	if w.sent && equality.Semantic.DeepEqual(status, w.reported) {
+	changed := !equality.Semantic.DeepEqual(status, w.reported)
+	if w.sent && !changed {
 		w.snapshot()
 		return
 	}
-	changed := !equality.Semantic.DeepEqual(status, w.reported)
 	w.sent, w.reported = true, status
 	w.desired.Started = status.StartTime
 	w.snapshot()

@@ -65,6 +65,16 @@ type Plan struct {
 
 func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
 
+// silent says that the next round, which follows at once, tells what these steps did.
+func (p *Plan) silent() bool {
+	for _, s := range p.Steps {
+		if s.Do != ActVolumes && s.Do != ActPull {
+			return false
+		}
+	}
+	return len(p.Steps) > 0
+}
+
 func (p *Plan) wake(at time.Time) {
 	if !at.IsZero() && (p.Wake.IsZero() || at.Before(p.Wake)) {
 		p.Wake = at

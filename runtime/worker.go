@@ -178,8 +178,10 @@ func (w *worker) round() Plan {
 			}
 			w.do(s)
 		}
-		w.watch()
-		w.publish()
+		if !plan.silent() {
+			w.watch()
+			w.publish()
+		}
 		if len(plan.Steps) == 0 {
 			return plan
 		}
