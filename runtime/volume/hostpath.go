@@ -18,7 +18,7 @@ func OpenHostPath(v *corev1.HostPathVolumeSource, own []string) (*Handle, []stri
 	if v.Type != nil {
 		kind = *v.Type
 	}
-	if err := create(v.Path, kind); err != nil {
+	if err := create(v.Path, kind, own); err != nil {
 		return nil, nil, err
 	}
 	h, err := openTrusted(v.Path)
@@ -37,26 +37,61 @@ func OpenHostPath(v *corev1.HostPathVolumeSource, own []string) (*Handle, []stri
 	return h, hidden, nil
 }
 
-// create makes what DirectoryOrCreate, FileOrCreate and the unset type promise.
-func create(name string, kind corev1.HostPathType) error {
-	_, err := os.Lstat(name)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+// create makes what DirectoryOrCreate, FileOrCreate and the unset type promise,
+// below the deepest directory that is there; nothing is made among the daemon's
+// own files.
+func create(name string, kind corev1.HostPathType, own []string) error {
+	if kind != corev1.HostPathDirectoryOrCreate && kind != corev1.HostPathUnset && kind != corev1.HostPathFileOrCreate {
+		return nil
+	}
+	there, missing, err := deepest(name)
+	if err != nil || missing == "" {
 		return nil // what is there is judged when it is opened
 	}
-	switch kind {
-	case corev1.HostPathDirectoryOrCreate, corev1.HostPathUnset:
-		if err := os.MkdirAll(name, 0o755); err != nil {
+	h, err := openTrusted(there)
+	if err != nil {
+		return fmt.Errorf("hostPath: %w", err)
+	}
+	defer h.Close()
+	if _, err := hide(filepath.Join(h.Real(), missing), own); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(h.Path())
+	if err != nil {
+		return fmt.Errorf("hostPath: %w", err)
+	}
+	defer root.Close()
+	if kind != corev1.HostPathFileOrCreate {
+		if err := root.MkdirAll(missing, 0o755); err != nil {
 			return fmt.Errorf("hostPath: %w", err)
 		}
-	case corev1.HostPathFileOrCreate:
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o644)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("hostPath: %w", err)
-		} else if err == nil {
-			return f.Close()
+		return nil
+	}
+	f, err := root.OpenFile(missing, os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another container was first
+	}
+	if err != nil {
+		return fmt.Errorf("hostPath: %w", err)
+	}
+	return f.Close()
+}
+
+// deepest splits a path into what is there and what is missing below it.
+func deepest(name string) (there, missing string, err error) {
+	for there = filepath.Clean(name); ; there = filepath.Dir(there) {
+		_, err := os.Lstat(there)
+		if err == nil {
+			missing, err = filepath.Rel(there, name)
+			if missing == "." {
+				missing = ""
+			}
+			return there, missing, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) || there == "/" {
+			return "", "", err
 		}
 	}
-	return nil
 }
 
 func checkType(h *Handle, name string, kind corev1.HostPathType) error {
