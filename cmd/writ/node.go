@@ -118,7 +118,7 @@ func (n *node) links() network.Config {
 func openStore(cfg config, log *slog.Logger) (*store.Store, error) {
 	c := store.Config{Dir: filepath.Join(cfg.dataDir, "store")}
 	if cfg.rebuild {
-		id, err := store.Rebuild(c.Dir)
+		id, err := store.Rebuild(c)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +13,9 @@ import (
 type Config struct {
 	// Dir is the folder of the store, made with mode 0700 if it is not there. Nothing else may be in it.
 	Dir string
+	// Key is the file with the key that the store is encrypted with, made with mode 0600 when the store is.
+	// Empty means Dir with ".key" behind it. Without it a store cannot be read by anybody.
+	Key string
 	// Cluster is the identity of a cluster that is made again; zero makes a new one. It is looked at
 	// only when Dir holds no store.
 	Cluster uuid.UUID
@@ -40,6 +44,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Key == "" {
+		c.Key = strings.TrimRight(c.Dir, "/") + ".key"
+	}
 	if c.Reserve == 0 {
 		c.Reserve = 64 << 20
 	}

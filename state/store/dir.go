@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// format is the number of the stored form. A store with a higher one is refused.
-const format = 1
+// format is the number of the stored form. Any other is refused: a higher one is of a later version,
+// format 1 was not encrypted.
+const format = 2
 
 // Names below the folder of a store.
 const (
@@ -38,6 +39,7 @@ type identity struct {
 	Format  int       `json:"format"`
 	Cluster uuid.UUID `json:"cluster"`
 	Member  uuid.UUID `json:"member"` // this node among the voters of the log
+	Key     string    `json:"key"`    // by which the right key is known (key.check)
 	Made    bool      `json:"made"`   // it was opened once; before, nothing in it was promised to anybody
 }
 
@@ -71,69 +73,109 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// readIdentity reads or makes the identity. A store that was never opened to its end is made afresh.
-func readIdentity(dir string, cluster uuid.UUID) (identity, error) {
-	data, err := os.ReadFile(filepath.Join(dir, identityFile))
+// readIdentity reads or makes the identity and the key. A store that was never opened to its end is made
+// afresh.
+func readIdentity(cfg Config) (identity, key, error) {
+	data, err := os.ReadFile(filepath.Join(cfg.Dir, identityFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return newIdentity(dir, cluster)
+		return newIdentity(cfg)
 	}
 	if err != nil {
-		return identity{}, fmt.Errorf("open store: %w", err)
+		return identity{}, nil, fmt.Errorf("open store: %w", err)
 	}
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil || id.Format == 0 || id.Cluster == uuid.Nil || id.Member == uuid.Nil {
-		return identity{}, unusable(dir, fmt.Errorf("%s cannot be read", identityFile))
+		return identity{}, nil, unusable(cfg.Dir, fmt.Errorf("%s cannot be read", identityFile))
 	}
 	if id.Format > format {
-		return identity{}, fmt.Errorf("%w: %s has format %d, this version of writ knows formats up to %d: start the newer version, or `writ up --rebuild`",
-			ErrUnusable, dir, id.Format, format)
+		return identity{}, nil, fmt.Errorf("%w: %s has format %d, this version of writ knows formats up to %d: start the newer version, or `writ up --rebuild`",
+			ErrUnusable, cfg.Dir, id.Format, format)
+	}
+	if id.Format < format {
+		return identity{}, nil, unusable(cfg.Dir, fmt.Errorf("it has format %d, which is not encrypted, and this version of writ keeps only encrypted ones", id.Format))
 	}
 	if !id.Made {
-		for _, name := range []string{logDir, worldDir, checkpointDir} {
-			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-				return identity{}, fmt.Errorf("begin the store again: %w", err)
-			}
-		}
+		return id.again(cfg)
 	}
-	return id, nil
+	k, err := readKey(cfg.Key)
+	if err == nil && k.check() != id.Key {
+		err = fmt.Errorf("read key file %s: %w", cfg.Key, errOtherKey)
+	}
+	switch {
+	case errors.Is(err, errNoKey), errors.Is(err, errGarbledKey), errors.Is(err, errOtherKey):
+		return identity{}, nil, unusable(cfg.Dir, fmt.Errorf("%w; only the key that the store was made with opens it: put that back if there is a copy", err))
+	case err != nil:
+		return identity{}, nil, fmt.Errorf("open store: %w", err)
+	}
+	return id, k, nil
 }
 
-func newIdentity(dir string, cluster uuid.UUID) (identity, error) {
+// again begins the store again; nothing in it was promised to anybody.
+func (id identity) again(cfg Config) (identity, key, error) {
 	for _, name := range []string{logDir, worldDir, checkpointDir} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			return identity{}, unusable(dir, fmt.Errorf("%s is missing beside %s", identityFile, name))
+		if err := os.RemoveAll(filepath.Join(cfg.Dir, name)); err != nil {
+			return identity{}, nil, fmt.Errorf("begin the store again: %w", err)
 		}
 	}
-	if cluster == uuid.Nil {
-		cluster = uuid.New()
+	return id.locked(cfg)
+}
+
+func newIdentity(cfg Config) (identity, key, error) {
+	for _, name := range []string{logDir, worldDir, checkpointDir} {
+		if _, err := os.Lstat(filepath.Join(cfg.Dir, name)); err == nil {
+			return identity{}, nil, unusable(cfg.Dir, fmt.Errorf("%s is missing beside %s", identityFile, name))
+		}
 	}
-	id := identity{Format: format, Cluster: cluster, Member: uuid.New()}
-	return id, id.write(dir)
+	id := identity{Format: format, Cluster: cfg.Cluster, Member: uuid.New()}
+	if id.Cluster == uuid.Nil {
+		id.Cluster = uuid.New()
+	}
+	return id.locked(cfg)
+}
+
+// locked ties the identity to the key, which may be there already.
+func (id identity) locked(cfg Config) (identity, key, error) {
+	k, err := findKey(cfg.Key)
+	if errors.Is(err, errGarbledKey) {
+		return identity{}, nil, unusable(cfg.Dir, err)
+	}
+	if err != nil {
+		return identity{}, nil, fmt.Errorf("open store: %w", err)
+	}
+	id.Key = k.check()
+	return id, k, id.write(cfg.Dir)
 }
 
 // write replaces the file at once, and is on disk when it returns.
 func (id identity) write(dir string) error {
 	data, err := json.Marshal(id)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", identityFile, err)
-	}
-	temporary := filepath.Join(dir, identityFile+".new")
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", identityFile, err)
-	}
-	_, err = f.Write(append(data, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(temporary, filepath.Join(dir, identityFile))
-	}
-	if err == nil {
-		err = syncDir(dir)
+		err = writeFile(filepath.Join(dir, identityFile), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", identityFile, err)
 	}
 	return nil
+}
+
+// writeFile makes or replaces a file that only its owner may read. It is on disk when it returns.
+func writeFile(path string, data []byte) error {
+	temporary := path + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {
@@ -144,26 +186,36 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Rebuild removes the store in dir so that Open makes a new one, unless a process has it open. It
-// answers the identity of the cluster that it held, for Config.Cluster; zero if that cannot be read.
-func Rebuild(dir string) (uuid.UUID, error) {
-	lock, err := lockDir(dir)
+// Rebuild removes the store in cfg.Dir so that Open makes a new one, unless a process has it open, and a
+// key file that cannot be used. It answers the identity of the cluster that it held, for Config.Cluster;
+// zero if that cannot be read.
+func Rebuild(cfg Config) (uuid.UUID, error) {
+	if err := cfg.Validate(); err != nil {
+		return uuid.Nil, err
+	}
+	cfg = cfg.withDefaults()
+	lock, err := lockDir(cfg.Dir)
 	if err != nil {
 		return uuid.Nil, err
 	}
 	defer lock.Close()
 	var id identity
-	if data, err := os.ReadFile(filepath.Join(dir, identityFile)); err == nil && json.Unmarshal(data, &id) != nil {
+	if data, err := os.ReadFile(filepath.Join(cfg.Dir, identityFile)); err == nil && json.Unmarshal(data, &id) != nil {
 		id = identity{}
 	}
 	// The identity goes last: without it, what is left of the rest would be refused.
 	for _, name := range []string{logDir, worldDir, checkpointDir, identityFile + ".new", identityFile} {
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(cfg.Dir, name)); err != nil {
 			return uuid.Nil, fmt.Errorf("remove the old store: %w", err)
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := syncDir(cfg.Dir); err != nil {
 		return uuid.Nil, fmt.Errorf("remove the old store: %w", err)
+	}
+	if _, err := readKey(cfg.Key); errors.Is(err, errGarbledKey) {
+		if err := os.Remove(cfg.Key); err != nil {
+			return uuid.Nil, fmt.Errorf("remove the old key: %w", err)
+		}
 	}
 	return id.Cluster, nil
 }

@@ -19,7 +19,7 @@ func TestOpen_Twice(t *testing.T) {
 	defer closeStore(t, s)
 	for what, try := range map[string]func() error{
 		"Open":    func() error { _, err := Open(cfg, testLog(t)); return err },
-		"Rebuild": func() error { _, err := Rebuild(cfg.Dir); return err },
+		"Rebuild": func() error { _, err := Rebuild(cfg); return err },
 	} {
 		if err := try(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("is in use by process %d", os.Getpid())) {
 			t.Errorf("%s of an open store: %v; want the process that has it", what, err)
@@ -38,7 +38,7 @@ func TestOpen_LaterFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(cfg, testLog(t))
-	if !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "has format 2, this version of writ knows formats up to 1") {
+	if !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "has format 3, this version of writ knows formats up to 2") {
 		t.Errorf("Open: %v", err)
 	}
 }
@@ -49,7 +49,7 @@ func TestRebuild_KeepsCluster(t *testing.T) {
 	want := s.World().Cluster()
 	propose(t, s, decide(s.World(), configMap(1, "a")))
 	closeStore(t, s)
-	id, err := Rebuild(cfg.Dir)
+	id, err := Rebuild(cfg)
 	if err != nil || id != want {
 		t.Fatalf("Rebuild: %s, %v; want %s", id, err, want)
 	}

@@ -14,7 +14,8 @@ import (
 // after it, and the adoption. So a later version of Apply can never read another outcome out of it.
 //
 // An entry is a stream of tagged fields, cut into chunks of at most chunkSize bytes, each one entry of
-// raft's log: a header and a piece of the stream.
+// raft's log: a header, and a piece of the stream encrypted (sealer), so that nobody who has the files
+// but not the key learns what the objects hold.
 const (
 	entryRecord  protowire.Number = iota + 1 // state.EncodeRecord
 	entryRemoved                             // state.EncodeRef
@@ -52,29 +53,33 @@ func (h chunkHeader) put(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, h.sequence)
 }
 
-func readChunk(data []byte) (h chunkHeader, piece []byte, err error) {
+func readHeader(data []byte) (h chunkHeader, err error) {
 	if len(data) < headerSize {
-		return h, nil, errors.New("read log: an entry is too short")
+		return h, errors.New("read log: an entry is too short")
 	}
 	h.kind, h.last = chunkKind(data[0]), data[1] == 1
 	h.revision = state.Revision(binary.BigEndian.Uint64(data[2:]))
 	h.sequence = binary.BigEndian.Uint32(data[10:])
 	if h.kind != chunkDecision && h.kind != chunkEpoch {
-		return h, nil, fmt.Errorf("read log: unknown entry %d", data[0])
+		return h, fmt.Errorf("read log: unknown entry %d", data[0])
 	}
-	return h, data[headerSize:], nil
+	return h, nil
 }
 
 // chunker cuts the stream of one entry and sends the chunks.
 type chunker struct {
 	send   func(chunk []byte) error // takes ownership
+	sealer *sealer
 	header chunkHeader
-	buffer []byte // the header's room, then the stream so far
+	buffer []byte // room for the header and the seal, then the stream so far
 	room   []byte // for one record, used again
 }
 
-func newChunker(kind chunkKind, at state.Revision, send func([]byte) error) *chunker {
-	return &chunker{send: send, header: chunkHeader{kind: kind, revision: at}, buffer: make([]byte, headerSize, headerSize+512)}
+// before is the room before the stream, in each chunk.
+const before = headerSize + sealSize
+
+func newChunker(kind chunkKind, at state.Revision, sealer *sealer, send func([]byte) error) *chunker {
+	return &chunker{send: send, sealer: sealer, header: chunkHeader{kind: kind, revision: at}, buffer: make([]byte, before, before+512)}
 }
 
 func (c *chunker) decision(changes []state.Change, adopted *state.Adoption) error {
@@ -109,7 +114,7 @@ func (c *chunker) field(n protowire.Number, block []byte) error {
 	c.buffer = protowire.AppendTag(c.buffer, n, protowire.BytesType)
 	c.buffer = protowire.AppendVarint(c.buffer, uint64(len(block)))
 	for {
-		fits := min(len(block), headerSize+chunkSize-len(c.buffer))
+		fits := min(len(block), before+chunkSize-len(c.buffer))
 		if fits > 0 {
 			c.buffer = append(c.buffer, block[:fits]...)
 			block = block[fits:]
@@ -128,10 +133,10 @@ func (c *chunker) flush(last bool) error {
 	c.header.put(c.buffer[:0])
 	full := c.buffer
 	if !last {
-		c.buffer = make([]byte, headerSize, headerSize+chunkSize)
+		c.buffer = make([]byte, before, before+chunkSize+tagSize)
 	}
 	c.header.sequence++
-	return c.send(full)
+	return c.send(c.sealer.seal(full))
 }
 
 // assembler puts the chunks of the log together again. What was begun and not ended is dropped when

@@ -11,8 +11,10 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/ristretto/v2"
 	"github.com/dgraph-io/ristretto/v2/z"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -86,21 +88,41 @@ func (r *records) inspect() error {
 	if err != nil {
 		return fmt.Errorf("read records: %w", err)
 	}
-	for id := range manifest.Tables {
+	registry, err := guarded(func() (*badger.KeyRegistry, error) {
+		return badger.OpenKeyRegistry(badger.KeyRegistryOptions{Dir: folder, ReadOnly: true, EncryptionKey: r.key})
+	})
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	indexes, err := ristretto.NewCache(&ristretto.Config[uint64, *fb.TableIndex]{NumCounters: 1 << 10, MaxCost: indexCache, BufferItems: 64})
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	defer indexes.Close()
+	for id, t := range manifest.Tables {
 		file := table.NewFilename(id, folder)
-		if _, err := guarded(func() (any, error) { return nil, inspectTable(file) }); err != nil {
+		if _, err := guarded(func() (any, error) {
+			key, err := registry.DataKey(t.KeyID)
+			if err != nil {
+				return nil, err
+			}
+			if key == nil {
+				return nil, errors.New("it is not encrypted")
+			}
+			return nil, inspectTable(file, table.Options{BlockSize: 4 << 10, ChkMode: options.OnTableRead, DataKey: key, IndexCache: indexes})
+		}); err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
 		}
 	}
 	return nil
 }
 
-func inspectTable(file string) error {
+func inspectTable(file string, how table.Options) error {
 	m, err := z.OpenMmapFile(file, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
-	t, err := table.OpenTable(m, table.Options{BlockSize: 4 << 10, ChkMode: options.OnTableRead})
+	t, err := table.OpenTable(m, how)
 	if err != nil {
 		return err // OpenTable has closed m
 	}

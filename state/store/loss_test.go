@@ -16,11 +16,18 @@ import (
 	"writ/state"
 )
 
-// image copies the folder of a store as a kill would leave it.
+// image copies the folder of a store and its key as a kill would leave them.
 func image(t *testing.T, dir string) string {
 	t.Helper()
-	copied := t.TempDir()
+	copied := filepath.Join(t.TempDir(), "store")
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(dir + ".key")
+	if err == nil {
+		err = os.WriteFile(copied+".key", data, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return copied
@@ -29,12 +36,16 @@ func image(t *testing.T, dir string) string {
 // lose removes stored versions behind the back of the head.
 func lose(t *testing.T, dir string, which func(state.Revision) bool) (lost int) {
 	t.Helper()
-	r := &records{dir: dir, log: quiet{testLog(t)}, memtable: 8 << 20, probe: func(string) {}, fault: func(string) error { return nil }}
+	_, k, err := readIdentity(Config{Dir: dir}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &records{dir: dir, log: quiet{testLog(t)}, memtable: 8 << 20, probe: func(string) {}, fault: func(string) error { return nil }, key: k.records()}
 	if err := r.open(); err != nil {
 		t.Fatal(err)
 	}
 	var keys [][]byte
-	err := r.db.View(func(txn *badger.Txn) error {
+	err = r.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixRecord}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
@@ -163,7 +174,7 @@ func TestOpen_Damage(t *testing.T) {
 			dir := image(t, made.Dir)
 			damage(t, dir)
 			wantRefusal(t, Config{Dir: dir})
-			if _, err := Rebuild(dir); err != nil {
+			if _, err := Rebuild(Config{Dir: dir}); err != nil {
 				t.Fatalf("Rebuild: %v", err)
 			}
 			s := open(t, Config{Dir: dir})
@@ -197,7 +208,7 @@ func TestOpen_AnyByteWrong(t *testing.T) {
 	want := digest(t, s.World())
 	random := rand.New(rand.NewPCG(1, 2))
 	var files []string
-	for _, pattern := range []string{"*/*.wal", "*/*.db", "*/*.sst", "*/MANIFEST", "*/*.vlog", "*/*/*", "store.json"} {
+	for _, pattern := range []string{"*/*.wal", "*/*.db", "*/*.sst", "*/MANIFEST", "*/KEYREGISTRY", "*/*.vlog", "*/*/*", "store.json"} {
 		files = append(files, matching(t, cfg.Dir, pattern)...)
 	}
 	refused := 0

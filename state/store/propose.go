@@ -86,7 +86,7 @@ func (s *Store) decide(p *proposal, adopts bool) (raft.Future, error) {
 		adopted = &a
 	}
 	w := window{s: s, p: p}
-	c := newChunker(chunkDecision, p.world.Revision(), w.send)
+	c := newChunker(chunkDecision, p.world.Revision(), s.sealer, w.send)
 	if err := c.decision(p.changes, adopted); err != nil {
 		w.abandon()
 		return nil, err
@@ -106,7 +106,7 @@ type window struct {
 const ahead = 64
 
 func (w *window) send(chunk []byte) error {
-	header, _, err := readChunk(chunk)
+	header, err := readHeader(chunk)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (s *Store) count(bytes int) {
 
 // committed is told by raft that an entry is in the log for good.
 func (s *Store) committed(l *raft.Log) error {
-	header, _, err := readChunk(l.Data)
+	header, err := readHeader(l.Data)
 	if err != nil {
 		return err
 	}

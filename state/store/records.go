@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"hash/fnv"
+	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -82,6 +84,7 @@ type records struct {
 	probe    func(string)
 	fault    func(string) error
 	memtable int64
+	key      []byte
 
 	mu      sync.Mutex
 	db      *badger.DB   // nil while closed
@@ -101,8 +104,10 @@ func (r *records) options() badger.Options {
 		WithMemTableSize(r.memtable).
 		WithNumMemtables(2).
 		WithValueLogFileSize(32 << 20).
-		WithBlockCacheSize(0).
-		WithIndexCacheSize(0).
+		WithEncryptionKey(r.key).
+		WithEncryptionKeyRotationDuration(unending).
+		WithBlockCacheSize(blockCache). // Badger insists on both with encryption
+		WithIndexCacheSize(indexCache).
 		WithCompression(options.None).
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(2).
@@ -114,10 +119,24 @@ func (r *records) options() badger.Options {
 		WithValueThreshold(r.memtable / 8)
 }
 
+const (
+	// blockCache is small: the records are read from end to end, once.
+	blockCache = 1 << 20
+	// indexCache has room for the indexes of all tables of 150,000 objects; decrypting one again for each
+	// of its blocks would take for ever. It is used while Badger is open.
+	indexCache = 16 << 20
+	// unending: the data key below the key is made once. Its blocks have random IVs, so it does not wear
+	// out, and a registry that is never written to again is never torn by a power cut.
+	unending = 100 * 365 * 24 * time.Hour
+)
+
 // open makes Badger ready; r.mu is held.
 func (r *records) open() error {
 	if r.db != nil {
 		return nil
+	}
+	if err := r.dataKey(); err != nil {
+		return fmt.Errorf("open records: %w", err)
 	}
 	db, err := guarded(func() (*badger.DB, error) { return badger.Open(r.options()) })
 	if err != nil {
@@ -125,6 +144,23 @@ func (r *records) open() error {
 	}
 	r.db = db
 	return nil
+}
+
+// dataKey makes the key below the key. Badger itself makes the first one when that of 1970 is too old,
+// and until then writes in clear.
+func (r *records) dataKey() error {
+	folder := filepath.Join(r.dir, worldDir)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	registry, err := badger.OpenKeyRegistry(badger.KeyRegistryOptions{Dir: folder, EncryptionKey: r.key})
+	if err != nil {
+		return err
+	}
+	if _, err = registry.DataKey(1); err != nil {
+		_, err = registry.LatestDataKey()
+	}
+	return errors.Join(err, registry.Close())
 }
 
 // close leaves everything that was written fsynced: Badger flushes its memtables to tables.

@@ -21,6 +21,8 @@ type Store struct {
 	log      *slog.Logger
 	lock     *os.File
 	identity identity
+	key      key
+	sealer   *sealer
 	records  *records
 	journal  *decisions
 	machine  *machine
@@ -89,14 +91,15 @@ func (s *Store) open() (err error) {
 	if err := s.room(); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
-	if s.identity, err = readIdentity(s.cfg.Dir, s.cfg.Cluster); err != nil {
+	if s.identity, s.key, err = readIdentity(s.cfg); err != nil {
 		return err
 	}
+	s.sealer = newSealer(s.key)
 	q := quiet{s.log}
 	if s.journal, err = openLog(s.cfg.Dir, s.identity, q); err != nil {
 		return err
 	}
-	s.records = &records{dir: s.cfg.Dir, log: q, probe: s.cfg.probe, fault: s.cfg.fault, memtable: s.cfg.memtable}
+	s.records = &records{dir: s.cfg.Dir, log: q, probe: s.cfg.probe, fault: s.cfg.fault, memtable: s.cfg.memtable, key: s.key.records()}
 	if err := s.read(); err != nil {
 		return unusable(s.cfg.Dir, err)
 	}
@@ -125,8 +128,8 @@ func (s *Store) read() error {
 
 // start replays the log, begins the epoch and publishes the first World.
 func (s *Store) start(q quiet) (err error) {
-	var a assembler
-	s.machine = &machine{replay: func(l *raft.Log) error { return s.replay(&a, l) }, live: s.committed, point: s.point}
+	a, o := &assembler{}, &opener{key: s.key}
+	s.machine = &machine{replay: func(l *raft.Log) error { return s.replay(a, o, l) }, live: s.committed, point: s.point}
 	if err := s.journal.start(s.machine, s.cfg.wrapLog, q); errors.Is(err, errNotElected) || errors.Is(err, errMembers) {
 		return unusable(s.cfg.Dir, err)
 	} else if err != nil {
@@ -142,7 +145,7 @@ func (s *Store) start(q quiet) (err error) {
 	first := state.FirstOf(s.tip.Revision().Epoch() + 1)
 	s.tip = state.WithRevision(s.tip, first)
 	s.feed = newFeed(s.tip, s.cfg.Recent)
-	c := newChunker(chunkEpoch, first, func(chunk []byte) error { return s.journal.raft.Apply(chunk, 0).Error() })
+	c := newChunker(chunkEpoch, first, s.sealer, func(chunk []byte) error { return s.journal.raft.Apply(chunk, 0).Error() })
 	if err := c.flush(true); err != nil {
 		return fmt.Errorf("begin epoch %d: %w", first.Epoch(), err)
 	}
@@ -150,11 +153,15 @@ func (s *Store) start(q quiet) (err error) {
 }
 
 // replay does again what an entry after the head did.
-func (s *Store) replay(a *assembler, l *raft.Log) error {
+func (s *Store) replay(a *assembler, o *opener, l *raft.Log) error {
 	if l.Index <= s.records.head.index {
 		return nil
 	}
-	header, piece, err := readChunk(l.Data)
+	header, err := readHeader(l.Data)
+	if err != nil {
+		return err
+	}
+	piece, err := o.open(l.Data)
 	if err != nil {
 		return err
 	}
