@@ -19,7 +19,7 @@ import (
 // everything below it until a longer row is given. A new package is a new row, with its reason.
 var mayImport = map[string][]string{
 	"manifest":      {},
-	"sync":          {},
+	"sync":          {"sync"}, // who signed a commit is told by a part of it
 	"state":         {"manifest"},
 	"state/store":   {"manifest", "state"},
 	"state/event":   {"manifest", "state"},
@@ -27,9 +27,16 @@ var mayImport = map[string][]string{
 	"runtime":       {"manifest", "state", "runtime"},
 	"runtime/image": {},
 	"runtime/shim":  {"runtime/shim"}, // the supervisor below it stands on the protocol
-	"network":       {"manifest", "state", "network"},
-	"dns":           {"manifest", "state", "dns"},
-	"reconcile":     {"manifest", "state", "schedule", "reconcile"},
+	// The daemon's side of rendering; what runs in the child knows nothing of manifest, so that its
+	// binary and the daemon's share the words between them only.
+	"render":           {"manifest", "render/wire"},
+	"render/wire":      {},
+	"render/sandbox":   {},
+	"render/kustomize": {"render/wire"},
+	"render/child":     {"render/wire", "render/sandbox", "render/kustomize"},
+	"network":          {"manifest", "state", "network"},
+	"dns":              {"manifest", "state", "dns"},
+	"reconcile":        {"manifest", "state", "schedule", "reconcile"},
 	// The loop also keeps events that are told to people, and nothing else of the impure floors.
 	"reconcile/loop": {"manifest", "state", "reconcile"},
 	"api":            {"manifest", "state", "reconcile", "api"},

@@ -10,6 +10,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"writ/sync/signature"
 )
 
 // Commit is one commit of the followed repository. It is immutable and stays readable as long as
@@ -31,10 +33,15 @@ type Commit struct {
 	// Rewritten says that this commit does not descend from the one received before it: the
 	// branch was forced elsewhere, or another repository or branch is followed now.
 	Rewritten bool
+	// Signer is who signed the commit, nil unless Config.Trust asks for signatures.
+	Signer *signature.Signer
 	// FS is the followed folder. Its FileInfo.Sys() has a method ContentID() string: equal IDs
 	// are equal files or equal whole directories. Links that stay in the repository are followed; an
 	// error about one that cannot be is a *LinkError. It is safe for concurrent use.
 	FS fs.FS
+	// Repository is the whole commit, of which FS is a part, and Root git's hash of it.
+	Repository fs.FS
+	Root       string
 }
 
 // Trailer is the values of a trailer, whatever the case of its key.
@@ -64,6 +71,9 @@ func newCommit(db *objects, c *object.Commit, folder string) (Commit, error) {
 		Message:  c.Message,
 		Trailers: parseTrailers(c.Message),
 		FS:       files,
+
+		Repository: &treeFS{db: db, root: c.TreeHash, at: ".", when: c.Committer.When, ids: map[string]string{}},
+		Root:       c.TreeHash.String(),
 	}
 	for _, p := range c.ParentHashes {
 		out.Parents = append(out.Parents, p.String())

@@ -43,6 +43,8 @@ type Config struct {
 	CAFile string
 	// Credentials for the server. The files are read at every look, so they can be rotated.
 	Credentials Credentials
+	// Trust says whose commits are followed. Default everybody's.
+	Trust Trust
 }
 
 // Credentials name the files that hold secrets; the secrets themselves are never configuration.
@@ -80,6 +82,9 @@ func (c Config) Validate() error {
 	}
 	if src.kind == sourceSSH && (c.Credentials.SSHKeyFile == "" || c.Credentials.KnownHostsFile == "") {
 		errs = append(errs, errors.New("ssh needs a private key file and a known_hosts file"))
+	}
+	if c.Trust.HeadOnly && !c.Trust.Files.Set() {
+		errs = append(errs, errors.New("to verify the newest commit only, trusted signers must be set"))
 	}
 	return errors.Join(errs...)
 }

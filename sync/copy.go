@@ -91,6 +91,19 @@ func (r *objectReader) Close() {
 	}
 }
 
+// modest refuses objects that are too large to be read.
+type modest struct {
+	from  *objectReader
+	limit int64
+}
+
+func (m *modest) EncodedObject(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
+	if size, err := m.from.size(h); err == nil && size > m.limit {
+		return nil, problemf(TooLarge, "object %s is %d bytes large, at most %d are taken", h, size, m.limit)
+	}
+	return m.from.EncodedObject(t, h)
+}
+
 // copyCommit brings a commit with its files, and the bare commits of its history, into the mirror as
 // one pack. Hence a tree in the mirror is complete and a commit there has its history; only trees of
 // commits that were never delivered are left out.

@@ -63,6 +63,20 @@ func (l *local) fetch(ctx context.Context, db *objects, known plumbing.Hash) (ta
 	return t, nil
 }
 
+// trees reads the repository itself.
+func (l *local) trees(*objects) (objectSource, func(), error) {
+	repo, err := findRepository(l.src.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	st := repo.open()
+	odb := newObjectReader(repo.common, st)
+	return &modest{odb, l.cfg.MaxObject}, func() {
+		odb.Close()
+		_ = st.Close()
+	}, nil
+}
+
 // find finds the repository and watches it. What is read after this is watched: a change is seen by
 // reading or noticed by watching.
 func (l *local) find() (repository, error) {

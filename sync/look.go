@@ -24,6 +24,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-timer.C:
 		case <-changed:
+		case <-m.nudge:
 		}
 		_ = m.Sync(ctx) // the outcome is in State
 		timer.Reset(m.pause())
@@ -109,7 +110,7 @@ func (m *Mirror) report(before *Trouble, p *problem) {
 	}
 }
 
-// once is one look: fetch, check, deliver. c is nil when the newest commit is not known.
+// once is one look: fetch, check, verify, deliver. c is nil when the newest commit is not known.
 func (m *Mirror) once(ctx context.Context) (target, *object.Commit, *problem) {
 	known := m.sent
 	if !m.db.has(known) { // the mirror was emptied
@@ -136,6 +137,9 @@ func (m *Mirror) once(ctx context.Context) (target, *object.Commit, *problem) {
 func (m *Mirror) deliver(ctx context.Context, c *object.Commit) error {
 	out, err := newCommit(m.db, c, m.cfg.folder())
 	if err != nil {
+		return err
+	}
+	if out.Signer, err = m.verify(ctx, c); err != nil {
 		return err
 	}
 	base := m.base

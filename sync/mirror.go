@@ -16,6 +16,9 @@ import (
 // but its commit cannot be fetched, target is set beside the error.
 type upstream interface {
 	fetch(ctx context.Context, db *objects, known plumbing.Hash) (target, error)
+	// trees opens where the directories of every commit are that the last fetch brought; the caller
+	// calls done.
+	trees(db *objects) (from objectSource, done func(), err error)
 }
 
 // target is what the followed reference points to; hash may be that of an annotated tag.
@@ -26,13 +29,14 @@ type target struct {
 
 // Mirror follows one repository. Its methods are safe for concurrent use.
 type Mirror struct {
-	cfg  Config
-	src  source
-	log  *slog.Logger
-	db   *objects
-	up   upstream
-	out  chan Commit
-	lock *os.File // keeps a second process out of Dir
+	cfg   Config
+	src   source
+	log   *slog.Logger
+	db    *objects
+	up    upstream
+	out   chan Commit
+	nudge chan struct{} // holds at most one
+	lock  *os.File      // keeps a second process out of Dir
 
 	look sync.Mutex // one look at a time; guards what follows
 	// base is the commit that the receiver last took, as far as can be known, and sent the one
@@ -69,6 +73,7 @@ func New(cfg Config, log *slog.Logger) (*Mirror, error) {
 	m := &Mirror{
 		cfg: cfg, src: src, log: log, lock: lock,
 		out:   make(chan Commit, 1),
+		nudge: make(chan struct{}, 1),
 		state: State{URL: src.String(), Ref: cfg.Ref, Path: cfg.folder()},
 	}
 	if src.plain(cfg.Credentials) {
@@ -115,6 +120,9 @@ func (m *Mirror) restore() error {
 	if !same {
 		return nil
 	}
+	if m.cfg.Trust.Files.Set() && m.inForce() != kept {
+		return nil // it has to be verified: the next look does
+	}
 	out, err := newCommit(m.db, c, m.cfg.folder())
 	if err != nil {
 		m.log.Debug("remembered commit does not hold the followed folder", "commit", kept, "err", err)
@@ -135,6 +143,14 @@ func (m *Mirror) Close() error {
 // Commits gives each new commit, the remembered one first. It holds only the newest: what a slow
 // receiver did not take is replaced.
 func (m *Mirror) Commits() <-chan Commit { return m.out }
+
+// Nudge makes Run look now. It returns at once; nudges during a look become one more look.
+func (m *Mirror) Nudge() {
+	select {
+	case m.nudge <- struct{}{}:
+	default:
+	}
+}
 
 // State is a copy of what is known now.
 func (m *Mirror) State() State {

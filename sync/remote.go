@@ -76,6 +76,9 @@ func (r *remote) talk(ctx context.Context, guard *silence, db *objects, known pl
 	return t, err
 }
 
+// trees are all in the mirror: the server sends the whole history.
+func (r *remote) trees(db *objects) (objectSource, func(), error) { return db, func() {}, nil }
+
 // check tells whether what was fetched is whole.
 func (r *remote) check(t target, db *objects, known plumbing.Hash) error {
 	c, err := peel(db, t.hash)

@@ -31,6 +31,8 @@ const (
 	PathMissing Kind = "path-missing"
 	Unsupported Kind = "unsupported" // a repository format that cannot be read
 	TooLarge    Kind = "too-large"   // an object, a pack or a tree is larger than is taken
+	Untrusted   Kind = "untrusted"   // a commit is not signed by a trusted signer
+	Rewritten   Kind = "rewritten"   // with trusted signers: the branch left the commit in force
 	Failed      Kind = "failed"      // anything else; the text tells
 )
 
