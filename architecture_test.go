@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"state":         {"manifest"},
 	"state/store":   {"manifest", "state"},
 	"state/event":   {"manifest", "state"},
+	"state/history": {"manifest", "state"}, // what is told to people and survives a restart
 	"schedule":      {"manifest", "state"},
 	"runtime":       {"manifest", "state", "runtime"},
 	"runtime/image": {},
