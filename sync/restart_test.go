@@ -258,6 +258,22 @@ func TestPacks_StayFew(t *testing.T) {
 	})
 }
 
+// A nudge makes a remote be looked at long before its interval.
+func TestRun_Nudge(t *testing.T) {
+	repo := gitserver.NewRepo(t, "config")
+	repo.Commit(map[string]string{"a.yaml": "1"}, "first")
+	m := start(t, gitsync.Config{URL: gitserver.ServeHTTP(t, filepath.Dir(repo.Dir)).URL + "/config.git"})
+	next(t, m)
+	for i := range 3 {
+		want := repo.Commit(map[string]string{"a.yaml": fmt.Sprint(i)}, "more")
+		m.Nudge()
+		m.Nudge()
+		if c := next(t, m); c.Hash != want {
+			t.Fatalf("got %s, want %s", c.Hash, want)
+		}
+	}
+}
+
 func TestNew_OneProcess(t *testing.T) {
 	repo := gitserver.NewRepo(t, "config")
 	cfg := gitsync.Config{URL: repo.Dir, Dir: filepath.Join(t.TempDir(), "mirror")}
