@@ -39,8 +39,10 @@ func (l *loader) assemble(settings Cluster, root *folder, units []*unit) *Set {
 	l.duplicates(s.objects)
 	l.namespaces(s.objects)
 	l.selectors(s.objects, added)
-	l.mistakes = append(l.mistakes, l.settle(l.found)...)
-	s.warnings = l.unitWarnings(root.collect(nil, taken), root, units)
+	l.whole(s.objects, settings.Spec)
+	l.mistakes = append(l.mistakes, l.settle(l.found, spots{})...)
+	s.spots = spots{}
+	s.warnings = append(l.unitWarnings(root.collect(nil, taken), root, units), l.settle(l.hints, s.spots)...)
 	s.warnings.Sort()
 	s.digest = digestOf(settings, s.objects)
 	return s

@@ -173,5 +173,8 @@ func newParsed(item Item, within string) (*parsed, error) {
 	digest, err := digestItem(item.Object)
 	p := &parsed{Item: item, digest: digest, within: within}
 	p.claim = claimOf(p)
+	p.pods = podsOf(p)
+	p.needs = needsOf(p)
+	p.depends = dependsOf(item.Object)
 	return p, err
 }

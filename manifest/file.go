@@ -38,10 +38,13 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // parsed is one object that is defaulted and valid by itself.
 type parsed struct {
 	Item
-	digest itemDigest
-	within string  // field path of the object inside its document: items[2] of a List
-	claim  *claim  // on pods, nil for what owns none
-	local  *parsed // a custom resource written without a namespace, as it is in namespace default
+	digest  itemDigest
+	within  string // field path of the object inside its document: items[2] of a List
+	claim   *claim // on pods, nil for what owns none
+	pods    *podFacts
+	needs   []need
+	depends *dependsOn
+	local   *parsed // a custom resource written without a namespace, as it is in namespace default
 }
 
 // reader makes a file of its content.

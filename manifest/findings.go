@@ -26,8 +26,16 @@ func (l *loader) about(p *parsed, field, what string) {
 	l.found = append(l.found, finding{p, field, what})
 }
 
-// settle finds the lines of findings, sorted by place.
-func (l *loader) settle(found []finding) Mistakes {
+// spot is a field of an object. What an object that is taken over has at a line, it has there for ever.
+type spot struct {
+	at    *parsed
+	field string
+}
+
+type spots map[spot]int
+
+// settle finds the lines of findings, sorted by place, and notes them.
+func (l *loader) settle(found []finding, noted spots) Mistakes {
 	slices.SortFunc(found, func(a, b finding) int {
 		return cmp.Or(a.at.Source.compare(b.at.Source), strings.Compare(a.field, b.field), strings.Compare(a.what, b.what), a.at.Ref.Compare(b.at.Ref))
 	})
@@ -38,12 +46,22 @@ func (l *loader) settle(found []finding) Mistakes {
 		if f.field != "" {
 			m.What = shorten(f.field + ": " + f.what)
 			if i < maxLocated {
-				m.Source.Line = last.line(l, f)
+				m.Source.Line = l.spotLine(&last, f)
+				noted[spot{f.at, f.field}] = m.Source.Line
 			}
 		}
 		settled[i] = m
 	}
 	return settled
+}
+
+func (l *loader) spotLine(last *placed, f finding) int {
+	if l.prev != nil {
+		if line, known := l.prev.spots[spot{f.at, f.field}]; known {
+			return line
+		}
+	}
+	return last.line(l, f)
 }
 
 // placed is the file and the document that a line was looked up in last.

@@ -174,6 +174,13 @@ spec:
 		{"apps/dup.yaml", ""},
 		{"apps/overlap.yaml", strings.Replace(strings.ReplaceAll(web, "web", "web-00006"), "name: web-00006", "name: other", 1)},
 		{"apps/overlap.yaml", ""},
+		{"svc/a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\nspec:\n  selector: {app: web-00007, x: z}\n  ports: [{port: 80}]\n"},
+		{"svc/b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: b\n  annotations:\n    config.kubernetes.io/depends-on: /namespaces/shop/Service/s\n"},
+		{"svc/a.yaml", "# moved down\napiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\nspec:\n  selector: {app: web-00007}\n  ports: [{port: 80, targetPort: web}]\n"},
+		{"svc/a.yaml", "\n\napiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\nspec:\n  selector: {app: gone}\n  ports: [{port: 80}]\n"},
+		{"apps/group-0000/web-00004.yaml", strings.ReplaceAll(web, "web", "web-00004") + "      imagePullSecrets: [{name: x}]\n"},
+		{"svc/a.yaml", ""},
+		{"svc/b.yaml", ""},
 	}
 	now := newHashed(deployments(30))
 	set := mustLoad(t, now, nil)
@@ -210,6 +217,30 @@ func TestLoad_DigestIsIndependentOfPaths(t *testing.T) {
 	files["writ.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec: {clusterDomain: x.local}\n")}
 	if d := mustLoad(t, files, nil); d.Digest() == a.Digest() {
 		t.Error("other settings have the same digest")
+	}
+}
+
+// BenchmarkWhole is the checks of the whole over 10,000 objects, half of them Deployments that read a
+// ConfigMap, a quarter Services.
+func BenchmarkWhole(b *testing.B) {
+	files := fstest.MapFS{}
+	for i := range 2500 {
+		name := fmt.Sprintf("web-%05d", i)
+		text := strings.ReplaceAll(app(name, "containers: [{name: c, image: c, envFrom: [{configMapRef: {name: "+name+"}}], ports: [{name: web, containerPort: 80}]}]")+"---\n"+
+			app(name+"-b", "containers: [{name: c, image: c, envFrom: [{configMapRef: {name: "+name+"}}]}]")+"---\n"+
+			configMap(name)+"---\n"+svc(name, "selector: {app: "+name+"}\nports: [{port: 80, targetPort: web}]"), "kind: ConfigMap\n", "kind: ConfigMap\ndata: {a: b}\n")
+		files[name+".yaml"] = &fstest.MapFile{Data: []byte(text)}
+	}
+	set := mustLoad(b, files, nil)
+	if len(set.Warnings()) > 0 {
+		b.Fatal(set.Warnings())
+	}
+	for b.Loop() {
+		l := &loader{}
+		l.whole(set.objects, set.settings.Spec)
+		if len(l.found)+len(l.hints) > 0 {
+			b.Fatal("mistakes")
+		}
 	}
 }
 

@@ -92,6 +92,7 @@ type loader struct {
 	prev     *Set
 	mistakes Mistakes
 	found    []finding // mistakes whose lines are not known yet
+	hints    []finding // and warnings
 	broken   []declared
 	unread   bool // some object could not be identified: absence proves nothing
 	count    int
@@ -266,8 +267,12 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 			f.size += sub.size
 			f.warned = f.warned || sub.warned
 			f.builds = f.builds || sub.builds
-		case f.inside || f.build != nil || !isManifest(e.Name()):
+		case f.inside || f.build != nil:
 			// A kustomization says itself what it reads.
+		case !isManifest(e.Name()):
+			if mode&fs.ModeSymlink != 0 {
+				f.warnings = append(f.warnings, Mistake{Source: Source{Path: name}, What: deadLink})
+			}
 		case !mode.IsRegular():
 			l.irregular(name, mode)
 		case name != path.Join(l.Folder, settingsFile):
@@ -304,12 +309,15 @@ func (l *loader) look(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
+const deadLink = "is a symbolic link that leads nowhere in this repository"
+
 // irregular reports what cannot be read as a file.
 func (l *loader) irregular(name string, mode fs.FileMode) {
 	what := "is no regular file"
 	if mode&fs.ModeSymlink != 0 {
-		what = "is a symbolic link that leads nowhere in this repository"
+		what = deadLink
 	}
+	l.unread = true // it may declare anything
 	l.mistake(name, 0, "%s", what)
 }
 

@@ -34,26 +34,29 @@ func TestLoad_OldWorkloads(t *testing.T) {
 		{"apps/v1beta2", "StatefulSet", "\n  serviceName: a\n  volumeClaimTemplates: [{metadata: {name: v}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]"},
 	} {
 		t.Run(test.old+" "+test.kind, func(t *testing.T) {
-			now := mustLoad(t, tree(t, "-- a.yaml --\napiVersion: apps/v1\n"+fmt.Sprintf(oldBody, test.kind, selector+test.extra)), nil)
-			old := mustLoad(t, tree(t, "-- a.yaml --\napiVersion: "+test.old+"\n"+fmt.Sprintf(oldBody, test.kind, selector+test.extra)), nil)
-			ref := Ref{Group: "apps", Kind: test.kind, Namespace: "default", Name: "a"}
-			a, _ := old.Get(ref)
-			b, _ := now.Get(ref)
-			if a.Object == nil || !equality.Semantic.DeepEqual(a.Object, b.Object) || old.Digest() != now.Digest() {
+			read := func(version, selector string) *file {
+				f := readFile("a.yaml", "", []byte("apiVersion: "+version+"\n"+fmt.Sprintf(oldBody, test.kind, selector+test.extra)))
+				if len(f.mistakes) > 0 || len(f.objects) != 1 {
+					t.Fatalf("%d objects, mistakes:\n%s", len(f.objects), f.mistakes)
+				}
+				return f
+			}
+			old, now := read(test.old, selector), read("apps/v1", selector)
+			a, b := old.objects[0], now.objects[0]
+			if a.Ref != b.Ref || !equality.Semantic.DeepEqual(a.Object, b.Object) || a.digest != b.digest {
 				t.Errorf("old:\n%v\nnew:\n%v", a.Object, b.Object)
 			}
-			if w := old.Warnings().Error(); w != fmt.Sprintf("a.yaml:1: %s: apiVersion: %s of %s is no longer served by Kubernetes and was converted; write apps/v1", ref, test.old, test.kind) {
+			if w := old.warnings.Error(); w != fmt.Sprintf("a.yaml:1: %s: apiVersion: %s of %s is no longer served by Kubernetes and was converted; write apps/v1", a.Ref, test.old, test.kind) {
 				t.Errorf("warnings: %s", w)
 			}
 			if test.old == "apps/v1beta2" {
 				return // it asks for the selector
 			}
-			short := mustLoad(t, tree(t, "-- a.yaml --\napiVersion: "+test.old+"\n"+fmt.Sprintf(oldBody, test.kind, test.extra)), nil)
-			if short.Digest() != now.Digest() {
-				c, _ := short.Get(ref)
-				t.Errorf("without a selector:\n%v\nwith one:\n%v", c.Object, b.Object)
+			short := read(test.old, "")
+			if short.objects[0].digest != b.digest {
+				t.Errorf("without a selector:\n%v\nwith one:\n%v", short.objects[0].Object, b.Object)
 			}
-			if w := short.Warnings().Error(); !strings.HasSuffix(w, "write apps/v1, and spec.selector: {matchLabels: {app: a,tier: b}}") {
+			if w := short.warnings.Error(); !strings.HasSuffix(w, "write apps/v1, and spec.selector: {matchLabels: {app: a,tier: b}}") {
 				t.Errorf("warnings: %s", w)
 			}
 		})
@@ -95,16 +98,20 @@ spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}, minRepl
 		{"a list", "extensions/v1beta1\nkind: NetworkPolicyList\nitems: [{metadata: {name: a}, spec: {podSelector: {}}}]", "networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec: {podSelector: {}}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			old := mustLoad(t, tree(t, "-- a.yaml --\napiVersion: "+test.old), nil)
-			now := mustLoad(t, tree(t, "-- a.yaml --\napiVersion: "+test.now), nil)
-			if old.Digest() != now.Digest() || old.Len() != 1 {
-				t.Errorf("old:\n%v\nnew:\n%v", old.objects[0].Object, now.objects[0].Object)
+			old := readFile("a.yaml", "", []byte("apiVersion: "+test.old))
+			now := readFile("a.yaml", "", []byte("apiVersion: "+test.now))
+			if len(old.mistakes)+len(now.mistakes) > 0 || len(old.objects) != 1 || len(now.objects) != 1 {
+				t.Fatalf("old: %s\nnew: %s", old.mistakes, now.mistakes)
+			}
+			a, b := old.objects[0], now.objects[0]
+			if a.Ref != b.Ref || a.digest != b.digest {
+				t.Errorf("old:\n%v\nnew:\n%v", a.Object, b.Object)
 			}
 			version, _, _ := strings.Cut(test.old, "\n")
-			if w := old.Warnings().Error(); !strings.Contains(w, "apiVersion: "+version+" of ") || !strings.Contains(w, "write "+old.objects[0].Object.GetObjectKind().GroupVersionKind().GroupVersion().String()) {
+			if w := old.warnings.Error(); !strings.Contains(w, "apiVersion: "+version+" of ") || !strings.Contains(w, "write "+GVK(a.Ref).GroupVersion().String()) {
 				t.Errorf("warnings: %s", w)
 			}
-			if w := now.Warnings().Error(); strings.Contains(w, "no longer served") {
+			if w := now.warnings.Error(); strings.Contains(w, "no longer served") {
 				t.Errorf("warnings of the new form: %s", w)
 			}
 		})

@@ -16,6 +16,7 @@ type Set struct {
 	units    []*unit
 	taken    map[string]bool // manifests that are only read by units
 	scopes   scopes
+	spots    spots // lines of warnings of the whole, which are looked up once
 }
 
 // NewSet makes a Set of items that are already defaulted and valid, sorting them by Ref.

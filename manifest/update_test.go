@@ -91,7 +91,7 @@ func TestReadSettings(t *testing.T) {
 		{"a tab", head + "spec:\n\tpodCIDR: x\n", "writ.yaml:4: a tab is used for indentation, YAML allows spaces only"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, mistakes := readSettings([]byte(test.text))
+			_, mistakes := readSettings("writ.yaml", []byte(test.text))
 			if got := mistakes.Error(); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}

@@ -1,0 +1,145 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+)
+
+// need is another object that an object names, and a key in it where one is named.
+type need struct {
+	ref   Ref
+	field string
+	key   string // of a ConfigMap's or Secret's data
+	hint  bool   // it works without, at least in part
+	why   string // what happens without it
+}
+
+// missing reports objects that are named and declared nowhere.
+func (w *whole) missing() {
+	for _, p := range w.objects {
+		for i := range p.needs {
+			w.need(p, &p.needs[i])
+		}
+	}
+}
+
+func (w *whole) need(p *parsed, n *need) {
+	found := w.byRef[n.ref]
+	if found != nil {
+		if n.key != "" {
+			w.needKey(p, n, found)
+		}
+		return
+	}
+	if w.unread || w.broken[n.ref] || isThere(n.ref) || w.comesWith(n.ref) {
+		return
+	}
+	what := fmt.Sprintf("%s is not declared in this commit", n.ref)
+	if n.why != "" {
+		what += ": " + n.why
+	}
+	made := w.custom[n.ref.Namespace] && (n.ref.Kind == "Secret" || n.ref.Kind == "ConfigMap" || n.ref.Kind == "Service")
+	if n.hint || made || !IsKnown(n.ref.GroupKind()) {
+		w.hint(p, n.field, what)
+	} else {
+		w.about(p, n.field, what)
+	}
+}
+
+// needKey reports a key that a ConfigMap or Secret does not have. One without any key is meant to be
+// filled by something in the cluster.
+func (w *whole) needKey(p *parsed, n *need, in *parsed) {
+	has, filled := hasKey(in.Object, n.key)
+	what := fmt.Sprintf("%s in %s has no key %q: %s", n.ref, in.Source, n.key, n.why)
+	switch {
+	case has:
+	case filled:
+		w.about(p, n.field, what)
+	default:
+		w.hint(p, n.field, what)
+	}
+}
+
+func hasKey(obj Object, key string) (has, filled bool) {
+	switch o := obj.(type) {
+	case *corev1.ConfigMap:
+		_, text := o.Data[key]
+		_, binary := o.BinaryData[key]
+		return text || binary, len(o.Data)+len(o.BinaryData) > 0
+	case *corev1.Secret:
+		_, has = o.Data[key]
+		return has || o.Type == corev1.SecretTypeServiceAccountToken, len(o.Data) > 0
+	}
+	return true, true
+}
+
+// isThere tells whether an object is there without being declared.
+func isThere(ref Ref) bool {
+	switch ref.Kind {
+	case "ServiceAccount":
+		return ref.Name == "default"
+	case "ConfigMap":
+		return ref.Name == "kube-root-ca.crt"
+	case "Service":
+		return ref == ServiceRef("default", "kubernetes") || ref == ServiceRef("kube-system", "kube-dns")
+	case "PriorityClass":
+		return ref.Name == "system-cluster-critical" || ref.Name == "system-node-critical"
+	case "ClusterRole":
+		return strings.HasPrefix(ref.Name, "system:") || ref.Name == "cluster-admin" || ref.Name == "admin" || ref.Name == "edit" || ref.Name == "view"
+	case "Role":
+		return strings.HasPrefix(ref.Name, "system:")
+	case "Namespace":
+		for _, name := range undeclared {
+			if ref.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// comesWith tells whether another object brings the one along: the claims that a StatefulSet makes, and
+// the storage class that volumes are labelled with while no such class exists.
+func (w *whole) comesWith(ref Ref) bool {
+	switch ref.Kind {
+	case "PersistentVolumeClaim":
+		name := strings.TrimRight(ref.Name, "0123456789")
+		return len(name) < len(ref.Name) && strings.HasSuffix(name, "-") && w.claimMakers()[ref.Namespace+"/"+name]
+	case "StorageClass":
+		return w.volumeClasses()[ref.Name]
+	}
+	return false
+}
+
+// claimMakers are the names of the claims of all StatefulSets, without their ordinal.
+func (w *whole) claimMakers() map[string]bool {
+	if w.claims != nil {
+		return w.claims
+	}
+	w.claims = map[string]bool{}
+	for _, p := range ofKind(w.objects, Ref{Group: "apps", Kind: "StatefulSet"}) {
+		for _, name := range claimTemplates(p.Object) {
+			w.claims[p.Ref.Namespace+"/"+name+"-"+p.Ref.Name+"-"] = true
+		}
+	}
+	return w.claims
+}
+
+// volumeClasses are the classes that PersistentVolumes are of.
+func (w *whole) volumeClasses() map[string]bool {
+	if w.classes != nil {
+		return w.classes
+	}
+	w.classes = map[string]bool{}
+	for _, p := range ofKind(w.objects, Ref{Kind: "PersistentVolume"}) {
+		w.classes[p.Object.(*corev1.PersistentVolume).Spec.StorageClassName] = true
+	}
+	return w.classes
+}
+
+func storageClassRef(name string) Ref {
+	return Ref{Group: storagev1.GroupName, Kind: "StorageClass", Name: name}
+}
