@@ -22,9 +22,10 @@ deps: ## install what building needs (Debian packages, as root)
 deps-test: deps
 	@fixtures/setup.sh $(APTTEST)
 
-build: deps ## build bin/writ and bin/writ-shim
+build: deps ## build bin/writ, bin/writ-shim and bin/writ-render
 	@mkdir -p bin
 	$(GO) build $(STATIC) -o bin/writ-shim ./cmd/writ-shim
+	$(GO) build -ldflags '-s -w' -o bin/writ-render ./cmd/writ-render
 	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/writ ./cmd/writ
 
 images: deps ## build the images of the demo into bin/images
@@ -55,6 +56,7 @@ bench: build images deps-test ## measure, beside the goals
 install: build ## install the binaries and the systemd unit
 	install -D -m 0755 bin/writ $(DESTDIR)$(PREFIX)/bin/writ
 	install -D -m 0755 bin/writ-shim $(DESTDIR)$(PREFIX)/bin/writ-shim
+	install -D -m 0755 bin/writ-render $(DESTDIR)$(PREFIX)/bin/writ-render
 	install -d -m 0755 $(DESTDIR)/etc/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|' cmd/writ/writ.service > $(DESTDIR)/etc/systemd/system/writ.service
 

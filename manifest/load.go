@@ -311,6 +311,8 @@ func (l *loader) look(name string) (fs.FileInfo, error) {
 
 const deadLink = "is a symbolic link that leads nowhere in this repository"
 
+const linkToNowhere = "is a symbolic link that leads nowhere in this repository"
+
 // irregular reports what cannot be read as a file.
 func (l *loader) irregular(name string, mode fs.FileMode) {
 	what := "is no regular file"

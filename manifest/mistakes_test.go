@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -107,14 +108,26 @@ func TestLoad_Refuses(t *testing.T) {
 }
 
 func TestLoad_Links(t *testing.T) {
-	files := tree(t, "-- a.yaml --\n"+configMap("a")+"-- folder --\n../elsewhere\n-- link.yaml --\na.yaml")
-	files["folder"].Mode |= 1 << 27
-	files["link.yaml"].Mode |= 1 << 27
-	if got, want := mistakesOf(t, files), "link.yaml: is a symbolic link that leads nowhere in this repository"; got != want {
+	files := tree(t, "-- real/a.yaml --\n"+configMap("a")+"-- real/b.yaml --\n"+configMap("b"))
+	link := func(name, target string) {
+		files[name] = &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink}
+	}
+	link("apps/versions", "../real")
+	if set, err := (Loader{Folder: "apps"}).Load(files, nil); err != nil || set.Len() != 2 {
+		t.Errorf("a link to a folder outside of the followed one: %v", err)
+	}
+	link("apps/nowhere.yaml", "../gone.yaml")
+	_, err := Loader{Folder: "apps"}.Load(files, nil)
+	if got, want := fmt.Sprint(err), "apps/nowhere.yaml: is a symbolic link that leads nowhere in this repository"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	delete(files, "link.yaml")
-	if got, want := mustLoad(t, files, nil).Warnings().Error(), "folder: is a symbolic link that leads nowhere in this repository"; got != want {
+	delete(files, "apps/nowhere.yaml")
+	link("apps/notes", "/etc")
+	set, err := Loader{Folder: "apps"}.Load(files, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := set.Warnings().Error(), "apps/notes: is a symbolic link that leads nowhere in this repository"; got != want {
 		t.Errorf("warnings %q, want %q", got, want)
 	}
 }

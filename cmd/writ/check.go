@@ -11,6 +11,7 @@ import (
 
 	"writ/api/control"
 	"writ/manifest"
+	"writ/render"
 )
 
 func newCheck() *cobra.Command {
@@ -55,7 +56,12 @@ func check(cmd *cobra.Command, dir string, asJSON bool) error {
 		return fmt.Errorf("check: %w", err)
 	}
 	defer root.Close()
-	set, err := manifest.Load(root.FS(), nil)
+	var program string
+	if err := beside(&program, rendererName); err != nil {
+		return err
+	}
+	loader := manifest.Loader{Renderer: render.New(cmd.Context(), render.Config{Program: program})}
+	set, err := loader.Load(root.FS(), nil)
 	result := checked{Schema: control.SchemaVersion}
 	if err != nil && !errors.As(err, &result.Mistakes) {
 		return fmt.Errorf("check %s: %w", dir, err)

@@ -25,7 +25,7 @@ type config struct {
 	sshKey, knownHosts, ca   string
 	dataDir, runDir, logDir  string
 	node                     string
-	shim                     string
+	shim, renderer           string
 	metrics                  string
 	rebuild                  bool
 	logLevel, logFormat      string
@@ -48,6 +48,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.logDir, "log-dir", defaultLogDir, "folder of container logs")
 	f.StringVar(&c.node, "node", "", "name of this node (default: its host name)")
 	f.StringVar(&c.shim, "shim", "", "the writ-shim binary (default: beside writ)")
+	f.StringVar(&c.renderer, "renderer", "", "the writ-render binary (default: beside writ)")
 	f.StringVar(&c.metrics, "metrics-listen", "127.0.0.1:9410", "loopback address of /metrics and /healthz; empty for none")
 	f.BoolVar(&c.rebuild, "rebuild", false, "make the store anew from the repository and the running containers")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -77,20 +78,35 @@ func (c *config) fill() error {
 		}
 		c.node = strings.ToLower(strings.TrimSpace(name)) // as a kubelet does
 	}
-	if c.shim == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("find the shim: %w", err)
-		}
-		c.shim = filepath.Join(filepath.Dir(self), "writ-shim")
+	if err := beside(&c.shim, "writ-shim"); err != nil {
+		return err
 	}
-	for _, p := range []*string{&c.dataDir, &c.runDir, &c.logDir, &c.shim} {
+	if err := beside(&c.renderer, rendererName); err != nil {
+		return err
+	}
+	for _, p := range []*string{&c.dataDir, &c.runDir, &c.logDir, &c.shim, &c.renderer} {
 		abs, err := filepath.Abs(*p)
 		if err != nil {
 			return err
 		}
 		*p = abs
 	}
+	return nil
+}
+
+// rendererName is the program that renders kustomizations and charts.
+const rendererName = "writ-render"
+
+// beside fills in the path of a program that lies beside this one.
+func beside(path *string, name string) error {
+	if *path != "" {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find %s: %w", name, err)
+	}
+	*path = filepath.Join(filepath.Dir(self), name)
 	return nil
 }
 
@@ -105,6 +121,9 @@ func (c *config) Validate() error {
 	}
 	if info, err := os.Stat(c.shim); err != nil || info.Mode()&0o111 == 0 {
 		errs = append(errs, fmt.Errorf("--shim %s is not a program: `make build` leaves writ-shim beside writ", c.shim))
+	}
+	if info, err := os.Stat(c.renderer); err != nil || info.Mode()&0o111 == 0 {
+		errs = append(errs, fmt.Errorf("--renderer %s is not a program: `make build` leaves writ-render beside writ", c.renderer))
 	}
 	if c.repo != "" {
 		if err := c.source().Validate(); err != nil {

@@ -1,0 +1,113 @@
+package kustomize
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	yaml "go.yaml.in/yaml/v3"
+
+	"writ/render/wire"
+)
+
+var (
+	recursed   = regexp.MustCompile(`recursed accumulation of path '([^']+)'`)
+	resourceOf = regexp.MustCompile(`accumulating (?:resources|components|configurations) from '([^']+)'`)
+	yamlLine   = regexp.MustCompile(`yaml: (?:unmarshal errors:\s+)?line (\d+): `)
+	prefixes   = regexp.MustCompile(`^(?:accumulating (?:resources|components)(?: from '[^']*')?|accumulation err='.*?'|recursed (?:accumulation of|merging from) path '[^']*'|loader\.New|accumulateDirectory): "?`)
+)
+
+// explain turns kustomize's error, which tells its whole way down, into what is wrong and where. A
+// resource that is no YAML is a mistake of that file, and all such files are told at once.
+func (b *build) explain(err error) []wire.Note {
+	if broken := b.broken(); len(broken) > 0 {
+		return broken
+	}
+	text := err.Error()
+	folder := b.folder
+	if all := recursed.FindAllStringSubmatch(text, -1); len(all) > 0 {
+		folder = below(all[len(all)-1][1])
+	}
+	note := wire.Note{Path: b.file(folder)}
+	if all := resourceOf.FindAllStringSubmatch(text, -1); len(all) > 0 {
+		note.Line = b.lineOfValue(note.Path, all[len(all)-1][1])
+		if name, ok := inside(folder, all[len(all)-1][1]); ok && !b.exists(name) {
+			note.What = all[len(all)-1][1] + " does not exist"
+			return []wire.Note{note}
+		}
+	}
+	for before := ""; before != text; {
+		before, text = text, prefixes.ReplaceAllString(text, "")
+	}
+	note.What = strings.TrimSpace(text)
+	return []wire.Note{note}
+}
+
+func (b *build) exists(name string) bool {
+	kind, _, err := b.files.Kind(name)
+	return err == nil && kind != wire.Absent
+}
+
+// broken is every file that was read and is no YAML.
+func (b *build) broken() []wire.Note {
+	var notes []wire.Note
+	for _, used := range b.files.Used() {
+		extension := path.Ext(used.Path)
+		if used.Op != wire.Read || extension != ".yaml" && extension != ".yml" && !isKustomization(path.Base(used.Path)) {
+			continue
+		}
+		data, err := b.files.Read(used.Path)
+		if err != nil {
+			continue
+		}
+		if err := syntax(data); err != nil {
+			line := 0
+			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+				line, _ = strconv.Atoi(m[1])
+			}
+			what := strings.TrimPrefix(yamlLine.ReplaceAllString(err.Error(), ""), "yaml: ")
+			notes = append(notes, wire.Note{Path: used.Path, Line: line, What: what})
+		}
+	}
+	return notes
+}
+
+// syntax is the first error of a file's YAML.
+func syntax(data []byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var node yaml.Node
+		switch err := decoder.Decode(&node); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// lineOfValue finds a string in a kustomization.
+func (b *build) lineOfValue(file, value string) int {
+	data, err := b.files.Read(file)
+	var root yaml.Node
+	if err != nil || yaml.Unmarshal(data, &root) != nil {
+		return 0
+	}
+	var find func(*yaml.Node) int
+	find = func(n *yaml.Node) int {
+		if n.Kind == yaml.ScalarNode && n.Value == value {
+			return n.Line
+		}
+		for _, c := range n.Content {
+			if line := find(c); line > 0 {
+				return line
+			}
+		}
+		return 0
+	}
+	return find(&root)
+}

@@ -1,0 +1,91 @@
+package render
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+
+	"writ/manifest"
+	"writ/render/wire"
+)
+
+// maxFile bounds a file that a child may read, in bytes.
+const maxFile = 8 << 20
+
+// server answers a child's questions about the repository.
+type server struct {
+	fsys      fs.FS
+	decrypter manifest.Decrypter
+	unit      manifest.Unit
+}
+
+func newServer(fsys fs.FS, d manifest.Decrypter) *server { return &server{fsys: fsys, decrypter: d} }
+
+// begin tells which unit the next questions are for.
+func (s *server) begin(unit manifest.Unit) { s.unit = unit }
+
+// answer never fails: what cannot be read is refused with the reason.
+func (s *server) answer(ask wire.Ask) (wire.Answer, []byte) {
+	if !fs.ValidPath(ask.Path) {
+		return wire.Answer{Refused: "leads out of the repository"}, nil
+	}
+	info, err := fs.Stat(s.fsys, ask.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return wire.Answer{}, nil
+	case err != nil:
+		return wire.Answer{Refused: err.Error()}, nil
+	case info.IsDir():
+		return s.folder(ask)
+	case !info.Mode().IsRegular():
+		return wire.Answer{Refused: "is no regular file"}, nil
+	case ask.Op == wire.Read:
+		return s.read(ask, info)
+	}
+	return wire.Answer{Kind: wire.File, Path: ask.Path}, nil
+}
+
+func (s *server) folder(ask wire.Ask) (wire.Answer, []byte) {
+	a := wire.Answer{Kind: wire.Folder, Path: ask.Path}
+	if ask.Op != wire.List {
+		return a, nil
+	}
+	entries, err := fs.ReadDir(s.fsys, ask.Path)
+	if err != nil {
+		return wire.Answer{Refused: err.Error()}, nil
+	}
+	for _, e := range entries {
+		a.Entries = append(a.Entries, wire.Entry{Name: e.Name(), Folder: e.IsDir()})
+	}
+	return a, nil
+}
+
+func (s *server) read(ask wire.Ask, info fs.FileInfo) (wire.Answer, []byte) {
+	if info.Size() > maxFile {
+		return wire.Answer{Refused: "is larger than 8 MiB"}, nil
+	}
+	data, err := s.content(ask.Path)
+	if err != nil {
+		return wire.Answer{Refused: err.Error()}, nil
+	}
+	return wire.Answer{Kind: wire.File, Path: ask.Path}, data
+}
+
+// content reads a file of bounded size.
+func (s *server) content(name string) ([]byte, error) {
+	f, err := s.fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = errors.New("is larger than 8 MiB")
+	}
+	return data, err
+}
+
+// input is what a question's answer rests on.
+func (s *server) input(ask wire.Ask) manifest.Input {
+	return manifest.Input{Path: ask.Path, ID: manifest.InputID(s.fsys, ask.Path, ask.Op == wire.List)}
+}
