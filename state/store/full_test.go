@@ -105,7 +105,7 @@ func TestPropose_DiskFullWithin(t *testing.T) {
 	if got := s.World(); got.Len() != 1 || got.Revision() != rev {
 		t.Fatalf("%d records at %s", got.Len(), got.Revision())
 	}
-	killed := image(t, cfg.Dir)
+	killed := imageOf(t, s)
 	closeStore(t, s)
 	s = open(t, Config{Dir: killed})
 	defer closeStore(t, s)

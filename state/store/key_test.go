@@ -70,7 +70,7 @@ func TestStore_KeepsNothingInClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear("in memtables", cfg.Dir)
-	killed := image(t, cfg.Dir)
+	killed := imageOf(t, s)
 	if err := s.checkpoint(); err != nil {
 		t.Fatal(err)
 	}

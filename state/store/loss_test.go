@@ -61,6 +61,14 @@ func lose(t *testing.T, dir string, which func(state.Revision) bool) (lost int) 
 	return len(keys)
 }
 
+// imageOf is the image of an open store, taken while Badger removes no files.
+func imageOf(t *testing.T, s *Store) string {
+	t.Helper()
+	s.records.mu.Lock()
+	defer s.records.mu.Unlock()
+	return image(t, s.cfg.Dir)
+}
+
 func run(t *testing.T, s *Store, steps int) {
 	t.Helper()
 	for range steps {
@@ -86,7 +94,7 @@ func TestOpen_GoesBackToCheckpoint(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := digest(t, s.World())
-			dir := image(t, cfg.Dir)
+			dir := imageOf(t, s)
 			odd := false
 			if n := lose(t, dir, func(r state.Revision) bool { odd = !odd; return r > at && odd }); n == 0 {
 				t.Fatal("nothing was lost")

@@ -49,7 +49,7 @@ func TestPropose_Observation(t *testing.T) {
 	if now, err := s.journal.files.LastIndex(); err != nil || now != last {
 		t.Errorf("the log grew from %d to %d by an observation", last, now)
 	}
-	killed := image(t, cfg.Dir)
+	killed := imageOf(t, s)
 	closeStore(t, s)
 	for dir, want := range map[string]string{cfg.Dir: "10.0.0.1", killed: ""} { // a kill may lose it, an end does not
 		s := open(t, Config{Dir: dir})
