@@ -117,7 +117,8 @@ func (n *Network) repairPod(l lease) error {
 		return nil
 	}
 	log := n.log.With("pod", l.Namespace+"/"+l.Name, "ip", l.IP)
-	if link, err := n.host.LinkByName(n.names.link(l.IP)); err == nil {
+	// The node's end is set up last: where it is not, the pod's own may not be either.
+	if link, err := n.host.LinkByName(n.names.link(l.IP)); err == nil && isPlugged(path, l.IP) {
 		err := n.host.LinkSetUp(link)
 		if err == nil {
 			err = n.plugOutside(link, l.IP)

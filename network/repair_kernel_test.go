@@ -3,12 +3,14 @@
 package network
 
 import (
+	"net"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -217,4 +219,29 @@ func TestRestart_WritesNothing(t *testing.T) {
 	if err != nil || wrote {
 		t.Errorf("set what the kernel holds: wrote %v, %v, want nothing", wrote, err)
 	}
+}
+
+// TestRepair_HalfMade: a daemon that was killed between making a pod's link and setting up the pod's
+// end leaves one that only looks whole from the node.
+func TestRepair_HalfMade(t *testing.T) {
+	b := newBed(t)
+	p := b.attach(1)
+	b.serve(p.ns, ":8080", "one")
+	b.stop()
+	h, err := netlink.NewHandleAt(b.node, unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	name := b.n.names.link(p.ip)
+	if err := dropLink(h, name); err != nil {
+		t.Fatal(err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.Flags = name, net.FlagUp
+	if err := h.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: podLink, PeerNamespace: netlink.NsFd(int(p.ns))}); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.eventually("the pod answers", func() bool { return b.ask(b.node, "tcp", p.ip.String()+":8080") == "one "+nodeAddress })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -79,6 +80,30 @@ func plugInside(h *netlink.Handle, ip netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// isPlugged says whether the pod's end is as plugInside leaves it.
+func isPlugged(path string, ip netip.Addr) bool {
+	ns, err := netns.GetFromPath(path)
+	if err != nil {
+		return false
+	}
+	defer ns.Close()
+	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		return false
+	}
+	defer h.Close()
+	eth, err := h.LinkByName(podLink)
+	if err != nil || eth.Attrs().Flags&net.FlagUp == 0 {
+		return false
+	}
+	list, err := h.AddrList(eth, unix.AF_INET)
+	if err != nil || !slices.ContainsFunc(list, func(a netlink.Addr) bool { return a.IP.String() == ip.String() }) {
+		return false
+	}
+	routes, err := h.RouteList(eth, unix.AF_INET)
+	return err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Gw.String() == gateway.String() })
 }
 
 // plugOutside sets up the node's end: the gateway's address and the route to the pod.
