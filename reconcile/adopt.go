@@ -2,9 +2,11 @@ package reconcile
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"writ/manifest"
 	"writ/reconcile/admit"
@@ -28,25 +30,57 @@ func Adopt(w *state.World, set *manifest.Set, c Commit, now time.Time, o Options
 
 // take puts what the commit changes into the draft.
 func (d *draft) take(c Commit) error {
-	again := d.base.Adopted().Commit == c.Hash && d.base.Adopted().Digest == d.set.Digest()
+	if s := d.set.Settings().Spec.Suspend; s.Active(d.now) && !c.Restored {
+		d.suspend(s)
+		return d.err
+	}
+	before := d.base.Adopted()
+	again := before.Commit == c.Hash && before.Digest == d.set.Digest()
 	d.adopt = adoption(d.base, d.set, c, d.now, again)
 	diff, err := d.diff()
 	if err != nil {
 		return err
 	}
-	if err := guard(d.base, d.set, c, diff); err != nil {
+	if err := d.guard(c, diff); err != nil {
 		return err
 	}
-	if again && diff.empty() {
+	if again && diff.empty() && equality.Semantic.DeepEqual(before.Settings, d.adopt.Settings) {
 		d.adopt = nil
+	}
+	if c.Rewritten {
+		d.events = append(d.events, rewritten(before, c, d.now))
 	}
 	d.carryOut(diff)
 	return d.err
 }
 
+// suspend takes nothing of a commit but that adopting is suspended, and why.
+func (d *draft) suspend(s *manifest.Suspend) {
+	d.suspended, d.set = s, d.last
+	a := d.base.Adopted()
+	if a.Commit == "" || equality.Semantic.DeepEqual(a.Settings.Spec.Suspend, s) {
+		return
+	}
+	a.Settings.Spec.Suspend = s
+	d.adopt = &a
+	d.move()
+}
+
+// rewritten tells that history which was adopted is no longer part of the branch.
+func rewritten(before state.Adoption, c Commit, now time.Time) state.Event {
+	return state.Event{
+		Ref:  manifest.Ref{Group: "writ.dev", Kind: "Cluster", Name: "writ"},
+		Type: corev1.EventTypeWarning, Reason: "BranchRewritten", Component: "reconcile", Count: 1, First: now, Last: now,
+		Message: fmt.Sprintf("adopted %.7s, which does not follow %.7s: the branch was rewritten", c.Hash, before.Commit),
+	}
+}
+
 func adoption(w *state.World, set *manifest.Set, c Commit, now time.Time, again bool) *state.Adoption {
 	if again {
 		a := w.Adopted()
+		if !c.Restored {
+			a.Settings = set.Settings()
+		}
 		return &a
 	}
 	return &state.Adoption{
@@ -61,7 +95,10 @@ type difference struct {
 	prune []*state.Record
 	again []*state.Record // to be deleted first: it was going, and is declared
 	ended []*state.Record // Pods to be replaced
-	held  int             // authored objects that the World has
+	// What cannot become what is written and is deleted for it, and of that what leaves its dependents behind.
+	replaced []manifest.Ref
+	orphaned []*state.Record
+	held     int // authored objects that the World has
 }
 
 func (f *difference) empty() bool { return len(f.puts)+len(f.prune)+len(f.again)+len(f.ended) == 0 }
@@ -131,12 +168,12 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 		f.ended = append(f.ended, r) // the new one is made when nothing of this one is left
 		return nil, nil
 	default:
+		put.Why = "changed in " + item.Source.Path
 		if standsAuthored(r) {
 			if mistakes = manifest.ValidateUpdate(r.Object, object); len(mistakes) > 0 {
-				return mistakes, nil
+				return f.replace(r, put, mistakes), nil
 			}
 		}
-		put.Why = "changed in " + item.Source.Path
 	}
 	f.puts = append(f.puts, put)
 	return nil, nil
@@ -170,8 +207,11 @@ func (d *draft) admitted(item manifest.Item, r *state.Record) (manifest.Object, 
 func (d *draft) carryOut(f *difference) {
 	var deletes []state.Delete
 	puts := f.puts
+	for _, r := range f.orphaned {
+		d.orphan(r)
+	}
 	for _, r := range f.again {
-		deletes = append(deletes, state.Delete{Ref: r.Ref, UID: r.UID, Why: "declared again"})
+		deletes = append(deletes, state.Delete{Ref: r.Ref, UID: r.UID, Why: "made again"})
 	}
 	var ends []*state.Record
 	for _, r := range f.prune {

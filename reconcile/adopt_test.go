@@ -181,32 +181,41 @@ func TestAdopt_FixedSettings(t *testing.T) {
 	}
 }
 
+// What a commit asks for must be in the ranges of the cluster, and not be what another Service was given
+// and keeps.
 func TestAdopt_Collisions(t *testing.T) {
 	c := scenario.NewCluster()
-	service := "---\n{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {type: NodePort, clusterIP: %s, clusterIPs: [%[2]s], selector: {a: b}, ports: [{port: 80, nodePort: %d}]}}\n"
+	const service = "---\n{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {type: NodePort, %s selector: {a: b}, ports: [{port: 80%s}]}}\n"
+	given := fmt.Sprintf(service, "given", "", "")
+	mustCommit(t, c, files("a.yaml", given))
+	a := c.World.Get(manifest.ServiceRef("default", "given")).Allocation
+	ip, port := a.ClusterIPs[0], a.NodePorts["TCP/80"]
+	asks := func(ip string, port int32) string {
+		return fmt.Sprintf(service, "asks", "clusterIP: "+ip+",", fmt.Sprintf(", nodePort: %d", port))
+	}
 	tests := map[string]struct{ yaml, want string }{
-		"two of one address": {
-			fmt.Sprintf(service, "a", "10.96.0.50", 30001) + fmt.Sprintf(service, "b", "10.96.0.50", 30002),
-			`a.yaml:4: Service/default/b: spec.clusterIP: Invalid value: "10.96.0.50": provided IP is already allocated to Service/default/a`,
+		"an address that another keeps": {
+			given + asks(ip, 30001),
+			fmt.Sprintf(`a.yaml:4: Service/default/asks: spec.clusterIP: Invalid value: %q: provided IP is already allocated to Service/default/given`, ip),
 		},
-		"two of one port": {
-			fmt.Sprintf(service, "a", "10.96.0.50", 30001) + fmt.Sprintf(service, "b", "10.96.0.51", 30001),
-			`a.yaml:4: Service/default/b: spec.ports[0].nodePort: Invalid value: 30001: provided port is already allocated to Service/default/a`,
-		},
-		"address of the API": {
-			fmt.Sprintf(service, "a", "10.96.0.1", 30001),
-			`a.yaml:2: Service/default/a: spec.clusterIP: Invalid value: "10.96.0.1": provided IP is already allocated to Service/default/kubernetes`,
+		"a port that another keeps": {
+			given + asks("10.96.0.50", port),
+			fmt.Sprintf(`a.yaml:4: Service/default/asks: spec.ports[0].nodePort: Invalid value: %d: provided port is already allocated to Service/default/given`, port),
 		},
 		"outside the ranges": {
-			fmt.Sprintf(service, "a", "10.0.0.1", 80),
-			`a.yaml:2: Service/default/a: spec.clusterIP: Invalid value: "10.0.0.1": the provided IP is not in the valid range 10.96.0.0/16
-a.yaml:2: Service/default/a: spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767`,
+			asks("10.0.0.1", 80),
+			`a.yaml:2: Service/default/asks: spec.clusterIP: Invalid value: "10.0.0.1": the provided IP is not in the valid range 10.96.0.0/16
+a.yaml:2: Service/default/asks: spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767`,
 		},
+		"what another had that goes": {asks(ip, port), "<nil>"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := c.Commit(files("a.yaml", test.yaml), reconcile.Commit{})
-			if err == nil || err.Error() != test.want {
+			set, err := manifest.Load(files("a.yaml", test.yaml), nil)
+			if err == nil {
+				_, err = reconcile.Adopt(c.World, set, reconcile.Commit{Hash: "next"}, c.Now, c.Options)
+			}
+			if fmt.Sprint(err) != test.want {
 				t.Errorf("got  %v\nwant %s", err, test.want)
 			}
 		})

@@ -10,8 +10,11 @@ type Commit struct {
 	Subject   string
 	Author    string
 	Committed time.Time
-	// Trailers of the message, by name.
-	Trailers map[string]string
+	// Trailers of the message, by name, every value of each.
+	Trailers map[string][]string
 	// Rewritten says that the adopted commit is no ancestor of this one: the branch was rewritten.
 	Rewritten bool
+	// Restored says that it is the adopted commit, read again after a start: only what is missing is
+	// put, and whether adopting is suspended stays as it is.
+	Restored bool
 }

@@ -23,6 +23,8 @@ type draft struct {
 	set     *manifest.Set // of the commit that is adopted or becomes so; nil while it is not known
 	last    *manifest.Set // of the commit that was adopted before; nil if not known
 	adopt   *state.Adoption
+	// suspended is why nothing of the commit is adopted; nil if it is.
+	suspended *manifest.Suspend
 
 	puts    map[manifest.Ref]*state.Put
 	deletes map[manifest.Ref]*state.Delete

@@ -21,6 +21,8 @@ type Plan struct {
 	Wake time.Time
 	// Notes say why an object is not acted on, sorted by object.
 	Notes []Note
+	// Suspended is why nothing of the commit was adopted but this; nil for every other Plan.
+	Suspended *manifest.Suspend
 	// Wakes and Told are Wake and Notes by key, for keeping them over incremental computations: an
 	// entry replaces that of an earlier Plan for a key that was Computed.
 	Wakes map[Key]time.Time
@@ -56,7 +58,7 @@ func (p *Plan) Computed(yield func(Key) bool) {
 }
 
 func (d *draft) plan() Plan {
-	p := Plan{Batch: d.batch(), Events: d.events, Wakes: d.wakes, Told: d.notes}
+	p := Plan{Batch: d.batch(), Events: d.events, Wakes: d.wakes, Told: d.notes, Suspended: d.suspended}
 	for _, t := range d.wakes {
 		if p.Wake.IsZero() || t.Before(p.Wake) {
 			p.Wake = t
@@ -81,11 +83,13 @@ func SortNotes(notes []Note) {
 
 // String has one line a decision: what, the object, the facts, why.
 func (p Plan) String() string {
-	if p.Empty() && len(p.Events) == 0 && len(p.Notes) == 0 && p.Wake.IsZero() {
+	if p.Empty() && p.Suspended == nil && len(p.Events) == 0 && len(p.Notes) == 0 && p.Wake.IsZero() {
 		return "nothing to do\n"
 	}
 	var b strings.Builder
-	if a := p.Batch.Adopt; a != nil {
+	if p.Suspended != nil {
+		fmt.Fprintf(&b, "suspended: %s\n", p.Suspended)
+	} else if a := p.Batch.Adopt; a != nil {
 		fmt.Fprintf(&b, "adopt %.7s %q\n", a.Commit, a.Subject)
 	}
 	for i := range p.Batch.Deletes {
@@ -124,13 +128,14 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		Why string       `json:"why,omitempty"`
 	}
 	out := struct {
-		Adopt   *state.Adoption `json:"adopt,omitempty"`
-		Deletes []del           `json:"deletes,omitempty"`
-		Puts    []put           `json:"puts,omitempty"`
-		Events  []state.Event   `json:"events,omitempty"`
-		Notes   []Note          `json:"notes,omitempty"`
-		Wake    *time.Time      `json:"wake,omitempty"`
-	}{Adopt: p.Batch.Adopt, Events: p.Events, Notes: p.Notes}
+		Suspend *manifest.Suspend `json:"suspended,omitempty"`
+		Adopt   *state.Adoption   `json:"adopt,omitempty"`
+		Deletes []del             `json:"deletes,omitempty"`
+		Puts    []put             `json:"puts,omitempty"`
+		Events  []state.Event     `json:"events,omitempty"`
+		Notes   []Note            `json:"notes,omitempty"`
+		Wake    *time.Time        `json:"wake,omitempty"`
+	}{Suspend: p.Suspended, Adopt: p.Batch.Adopt, Events: p.Events, Notes: p.Notes}
 	for _, d := range p.Batch.Deletes {
 		out.Deletes = append(out.Deletes, del{d.Ref, d.Why})
 	}

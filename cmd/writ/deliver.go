@@ -37,15 +37,9 @@ func (n *node) deliver(ctx context.Context) error {
 }
 
 func (n *node) commit(c gitsync.Commit) loop.Commit {
-	trailers := map[string]string{}
-	for key, values := range c.Trailers {
-		if len(values) > 0 {
-			trailers[key] = values[len(values)-1]
-		}
-	}
 	return loop.Commit{
 		Hash: c.Hash, Tree: c.Tree, Branch: n.mirror.State().Ref, Subject: c.Subject,
-		Author: fmt.Sprintf("%s <%s>", c.Author, c.Email), Committed: c.When, Trailers: trailers, FS: c.FS,
+		Author: fmt.Sprintf("%s <%s>", c.Author, c.Email), Committed: c.When, Trailers: c.Trailers, FS: c.FS,
 	}
 }
 

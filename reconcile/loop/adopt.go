@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"writ/manifest"
 	"writ/reconcile"
 	"writ/state"
 )
@@ -17,13 +18,42 @@ func (l *Loop) take(ctx context.Context, c loaded) {
 		}
 		return
 	}
-	l.tell(func(r *Report) { r.Loading = false })
+	l.parked = nil // the newer one supersedes it
+	l.tell(func(r *Report) {
+		r.Loading = false
+		if c.err == nil && r.Newest.Hash == c.commit.Hash && r.Stages.Rendered.At.IsZero() {
+			r.Stages.Rendered = Stage{At: time.Now()}
+		}
+	})
 	if c.err != nil {
 		l.refuse(&c, c.err)
 		return
 	}
 	l.candidate = &c
 }
+
+// park keeps a commit until its suspension ends.
+func (l *Loop) park(c *loaded, s *manifest.Suspend) {
+	l.candidate, l.parked = nil, c
+	l.log.Warn("adopting is suspended", "commit", c.commit.Hash, "reason", s.Reason, "until", s.Until)
+	l.tell(func(r *Report) {
+		if r.Newest.Hash == c.commit.Hash {
+			r.hold("adopting is suspended by spec.suspend of writ.yaml: " + s.String())
+			r.Suspend = s
+		}
+	})
+}
+
+// unpark makes a commit the candidate again once its suspension has ended.
+func (l *Loop) unpark(now time.Time) {
+	if l.parked == nil || l.candidate != nil || l.parked.suspend().Active(now) {
+		return
+	}
+	l.candidate, l.parked = l.parked, nil
+	l.tell(func(r *Report) { r.Suspend = nil })
+}
+
+func (c *loaded) suspend() *manifest.Suspend { return c.set.Settings().Spec.Suspend }
 
 // refuse keeps a commit from being adopted, and says why. The one before stays in force.
 func (l *Loop) refuse(c *loaded, err error) {
@@ -34,21 +64,25 @@ func (l *Loop) refuse(c *loaded, err error) {
 		l.log.Warn("adopted commit cannot be adopted again", "commit", c.commit.Hash, "err", err)
 		return
 	}
-	var held reconcile.Held
 	mistakes, wrong := mistakesOf(err)
 	l.log.Warn("commit is not adopted", "commit", c.commit.Hash, "mistakes", len(mistakes), "err", err)
 	l.tell(func(r *Report) {
 		if r.Newest.Hash != c.commit.Hash {
 			return
 		}
-		r.Adopted, r.Since, r.Mistakes, r.Held, r.Unread = false, time.Now(), nil, "", ""
+		var held reconcile.Held
 		switch {
 		case wrong:
+			r.hold("")
 			r.Mistakes = mistakes
+			r.Stages.stop(c.err != nil, mistakenText(mistakes))
 		case errors.As(err, &held):
-			r.Held = held.Reason
+			r.hold(held.Reason)
+			r.Deletes, r.Add = held.Deletes, held.Add
 		default:
+			r.hold("")
 			r.Unread = err.Error()
+			r.Stages.stop(c.err != nil, r.Unread)
 		}
 	})
 }
@@ -57,6 +91,8 @@ func (l *Loop) refuse(c *loaded, err error) {
 func (l *Loop) adopted(c *loaded, plan reconcile.Plan) {
 	l.candidate = nil
 	l.memory.SetSet(c.set)
+	l.sick = manifest.Ref{}
+	at := l.store.World().Adopted().Adopted
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.set = c.set
@@ -66,7 +102,9 @@ func (l *Loop) adopted(c *loaded, plan reconcile.Plan) {
 	}
 	if !c.restore && l.report.Newest.Hash == c.commit.Hash {
 		r := &l.report
-		r.Adopted, r.Since, r.Mistakes, r.Held, r.Unread = true, time.Now(), nil, "", ""
+		r.hold("")
+		r.Adopted, r.Suspend = true, nil
+		r.Stages.Adopted = Stage{At: at}
 	}
 }
 
@@ -75,7 +113,7 @@ func (l *Loop) commit(ctx context.Context, w *state.World, c *loaded) reconcile.
 	return reconcile.Commit{
 		Hash: c.commit.Hash, Tree: c.commit.Tree, Branch: c.commit.Branch, Subject: c.commit.Subject,
 		Author: c.commit.Author, Committed: c.commit.Committed, Trailers: c.commit.Trailers,
-		Rewritten: l.rewritten(ctx, w.Adopted().Commit, c.commit.Hash),
+		Rewritten: l.rewritten(ctx, w.Adopted().Commit, c.commit.Hash), Restored: c.restore,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"time"
 
+	"writ/manifest"
 	"writ/reconcile"
 	"writ/state"
 )
@@ -23,14 +24,18 @@ type Store interface {
 // Commit is a commit to adopt: what people know of it, and its tree.
 type Commit struct {
 	Hash      string
-	Tree      string // hash of the followed folder
+	Tree      string // hash of the whole repository
 	Branch    string // the followed branch, tag or commit
 	Subject   string
 	Author    string // name <mail>
 	Committed time.Time
-	// Trailers of the message by canonical name ("Writ-Prune"), the last value of each.
-	Trailers map[string]string
-	// FS is the followed folder.
+	// Trailers of the message by canonical name ("Allow-Delete"), every value of each.
+	Trailers map[string][]string
+	// Seen is when the commit was noticed; zero: when it came here. Verified is when its signatures
+	// were found good, and Signer whose they are; zero: nobody asks for signatures.
+	Seen, Verified time.Time
+	Signer         string
+	// FS is the whole repository; Config.Loader says which folder of it is followed.
 	FS fs.FS
 }
 
@@ -38,6 +43,8 @@ type Commit struct {
 type Config struct {
 	// Commits are the commits to follow, newest last.
 	Commits <-chan Commit
+	// Loader reads them.
+	Loader manifest.Loader
 	// Ancestor says that a commit is another one or comes before it in its history. Without it every
 	// commit counts as following the adopted one.
 	Ancestor func(ctx context.Context, old, new string) (bool, error)

@@ -103,7 +103,7 @@ func (l *Loop) read(c Commit, last loaded) (got loaded) {
 			got = loaded{commit: c, err: panicked(p)}
 		}
 	}()
-	set, err := manifest.Load(c.FS, last.set)
+	set, err := l.cfg.Loader.Load(c.FS, last.set)
 	return loaded{commit: c, set: set, err: err}
 }
 

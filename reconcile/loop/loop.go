@@ -32,6 +32,8 @@ type Loop struct {
 	memory    *reconcile.Memory
 	seen      state.Revision // changes up to it are learnt
 	candidate *loaded        // to be adopted; nil if none
+	parked    *loaded        // to be adopted once its suspension ends; nil if none
+	sick      manifest.Ref   // object that was last found not to be healthy
 	retry     time.Duration  // current back-off, 0 if none
 	until     time.Time      // end of the back-off
 	moved     int            // refusals with ErrMoved in a row
@@ -93,8 +95,9 @@ func (l *Loop) settle(ctx context.Context) time.Duration {
 	for ctx.Err() == nil {
 		l.learn(0)
 		now := time.Now()
+		l.unpark(now)
 		if l.candidate == nil && !l.memory.Due(now) {
-			l.calm()
+			l.calm(now)
 			return l.next(now)
 		}
 		err := l.step(ctx, now)
@@ -114,6 +117,11 @@ func (l *Loop) settle(ctx context.Context) time.Duration {
 // next is how long to wait for the time to change something.
 func (l *Loop) next(now time.Time) time.Duration {
 	wake := l.memory.Wake()
+	if l.parked != nil {
+		if end := l.parked.suspend().End(); !end.IsZero() && (wake.IsZero() || end.Before(wake)) {
+			wake = end
+		}
+	}
 	if wake.IsZero() {
 		return 0
 	}
@@ -121,7 +129,8 @@ func (l *Loop) next(now time.Time) time.Duration {
 }
 
 // calm says that everything that was due is true.
-func (l *Loop) calm() {
+func (l *Loop) calm(now time.Time) {
+	l.heal(now)
 	l.trouble(nil)
 	if l.retry > 0 {
 		l.log.Info("plans are carried out again")
@@ -182,7 +191,11 @@ func (l *Loop) step(ctx context.Context, now time.Time) error {
 	for _, e := range plan.Events {
 		l.cfg.Record(e)
 	}
-	if c != nil {
+	switch {
+	case c == nil:
+	case plan.Suspended != nil:
+		l.park(c, plan.Suspended)
+	default:
 		l.adopted(c, plan)
 	}
 	l.learn(at)

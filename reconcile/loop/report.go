@@ -20,6 +20,14 @@ type Report struct {
 	Mistakes manifest.Mistakes `json:"mistakes,omitempty"`
 	Held     string            `json:"held,omitempty"`
 	Unread   string            `json:"unread,omitempty"`
+	// Deletes and Add are those of a commit that is held for what it deletes: all of it, and the line
+	// that allows it.
+	Deletes []manifest.Ref `json:"deletes,omitempty"`
+	Add     string         `json:"add,omitempty"`
+	// Suspend is why nothing is adopted at all; nil while adopting is not suspended.
+	Suspend *manifest.Suspend `json:"suspend,omitempty"`
+	// Stages is how far Newest has come.
+	Stages Stages `json:"stages"`
 	// Since is when it came to stand as it does.
 	Since time.Time `json:"since"`
 	// Warnings are those of the adopted commit, if it was loaded since the start.
@@ -33,11 +41,22 @@ type Report struct {
 
 // Report is how things stand.
 func (l *Loop) Report() Report {
+	suspend := l.store.World().Adopted().Settings.Spec.Suspend
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.report
-	r.Mistakes, r.Warnings, r.Notes = slices.Clone(r.Mistakes), slices.Clone(r.Warnings), slices.Clone(r.Notes)
+	r.Mistakes, r.Warnings, r.Notes, r.Deletes = slices.Clone(r.Mistakes), slices.Clone(r.Warnings), slices.Clone(r.Notes), slices.Clone(r.Deletes)
+	if r.Suspend == nil && !r.Adopted && suspend.Active(time.Now()) {
+		r.Suspend = suspend // from before the start, or of a commit before the newest, which has a mistake
+	}
 	return r
+}
+
+// hold says that the newest commit is not adopted, and why; empty where something else says why.
+func (r *Report) hold(why string) {
+	r.Adopted, r.Since, r.Mistakes, r.Held, r.Unread = false, time.Now(), nil, why, ""
+	r.Deletes, r.Add, r.Suspend = nil, "", nil
+	r.Stages.Adopted, r.Stages.Healthy = Stage{Reason: why}, Stage{}
 }
 
 // Set is that of the adopted commit, with where each object is written; nil if it was not loaded
@@ -59,8 +78,8 @@ func (l *Loop) came(c Commit) {
 	c.FS = nil
 	l.tell(func(r *Report) {
 		if r.Newest.Hash != c.Hash {
-			r.Newest, r.Adopted, r.Since = c, false, time.Now()
-			r.Mistakes, r.Held, r.Unread = nil, "", ""
+			r.hold("")
+			r.Newest, r.Stages = c, begin(c, r.Since)
 		}
 		r.Loading = true
 	})

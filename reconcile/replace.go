@@ -1,0 +1,72 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// onImmutableChange is the annotation by which an author says what becomes of an object of which a
+// field changed that must not: "recreate" deletes it with all that it made, "orphan" leaves behind
+// what it made. In both cases it is made new in the same adoption.
+const onImmutableChange = "writ.dev/on-immutable-change"
+
+// replace makes an object new that cannot become what put says, if its author allows it; mistakes say
+// why it cannot. A Job that has ended needs no leave: it does nothing any more.
+func (f *difference) replace(r *state.Record, put state.Put, mistakes []string) []string {
+	how := put.Object.GetAnnotations()[onImmutableChange]
+	switch {
+	case ended(r):
+		put.Why = "made again: the one before has ended"
+	case how == "recreate":
+		f.replaced = append(f.replaced, r.Ref)
+		put.Why = "made again: " + mistakes[0]
+	case how == "orphan":
+		f.replaced = append(f.replaced, r.Ref)
+		f.orphaned = append(f.orphaned, r)
+		put.Why = "made again, leaving behind what it made: " + mistakes[0]
+	case how != "":
+		return append(mistakes, fmt.Sprintf("metadata.annotations[%s]: %q must be recreate or orphan", onImmutableChange, how))
+	default:
+		for i := range mistakes {
+			first, rest, more := strings.Cut(mistakes[i], "\n")
+			if mistakes[i] = first + " (annotation " + onImmutableChange + ": recreate makes the object new)"; more {
+				mistakes[i] += "\n" + rest
+			}
+		}
+		return mistakes
+	}
+	if r.Ref.Kind == "Pod" && r.Ref.Group == "" {
+		f.ended = append(f.ended, r) // with its grace; then the new one is made
+		return nil
+	}
+	f.again = append(f.again, r)
+	f.puts = append(f.puts, put)
+	return nil
+}
+
+// ended says that an object has done all that it ever will.
+func ended(r *state.Record) bool {
+	s, ok := r.Status.(*batchv1.JobStatus)
+	return ok && slices.ContainsFunc(s.Conditions, func(c batchv1.JobCondition) bool {
+		return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue
+	})
+}
+
+// orphan takes an object's name off all that it made, so that it outlives the object.
+func (d *draft) orphan(r *state.Record) {
+	var puts []state.Put
+	for o := range d.w.Owned(r.UID) {
+		free := o.Object.DeepCopyObject().(manifest.Object)
+		free.SetOwnerReferences(slices.DeleteFunc(free.GetOwnerReferences(), func(ref metav1.OwnerReference) bool { return ref.UID == r.UID }))
+		puts = append(puts, state.Put{Ref: o.Ref, Object: free, Origin: o.Origin, Why: "left behind by " + r.Ref.String()})
+	}
+	d.put(puts...)
+}
