@@ -121,6 +121,8 @@ func tabIndent(text []byte) int {
 // checkText refuses what no YAML or JSON file of people holds.
 func checkText(data []byte) string {
 	switch {
+	case bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/v1")):
+		return "is a Git LFS pointer, not the file itself; commit manifests without LFS"
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
 		return "is written in UTF-16; save it as UTF-8"
 	case bytes.IndexByte(data, 0) >= 0:

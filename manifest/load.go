@@ -257,6 +257,9 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 			continue
 		}
 		switch {
+		case mode.IsDir() && mode&fs.ModeIrregular != 0:
+			l.unread = true
+			l.mistake(name, 0, "is a submodule, whose files are not part of this repository; commit them, or list it in %s", ignoreFile)
 		case mode.IsDir():
 			sub, err := l.folder(name, known.folders[name], rules, depth+1, f.inside || f.build != nil)
 			if err != nil {
@@ -271,7 +274,7 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 			// A kustomization says itself what it reads.
 		case !isManifest(e.Name()):
 			if mode&fs.ModeSymlink != 0 {
-				f.warnings = append(f.warnings, Mistake{Source: Source{Path: name}, What: deadLink})
+				l.irregular(name, mode) // it may have been a folder of manifests
 			}
 		case !mode.IsRegular():
 			l.irregular(name, mode)
@@ -309,9 +312,7 @@ func (l *loader) look(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-const deadLink = "is a symbolic link that leads nowhere in this repository"
-
-const linkToNowhere = "is a symbolic link that leads nowhere in this repository"
+const deadLink = "is a symbolic link that leads nowhere in this repository; remove it, or list it in " + ignoreFile
 
 // irregular reports what cannot be read as a file.
 func (l *loader) irregular(name string, mode fs.FileMode) {

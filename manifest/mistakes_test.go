@@ -118,17 +118,20 @@ func TestLoad_Links(t *testing.T) {
 	}
 	link("apps/nowhere.yaml", "../gone.yaml")
 	_, err := Loader{Folder: "apps"}.Load(files, nil)
-	if got, want := fmt.Sprint(err), "apps/nowhere.yaml: is a symbolic link that leads nowhere in this repository"; got != want {
+	if got, want := fmt.Sprint(err), "apps/nowhere.yaml: "+deadLink; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	delete(files, "apps/nowhere.yaml")
 	link("apps/notes", "/etc")
-	set, err := Loader{Folder: "apps"}.Load(files, nil)
-	if err != nil {
-		t.Fatal(err)
+	_, err = Loader{Folder: "apps"}.Load(files, nil)
+	if got, want := fmt.Sprint(err), "apps/notes: "+deadLink; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := set.Warnings().Error(), "apps/notes: is a symbolic link that leads nowhere in this repository"; got != want {
-		t.Errorf("warnings %q, want %q", got, want)
+	delete(files, "apps/notes")
+	files["apps/module"] = &fstest.MapFile{Mode: fs.ModeDir | fs.ModeIrregular}
+	_, err = Loader{Folder: "apps"}.Load(files, nil)
+	if got, want := fmt.Sprint(err), "apps/module: is a submodule"; !strings.HasPrefix(got, want) {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -38,8 +38,8 @@ func (n *node) deliver(ctx context.Context) error {
 
 func (n *node) commit(c gitsync.Commit) loop.Commit {
 	return loop.Commit{
-		Hash: c.Hash, Tree: c.Tree, Branch: n.mirror.State().Ref, Subject: c.Subject,
-		Author: fmt.Sprintf("%s <%s>", c.Author, c.Email), Committed: c.When, Trailers: c.Trailers, FS: c.FS,
+		Hash: c.Hash, Tree: c.Root, Branch: n.mirror.State().Ref, Subject: c.Subject,
+		Author: fmt.Sprintf("%s <%s>", c.Author, c.Email), Committed: c.When, Trailers: c.Trailers, FS: c.Repository,
 	}
 }
 

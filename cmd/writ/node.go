@@ -18,9 +18,11 @@ import (
 
 	"writ/api/control"
 	"writ/dns"
+	"writ/manifest"
 	"writ/network"
 	"writ/reconcile"
 	"writ/reconcile/loop"
+	"writ/render"
 	noderuntime "writ/runtime"
 	"writ/runtime/image"
 	"writ/state"
@@ -92,6 +94,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	}
 	n.loop, err = loop.New(loop.Config{
 		Commits: n.commits, Ancestor: n.mirror.Ancestor, Record: n.events.Record,
+		Loader:  manifest.Loader{Folder: cfg.path, Renderer: render.New(ctx, render.Config{Program: cfg.renderer, Log: log})},
 		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH},
 	}, n.store, log)
 	if err != nil {
