@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -20,7 +21,12 @@ import (
 func image(t *testing.T, dir string) string {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "store")
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+	err := os.CopyFS(copied, os.DirFS(dir))
+	for errors.Is(err, fs.ErrNotExist) { // Badger has just made a table of a memtable: begin again
+		copied = filepath.Join(t.TempDir(), "store")
+		err = os.CopyFS(copied, os.DirFS(dir))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(dir + ".key")
@@ -61,7 +67,7 @@ func lose(t *testing.T, dir string, which func(state.Revision) bool) (lost int) 
 	return len(keys)
 }
 
-// imageOf is the image of an open store, taken while Badger removes no files.
+// imageOf is the image of an open store, taken while nothing is written.
 func imageOf(t *testing.T, s *Store) string {
 	t.Helper()
 	s.records.mu.Lock()
