@@ -126,7 +126,7 @@ func TestLoad_IgnoreRulesAreBounded(t *testing.T) {
 		}
 	}
 	link := fstest.MapFS{".writignore": {Data: []byte("x"), Mode: fs.ModeSymlink}}
-	if got, want := mistakesOf(t, link), ".writignore: " + deadLink; got != want {
+	if got, want := mistakesOf(t, link), ".writignore: "+deadLink; got != want {
 		t.Errorf("a link: got %s, want %s", got, want)
 	}
 }
