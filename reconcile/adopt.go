@@ -20,7 +20,7 @@ import (
 // was perhaps not meant). With an error nothing of the commit is done.
 func Adopt(w *state.World, set *manifest.Set, c Commit, now time.Time, o Options) (Plan, error) {
 	d := newDraft(w, now, o)
-	d.set = set
+	d.set, d.depends = set, newDependents(w)
 	if err := d.take(c); err != nil {
 		return Plan{}, err
 	}

@@ -26,6 +26,7 @@ const rounds = 64
 // Compute plans everything for a World. Before the first adoption there is nothing to do.
 func Compute(w *state.World, now time.Time, o Options) (Plan, error) {
 	d := newDraft(w, now, o)
+	d.depends = newDependents(w)
 	if w.Adopted().Commit == "" {
 		return d.plan(), nil
 	}
@@ -37,6 +38,7 @@ func Compute(w *state.World, now time.Time, o Options) (Plan, error) {
 // every change and with the keys whose time has come, it gives what Compute gives.
 func ComputeFor(w *state.World, keys []Key, now time.Time, o Options) (Plan, error) {
 	d := newDraft(w, now, o)
+	d.depends = newDependents(w)
 	if w.Adopted().Commit == "" {
 		return d.plan(), nil
 	}

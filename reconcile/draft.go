@@ -36,6 +36,7 @@ type draft struct {
 	notes    map[Key][]Note
 	events   []state.Event
 	capacity *capacity
+	depends  dependents
 	ips      *addresses
 	preview  *state.World // see declared
 	taken    []string     // see ranges
@@ -121,6 +122,8 @@ func (d *draft) changed(changes []state.Change) {
 		if d.ips != nil && changes[i].Ref.Kind == "Service" {
 			d.ips.update(changes[i])
 		}
+		d.depends.update(&changes[i])
+		d.depends.wake(changes[i].Ref, d.queue.add)
 		wakesOf(d.w, &changes[i], d.queue.add)
 	}
 }

@@ -81,6 +81,9 @@ func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (St
 	if c := condition(s, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
 		return Degraded, c.Message
 	}
+	if c := condition(s, waitingCondition); c != nil {
+		return Progressing, c.Message
+	}
 	if c := condition(s, appsv1.DeploymentProgressing); c != nil && c.Reason == "ProgressDeadlineExceeded" {
 		return Degraded, because(c.Message, sick(w, r))
 	}
@@ -108,6 +111,9 @@ func replicaSetHealth(w *state.World, r *state.Record, rs *appsv1.ReplicaSet) (S
 	for _, c := range s.Conditions {
 		if c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == corev1.ConditionTrue {
 			return Degraded, c.Message
+		}
+		if c.Type == waitingCondition {
+			return Progressing, c.Message
 		}
 	}
 	if want := deref(rs.Spec.Replicas); s.AvailableReplicas < want {
@@ -159,6 +165,9 @@ func podHealth(r *state.Record) (State, string) {
 		return Degraded, because("failed", firstOf(s.Message, s.Reason, exitText(s)))
 	}
 	if c := podCondition(s, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse {
+		if c.Reason == corev1.PodReasonSchedulingGated {
+			return Progressing, c.Message
+		}
 		return Degraded, because(c.Reason, c.Message)
 	}
 	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {

@@ -14,7 +14,8 @@ import (
 type Memory struct {
 	options  Options
 	capacity *capacity
-	all      bool // every key is due
+	depends  dependents // nil like capacity
+	all      bool       // every key is due
 	due      map[Key]bool
 	wakes    map[Key]time.Time
 	notes    map[Key][]Note
@@ -29,7 +30,7 @@ func NewMemory(o Options) *Memory {
 
 // Forget makes the next Plan a full computation: after changes were missed, or a Plan was refused.
 func (m *Memory) Forget() {
-	m.capacity, m.all = nil, true
+	m.capacity, m.depends, m.all = nil, nil, true
 	m.due, m.wakes, m.notes = map[Key]bool{}, map[Key]time.Time{}, map[Key][]Note{}
 }
 
@@ -42,14 +43,21 @@ func (m *Memory) Learn(w *state.World, changes []state.Change, own state.Revisio
 	if m.capacity != nil {
 		m.capacity.update(changes)
 	}
+	if m.depends != nil {
+		for i := range changes {
+			m.depends.update(&changes[i])
+		}
+	}
 	if m.all {
 		return
 	}
+	due := func(k Key) { m.due[k] = true }
 	for i := range changes {
 		if own != 0 && changes[i].Revision == own {
 			continue
 		}
-		wakesOf(w, &changes[i], func(k Key) { m.due[k] = true })
+		m.depends.wake(changes[i].Ref, due)
+		wakesOf(w, &changes[i], due)
 	}
 }
 
@@ -110,8 +118,11 @@ func (m *Memory) draft(w *state.World, now time.Time) *draft {
 	if m.capacity == nil {
 		m.capacity = newCapacity(w)
 	}
+	if m.depends == nil {
+		m.depends = newDependents(w)
+	}
 	d := newDraft(w, now, m.options)
-	d.capacity = m.capacity
+	d.capacity, d.depends = m.capacity, m.depends
 	return d
 }
 

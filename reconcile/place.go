@@ -40,13 +40,17 @@ func (d *draft) placement() {
 	patience := d.arriving()
 	puts := make([]state.Put, 0, len(waiting))
 	for _, r := range waiting {
+		if waits := d.waitsFor(r); len(waits) > 0 {
+			puts = d.refuse(puts, r, corev1.PodReasonSchedulingGated, waitingText(waits))
+			continue
+		}
 		to, why := d.capacity.nodes.Place(r.Pod())
 		if to == "" && !patience.IsZero() {
 			d.later(patience)
 			continue
 		}
 		if to == "" {
-			puts = d.refuse(puts, r, why)
+			puts = d.refuse(puts, r, corev1.PodReasonUnschedulable, why)
 			continue
 		}
 		d.capacity.nodes.Assume(r.UID, r.Pod(), to)
@@ -79,19 +83,23 @@ func nodeReady(r *state.Record) bool {
 }
 
 // refuse states why a Pod waits, if that is news.
-func (d *draft) refuse(puts []state.Put, r *state.Record, why string) []state.Put {
+func (d *draft) refuse(puts []state.Put, r *state.Record, reason, why string) []state.Put {
 	before := podCondition(r.PodStatus(), corev1.PodScheduled)
 	if before != nil && before.Status == corev1.ConditionFalse && before.Message == why {
 		return puts
 	}
 	c := corev1.PodCondition{
-		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason,
 		Message: why, LastTransitionTime: d.stamp(),
 	}
 	if before != nil && before.Status == c.Status {
 		c.LastTransitionTime = before.LastTransitionTime
 	}
-	d.event(r, corev1.EventTypeWarning, "FailedScheduling", scheduler, "%s", why)
+	if reason == corev1.PodReasonSchedulingGated {
+		d.event(r, corev1.EventTypeNormal, waitingEvent, scheduler, "%s", why)
+	} else {
+		d.event(r, corev1.EventTypeWarning, "FailedScheduling", scheduler, "%s", why)
+	}
 	return append(puts, state.Put{Ref: r.Ref, Status: scheduled(r, c)})
 }
 

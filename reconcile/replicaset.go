@@ -37,11 +37,22 @@ func (d *draft) replicas(r *state.Record) {
 		}
 	}
 	switch missing := int(deref(rs.Spec.Replicas)) - len(living); {
+	case missing > 0 && len(d.replicasWait(r)) > 0:
 	case missing > 0:
 		d.createPods(r, rs, missing)
 	case missing < 0:
 		d.endPods(r, living, -missing)
 	}
+}
+
+// replicasWait is what a ReplicaSet without any Pod has to wait for.
+func (d *draft) replicasWait(r *state.Record) []manifest.Ref {
+	for p := range d.w.Owned(r.UID) {
+		if p.Ref.Kind == "Pod" {
+			return nil
+		}
+	}
+	return d.waitsFor(r)
 }
 
 // adoptPods takes on Pods that the selector matches and nobody controls, as upstream. What is

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"writ/manifest"
 	"writ/state"
 )
 
@@ -45,6 +46,9 @@ func (x *deployment) step(held bool) bool {
 			return false
 		}
 	}
+	if len(x.waits()) > 0 {
+		return false
+	}
 	var moved bool
 	if x.dep.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		moved = x.recreate()
@@ -55,6 +59,14 @@ func (x *deployment) step(held bool) bool {
 		x.cleanup()
 	}
 	return moved
+}
+
+// waits is what a template has to wait for that never ran.
+func (x *deployment) waits() []manifest.Ref {
+	if x.next != nil || x.dep.Spec.Paused || x.r.Deletion != nil {
+		return nil
+	}
+	return x.d.waitsFor(x.r)
 }
 
 // syncRevision brings the annotations and minReadySeconds of an existing new ReplicaSet up to date.

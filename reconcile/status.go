@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"writ/manifest"
 	"writ/state"
 )
 
@@ -57,6 +58,7 @@ func (d *draft) replicaSetStatus(r *state.Record) {
 	}
 	next.TerminatingReplicas = &terminating
 	d.replicaFailure(r, rs, next)
+	d.replicasWaiting(r, rs, next)
 	d.setStatus(r, next, "")
 }
 
@@ -86,6 +88,32 @@ func (d *draft) replicaFailure(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1
 	}
 }
 
+// replicasWaiting says in the status what a ReplicaSet waits for.
+func (d *draft) replicasWaiting(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1.ReplicaSetStatus) {
+	var waits []manifest.Ref
+	if deref(rs.Spec.Replicas) > 0 && r.Deletion == nil && !d.uses(r) {
+		waits = d.replicasWait(r)
+	}
+	is := func(c appsv1.ReplicaSetCondition) bool { return c.Type == waitingCondition }
+	at := slices.IndexFunc(s.Conditions, is)
+	if len(waits) == 0 {
+		if at >= 0 {
+			s.Conditions = slices.DeleteFunc(slices.Clone(s.Conditions), is)
+		}
+		return
+	}
+	text := waitingText(waits)
+	if at >= 0 && s.Conditions[at].Message == text {
+		return
+	}
+	if at < 0 {
+		d.event(r, corev1.EventTypeNormal, waitingEvent, replicaSetController, "%s", text)
+	}
+	s.Conditions = append(slices.DeleteFunc(slices.Clone(s.Conditions), is), appsv1.ReplicaSetCondition{
+		Type: waitingCondition, Status: corev1.ConditionTrue, Reason: waitingReason, Message: text, LastTransitionTime: d.stamp(),
+	})
+}
+
 func failedBefore(r *state.Record, err error) bool {
 	s, ok := r.Status.(*appsv1.ReplicaSetStatus)
 	return ok && slices.ContainsFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool {
@@ -104,7 +132,9 @@ func (d *draft) deploymentStatus(r *state.Record) {
 	}
 	next := x.counts(before)
 	x.availability(next)
-	x.progress(before, next)
+	if !x.waiting(next) {
+		x.progress(before, next)
+	}
 	x.failure(next)
 	d.setStatus(r, next, "")
 	x.numbered()
@@ -156,6 +186,25 @@ func (x *deployment) availability(s *appsv1.DeploymentStatus) {
 	} else {
 		x.set(s, appsv1.DeploymentAvailable, corev1.ConditionFalse, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
 	}
+}
+
+// waiting says in the status what the Deployment waits for; no deadline runs meanwhile.
+func (x *deployment) waiting(s *appsv1.DeploymentStatus) bool {
+	waits := x.waits()
+	if len(waits) == 0 || x.d.uses(x.r) {
+		s.Conditions = without(s.Conditions, waitingCondition)
+		return false
+	}
+	text := waitingText(waits)
+	old := condition(s, waitingCondition)
+	if old == nil {
+		x.d.event(x.r, corev1.EventTypeNormal, waitingEvent, deploymentController, "%s", text)
+	}
+	if old == nil || old.Message != text {
+		s.Conditions = without(s.Conditions, waitingCondition)
+		x.set(s, waitingCondition, corev1.ConditionTrue, waitingReason, text)
+	}
+	return true
 }
 
 // progress keeps the Progressing condition, by which clients wait for a rollout.

@@ -13,7 +13,9 @@ import (
 // after the changes.
 func Wakes(w *state.World, changes []state.Change) []Key {
 	q := newQueue()
+	depends := newDependents(w)
 	for i := range changes {
+		depends.wake(changes[i].Ref, q.add)
 		wakesOf(w, &changes[i], q.add)
 	}
 	var keys []Key
