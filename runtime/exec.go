@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -36,7 +37,7 @@ type ExecOptions struct {
 // Exec runs a command in a running container and returns its exit code. If ctx ends
 // first the command is killed.
 func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (int, error) {
-	client, id, err := r.runningContainer(o.Namespace, o.Pod, o.Container)
+	client, id, err := r.runningContainer(ctx, o.Namespace, o.Pod, o.Container)
 	if err != nil {
 		return 0, err
 	}
@@ -51,7 +52,7 @@ func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (int, error) {
 
 // Attach connects to a running container's own streams; it returns when it ended.
 func (r *Runtime) Attach(ctx context.Context, o ExecOptions) (int, error) {
-	client, id, err := r.runningContainer(o.Namespace, o.Pod, o.Container)
+	client, id, err := r.runningContainer(ctx, o.Namespace, o.Pod, o.Container)
 	if err != nil {
 		return 0, err
 	}
@@ -92,8 +93,34 @@ func (r *Runtime) find(namespace, pod string) (*worker, error) {
 	return nil, fmt.Errorf("pod %s/%s on this node: %w", namespace, pod, ErrNotFound)
 }
 
+// lookTime is how long a command waits for the first look at a Pod that an earlier daemon left.
+const lookTime = 5 * time.Second
+
+// lookedAt waits until a Pod that an earlier daemon left running was found again, so that a
+// command in the first moments of a new daemon is not told that nothing runs.
+func (r *Runtime) lookedAt(ctx context.Context, namespace, pod string) {
+	rec := r.view().Pod(namespace, pod)
+	if rec == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	for {
+		pods, changed := r.Settling()
+		if w, err := r.find(namespace, pod); !pods[string(rec.UID)] || err == nil && w.shown.Load() != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // runningContainer finds the shim that holds it.
-func (r *Runtime) runningContainer(namespace, pod, container string) (podShim, string, error) {
+func (r *Runtime) runningContainer(ctx context.Context, namespace, pod, container string) (podShim, string, error) {
+	r.lookedAt(ctx, namespace, pod)
 	w, err := r.find(namespace, pod)
 	if err != nil {
 		return nil, "", err
