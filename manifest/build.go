@@ -80,18 +80,16 @@ func chartFolders(folder string, settings Cluster) []string {
 	return all
 }
 
-// kustomizations calls f with every folder at and below this one that has a kustomization. above is
-// the nearest folder above it that has one, nil if none has.
-func (fo *folder) kustomizations(above *folder, f func(at, above *folder)) {
+// kustomizations calls f with every folder at and below this one that has a kustomization.
+func (fo *folder) kustomizations(f func(*folder)) {
 	if !fo.builds {
 		return
 	}
 	if fo.build != nil && !fo.build.chart {
-		f(fo, above)
-		above = fo
+		f(fo)
 	}
 	for _, sub := range fo.folders {
-		sub.kustomizations(above, f)
+		sub.kustomizations(f)
 	}
 }
 

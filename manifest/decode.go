@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	kjson "sigs.k8s.io/json"
 )
 
@@ -82,12 +83,29 @@ func (o *object) survive() {
 // decode makes an object of the stored version with every default filled in, or nil after reporting
 // why it cannot.
 func (o *object) decode(k *kind, h *head, data []byte) Object {
-	if k == nil {
+	switch {
+	case k == nil:
 		return o.decodeCustom(data)
+	case oldAutoscaler(h.gvk):
+		return o.decodeOldAutoscaler(k, h, data)
 	}
-	if k.isOld(h.gvk) {
-		return o.decodeOld(k, h, data)
+	written := o.decodeWritten(k, h, data)
+	switch {
+	case written == nil:
+		return nil
+	case k.isOld(h.gvk):
+		return o.convertOld(k, h, written, data)
 	}
+	made, err := k.canonical(written)
+	if err != nil {
+		o.mistake(problem{what: err.Error()})
+		return nil
+	}
+	return made
+}
+
+// decodeWritten makes the object in the version that it is written in, or nil after reporting why not.
+func (o *object) decodeWritten(k *kind, h *head, data []byte) runtime.Object {
 	written, err := k.scheme.New(h.gvk)
 	if err != nil {
 		o.mistake(problem{"apiVersion", err.Error()})
@@ -96,12 +114,7 @@ func (o *object) decode(k *kind, h *head, data []byte) Object {
 	if !o.decodeStrict(data, written) {
 		return nil
 	}
-	made, err := k.canonical(written)
-	if err != nil {
-		o.mistake(problem{what: err.Error()})
-		return nil
-	}
-	return made
+	return written
 }
 
 // decodeStrict reports unknown fields and goes on, and reports every wrong type.

@@ -63,13 +63,18 @@ func readFile(name, id string, data []byte) *file {
 	} else {
 		r.yaml(data)
 	}
+	r.count()
+	return r.file
+}
+
+// count tells of what was counted only.
+func (r reader) count() {
 	if r.moreMistakes > 0 {
-		r.mistakes = append(r.mistakes, Mistake{Source: Source{Path: name}, What: fmt.Sprintf("and %d mistakes more", r.moreMistakes)})
+		r.mistakes = append(r.mistakes, Mistake{Source: Source{Path: r.path}, What: fmt.Sprintf("and %d mistakes more", r.moreMistakes)})
 	}
 	if r.moreWarnings > 0 {
-		r.warnings = append(r.warnings, Mistake{Source: Source{Path: name}, What: fmt.Sprintf("and %d warnings more", r.moreWarnings)})
+		r.warnings = append(r.warnings, Mistake{Source: Source{Path: r.path}, What: fmt.Sprintf("and %d warnings more", r.moreWarnings)})
 	}
-	return r.file
 }
 
 // unreadable reports something that hides which objects there are.
@@ -102,16 +107,22 @@ func (r reader) yaml(data []byte) {
 		if r.tooLong(c) {
 			continue
 		}
-		o := object{reader: r, loc: &locator{chunk: c}}
-		data, problems := toJSON(c.text)
-		r.size += len(data)
-		if data != nil {
-			o.read(data)
-		}
-		for _, p := range problems {
-			r.unread = r.unread || data == nil
-			r.report(o.ref, func() int { return c.line + max(p.line-1, 0) }, p.what)
-		}
+		r.document(c.text, c, func(line int) int { return c.line + max(line-1, 0) })
+	}
+}
+
+// document reads a YAML document whose fields stand where written has them. line tells the line in the
+// file of one, from 1 or 0, in the text.
+func (r reader) document(text []byte, written chunk, line func(int) int) {
+	o := object{reader: r, loc: &locator{chunk: written}}
+	data, problems := toJSON(text)
+	r.size += len(data)
+	if data != nil {
+		o.read(data)
+	}
+	for _, p := range problems {
+		r.unread = r.unread || data == nil
+		r.report(o.ref, func() int { return line(p.line) }, p.what)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 const (
 	maxLocated      = 500
 	maxLocatedBytes = 256 << 10
+	maxTextBytes    = 32 << 20 // of files that are kept while a tree is loaded
 )
 
 // finding is something about a field of an object that only the whole commit shows.
@@ -91,15 +92,23 @@ func (p *placed) line(l *loader, f finding) int {
 	return at.Line
 }
 
-// chunks are the documents of a file that was read before; none if it cannot be read again.
+// chunks are the documents of a file that was read before; none if it cannot be read again. They are
+// kept for the rest of the load, as far as there is room: objects of one file are often told of together.
 func (l *loader) chunks(name string) []chunk {
+	if known, again := l.texts[name]; again {
+		return known
+	}
 	data, err := l.readFile(name)
+	var made []chunk
 	switch {
 	case err != nil || data == nil:
-		return nil
 	case path.Ext(name) == ".json":
-		made, _ := splitJSON(data)
-		return made
+		made, _ = splitJSON(data)
+	default:
+		made = splitYAML(data)
 	}
-	return splitYAML(data)
+	if l.textBytes += len(data); l.textBytes <= maxTextBytes {
+		l.texts[name] = made
+	}
+	return made
 }

@@ -50,7 +50,7 @@ func Load(fsys fs.FS, prev *Set) (*Set, error) { return Loader{}.Load(fsys, prev
 // provided that fsys tells the identity of contents (a FileInfo.Sys with a ContentID() string: equal
 // identities mean equal bytes, and for folders equal trees).
 func (c Loader) Load(fsys fs.FS, prev *Set) (*Set, error) {
-	l := &loader{Loader: c, fsys: fsys, prev: prev, identities: make(map[Input]string)}
+	l := &loader{Loader: c, fsys: fsys, prev: prev, identities: make(map[Input]string), texts: make(map[string][]chunk)}
 	l.Folder = path.Join(".", c.Folder)
 	settings, err := l.settings()
 	if err != nil {
@@ -104,6 +104,8 @@ type loader struct {
 	chartFolders []string // folders of the repository that spec.charts names
 	unused       Mistakes // kustomizations that nobody asks for
 	identities   map[Input]string
+	texts        map[string][]chunk // of files that were looked at again for lines
+	textBytes    int
 }
 
 // mistake reports something about a path.

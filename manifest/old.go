@@ -51,20 +51,9 @@ func (k *kind) isOld(gvk schema.GroupVersionKind) bool {
 	return oldAutoscaler(gvk) || gvk.Version != runtime.APIVersionInternal && k.scheme.Recognizes(gvk)
 }
 
-// decodeOld makes an object of the stored version out of one that is written in an old one, or nil after
-// reporting why it cannot.
-func (o *object) decodeOld(k *kind, h *head, data []byte) Object {
-	if oldAutoscaler(h.gvk) {
-		return o.decodeOldAutoscaler(k, h, data)
-	}
-	written, err := k.scheme.New(h.gvk)
-	if err != nil {
-		o.mistake(problem{"apiVersion", err.Error()})
-		return nil
-	}
-	if !o.decodeStrict(data, written) {
-		return nil
-	}
+// convertOld makes an object of the stored version out of one that is written in an old one, or nil after
+// reporting why it cannot. data is what written was decoded from.
+func (o *object) convertOld(k *kind, h *head, written runtime.Object, data []byte) Object {
 	k.scheme.Default(written)
 	internal, err := k.scheme.UnsafeConvertToVersion(written, schema.GroupVersion{Group: h.gvk.Group, Version: runtime.APIVersionInternal})
 	if err == nil {

@@ -65,14 +65,14 @@ func (u Unit) key() string {
 // kustomizationUnits are the kustomizations that no other one uses.
 func (l *loader) kustomizationUnits(root *folder) []Unit {
 	used := make(map[string]bool)
-	root.kustomizations(nil, func(at, _ *folder) {
+	root.kustomizations(func(at *folder) {
 		for _, name := range at.build.uses {
 			used[name] = true
 		}
 	})
 	var all []Unit
 	var last string // the root that was found last; what lies below it is its own
-	root.kustomizations(nil, func(at, _ *folder) {
+	root.kustomizations(func(at *folder) {
 		if used[at.name] || at.build.component {
 			return
 		}
@@ -215,15 +215,8 @@ func readRendered(d Rendered, where chunk) *file {
 		r.unreadable(d.Source.Line, what)
 		return r.file
 	}
-	o := object{reader: r, loc: &locator{chunk: where}}
-	data, problems := toJSON(d.Text)
-	if data != nil {
-		o.read(data)
-	}
-	for _, p := range problems {
-		r.unread = r.unread || data == nil
-		r.mistakes = append(r.mistakes, Mistake{Source{d.Source.Path, where.line}, o.ref, p.what})
-	}
+	r.document(d.Text, where, func(int) int { return where.line })
+	r.count()
 	return r.file
 }
 
