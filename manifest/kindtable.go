@@ -23,6 +23,7 @@ import (
 	_ "k8s.io/kubernetes/pkg/apis/rbac/install"
 	_ "k8s.io/kubernetes/pkg/apis/scheduling/install"
 	_ "k8s.io/kubernetes/pkg/apis/storage/install"
+	"k8s.io/kubernetes/pkg/capabilities"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingadmissionpolicy"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingadmissionpolicybinding"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingwebhookconfiguration"
@@ -86,6 +87,7 @@ func extensionScheme() *runtime.Scheme {
 }
 
 func tableOfKinds() map[schema.GroupKind]*kind {
+	capabilities.Setup(true, 0) // upstream's rules refuse privileged containers until they are told otherwise
 	table := map[schema.GroupKind]*kind{}
 	in := func(groupName, version string) group {
 		return group{schema.GroupVersion{Group: groupName, Version: version}, legacyscheme.Scheme, table}

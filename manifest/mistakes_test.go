@@ -65,6 +65,7 @@ func TestLoad_Accepts(t *testing.T) {
 		{"objects in namespaces that are always there", "-- a.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: kube-system}\n"},
 		{"a headless service", "-- a.yaml --\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: None, selector: {a: b}, ports: [{port: 80}]}\n"},
 		{"a service with an address", "-- a.yaml --\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: 10.96.0.7, ports: [{port: 80}]}\n"},
+		{"a privileged container", "-- a.yaml --\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: c, securityContext: {privileged: true}}]}\n"},
 		{"empty settings", "-- writ.yaml --\n# nothing\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
