@@ -22,7 +22,7 @@ func (l *Loop) take(ctx context.Context, c loaded) {
 	l.tell(func(r *Report) {
 		r.Loading = false
 		if c.err == nil && r.Newest.Hash == c.commit.Hash && r.Stages.Rendered.At.IsZero() {
-			r.Stages.Rendered = Stage{At: time.Now()}
+			r.Stages.Rendered = state.Stage{At: c.at}
 		}
 	})
 	if c.err != nil {
@@ -88,11 +88,14 @@ func (l *Loop) refuse(c *loaded, err error) {
 }
 
 // adopted says that a commit is in force.
-func (l *Loop) adopted(c *loaded, plan reconcile.Plan) {
+func (l *Loop) adopted(c *loaded, plan reconcile.Plan, did Tally) {
 	l.candidate = nil
 	l.memory.SetSet(c.set)
 	l.sick = manifest.Ref{}
-	at := l.store.World().Adopted().Adopted
+	stage := state.Stage{At: l.store.World().Adopted().Adopted}
+	if newest := l.Report().Newest.Hash; !c.restore && newest != c.commit.Hash {
+		l.passed(c, stage, did)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.set = c.set
@@ -104,7 +107,7 @@ func (l *Loop) adopted(c *loaded, plan reconcile.Plan) {
 		r := &l.report
 		r.hold("")
 		r.Adopted, r.Suspend = true, nil
-		r.Stages.Adopted = Stage{At: at}
+		r.Stages.Adopted, r.Tally = stage, did
 	}
 }
 

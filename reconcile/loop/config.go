@@ -55,6 +55,8 @@ type Config struct {
 	Options reconcile.Options
 	// Record tells people what happened. Optional.
 	Record func(state.Event)
+	// Progress is told how far a commit has come, at every change of that. It must return soon. Optional.
+	Progress func(state.Progress)
 }
 
 // Validate finds what cannot work.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"writ/manifest"
 )
@@ -14,7 +15,8 @@ type loaded struct {
 	commit  Commit
 	set     *manifest.Set
 	err     error
-	restore bool // the adopted commit again, after a start
+	at      time.Time // when it was read
+	restore bool      // the adopted commit again, after a start
 }
 
 // load reads commits, always the newest that came, and hands them on. It ends with ctx.
@@ -46,9 +48,12 @@ func (l *Loop) load(ctx context.Context, out chan<- loaded) {
 				commits = nil
 				continue
 			}
-			c = newest(commits, c)
+			if c = newest(commits, c); c.Seen.IsZero() {
+				c.Seen = time.Now()
+			}
 			l.came(c)
 			got := l.read(c, last)
+			got.at = time.Now()
 			if got.set != nil {
 				last = got
 			}

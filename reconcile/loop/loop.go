@@ -38,6 +38,9 @@ type Loop struct {
 	until     time.Time      // end of the back-off
 	moved     int            // refusals with ErrMoved in a row
 
+	telling sync.Mutex // held while Progress is told; before mu
+	told    state.Progress
+
 	mu     sync.Mutex
 	report Report
 	set    *manifest.Set
@@ -50,6 +53,9 @@ func New(cfg Config, store Store, log *slog.Logger) (*Loop, error) {
 	}
 	if cfg.Record == nil {
 		cfg.Record = func(state.Event) {}
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(state.Progress) {}
 	}
 	return &Loop{
 		cfg: cfg, store: store, log: log.With("component", "reconcile"),
@@ -79,7 +85,9 @@ func (l *Loop) Run(ctx context.Context) error {
 		case <-l.store.Changed(l.seen):
 		case <-timer.C:
 		}
-		if wait := l.settle(ctx); wait > 0 {
+		wait := l.settle(ctx)
+		l.pass()
+		if wait > 0 {
 			timer.Reset(wait)
 		} else {
 			timer.Stop()
@@ -151,6 +159,13 @@ func (l *Loop) refused(ctx context.Context, err error) time.Duration {
 		l.log.Error("plan cannot be carried out", "err", err)
 	}
 	l.trouble(err)
+	if c := l.candidate; c != nil {
+		l.tell(func(r *Report) {
+			if r.Newest.Hash == c.commit.Hash {
+				r.Stages.Adopted = state.Stage{Reason: err.Error()}
+			}
+		})
+	}
 	l.retry = min(max(2*l.retry, firstRetry), lastRetry)
 	l.until = time.Now().Add(l.retry)
 	return l.retry
@@ -182,6 +197,10 @@ func (l *Loop) step(ctx context.Context, now time.Time) error {
 		return nil // it was refused
 	}
 	var at state.Revision
+	var did Tally
+	if c != nil {
+		did = tally(w, c.set, &plan)
+	}
 	if !plan.Empty() {
 		if at, err = l.store.Propose(ctx, plan.Batch); err != nil {
 			return err // settle forgets: the Memory has reckoned with it
@@ -196,7 +215,7 @@ func (l *Loop) step(ctx context.Context, now time.Time) error {
 	case plan.Suspended != nil:
 		l.park(c, plan.Suspended)
 	default:
-		l.adopted(c, plan)
+		l.adopted(c, plan, did)
 	}
 	l.learn(at)
 	return nil

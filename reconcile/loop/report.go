@@ -6,6 +6,7 @@ import (
 
 	"writ/manifest"
 	"writ/reconcile"
+	"writ/state"
 )
 
 // Report is what the loop knows and the World does not: the newest commit, and why it is not adopted.
@@ -28,6 +29,8 @@ type Report struct {
 	Suspend *manifest.Suspend `json:"suspend,omitempty"`
 	// Stages is how far Newest has come.
 	Stages Stages `json:"stages"`
+	// Tally is what adopting Newest did to what is declared.
+	Tally Tally `json:"tally"`
 	// Since is when it came to stand as it does.
 	Since time.Time `json:"since"`
 	// Warnings are those of the adopted commit, if it was loaded since the start.
@@ -56,7 +59,7 @@ func (l *Loop) Report() Report {
 func (r *Report) hold(why string) {
 	r.Adopted, r.Since, r.Mistakes, r.Held, r.Unread = false, time.Now(), nil, why, ""
 	r.Deletes, r.Add, r.Suspend = nil, "", nil
-	r.Stages.Adopted, r.Stages.Healthy = Stage{Reason: why}, Stage{}
+	r.Stages.Adopted, r.Stages.Healthy = state.Stage{Reason: why}, state.Stage{}
 }
 
 // Set is that of the adopted commit, with where each object is written; nil if it was not loaded
@@ -79,10 +82,11 @@ func (l *Loop) came(c Commit) {
 	l.tell(func(r *Report) {
 		if r.Newest.Hash != c.Hash {
 			r.hold("")
-			r.Newest, r.Stages = c, begin(c, r.Since)
+			r.Newest, r.Stages, r.Tally = c, begin(c, r.Since), Tally{}
 		}
 		r.Loading = true
 	})
+	l.pass()
 }
 
 // trouble says that plans cannot be carried out, or with nil that they can again.

@@ -11,27 +11,21 @@ import (
 
 // Stages is how far the newest commit has come; none is reached before the one above it.
 type Stages struct {
-	Seen     Stage `json:"seen"`
-	Verified Stage `json:"verified"` // its signatures are good, or nobody asks for any
-	Rendered Stage `json:"rendered"` // read, without a mistake
-	Adopted  Stage `json:"adopted"`
-	Healthy  Stage `json:"healthy"` // every object of it has been healthy at one moment
-}
-
-// Stage is one of them.
-type Stage struct {
-	At     time.Time `json:"at,omitzero"`      // when it was reached; zero while it is not
-	Reason string    `json:"reason,omitempty"` // why it is not, or what else is to know
+	Seen     state.Stage `json:"seen"`
+	Verified state.Stage `json:"verified"` // its signatures are good, or nobody asks for any
+	Rendered state.Stage `json:"rendered"` // read, without a mistake
+	Adopted  state.Stage `json:"adopted"`
+	Healthy  state.Stage `json:"healthy"` // every object of it has been healthy at one moment
 }
 
 // begin is a commit that was just seen.
 func begin(c Commit, now time.Time) Stages {
-	s := Stages{Seen: Stage{At: c.Seen}, Verified: Stage{At: c.Verified, Reason: "signed by " + c.Signer}}
+	s := Stages{Seen: state.Stage{At: c.Seen}, Verified: state.Stage{At: c.Verified, Reason: "signed by " + c.Signer}}
 	if s.Seen.At.IsZero() {
 		s.Seen.At = now
 	}
 	if s.Verified.At.IsZero() {
-		s.Verified = Stage{At: s.Seen.At, Reason: "signatures are not asked for"}
+		s.Verified = state.Stage{At: s.Seen.At, Reason: "signatures are not asked for"}
 	}
 	return s
 }
@@ -39,10 +33,10 @@ func begin(c Commit, now time.Time) Stages {
 // stop says why a commit does not get on, while it was read or after.
 func (s *Stages) stop(reading bool, why string) {
 	if reading {
-		s.Rendered = Stage{Reason: why}
+		s.Rendered = state.Stage{Reason: why}
 		return
 	}
-	s.Adopted = Stage{Reason: why}
+	s.Adopted = state.Stage{Reason: why}
 }
 
 func mistakenText(m manifest.Mistakes) string {
@@ -62,9 +56,9 @@ func (l *Loop) heal(now time.Time) {
 		return
 	}
 	w := l.store.World()
-	stage := Stage{At: now}
+	stage := state.Stage{At: now}
 	if s, why := reconcile.Health(w, l.sick); l.sick.Kind != "" && !s.OK() && s != reconcile.Missing {
-		stage = Stage{Reason: unhealthy(l.sick, s, why)}
+		stage = state.Stage{Reason: unhealthy(l.sick, s, why)}
 	} else {
 		l.sick = manifest.Ref{}
 		for r := range w.Records() {
@@ -72,7 +66,7 @@ func (l *Loop) heal(now time.Time) {
 				continue
 			}
 			if s, why := reconcile.Health(w, r.Ref); !s.OK() {
-				l.sick, stage = r.Ref, Stage{Reason: unhealthy(r.Ref, s, why)}
+				l.sick, stage = r.Ref, state.Stage{Reason: unhealthy(r.Ref, s, why)}
 				break
 			}
 		}

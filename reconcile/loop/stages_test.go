@@ -12,6 +12,7 @@ import (
 
 	"writ/manifest"
 	"writ/reconcile"
+	"writ/state"
 )
 
 // with is a tree with a writ.yaml.
@@ -24,7 +25,7 @@ func with(spec string, replicas, version int) fstest.MapFS {
 
 // reached is the names of the stages that the newest commit reached, in order.
 func reached(s Stages) string {
-	stages := map[string]Stage{"1 seen": s.Seen, "2 verified": s.Verified, "3 rendered": s.Rendered, "4 adopted": s.Adopted, "5 healthy": s.Healthy}
+	stages := map[string]state.Stage{"1 seen": s.Seen, "2 verified": s.Verified, "3 rendered": s.Rendered, "4 adopted": s.Adopted, "5 healthy": s.Healthy}
 	var names []string
 	var last time.Time
 	for _, name := range slices.Sorted(maps.Keys(stages)) {
