@@ -2,6 +2,9 @@
 // commit in a folder of its own and hands out each new commit as an fs.FS that reads from the
 // mirror on demand.
 //
+// For checking before a commit it also reads a work tree on this machine as the commit that it would
+// become (Checkout), and the commit that a branch started from.
+//
 // It never checks out a work tree, never runs the git binary, never runs a hook, never writes to
 // the followed repository, and never looks into the files of a commit.
 //

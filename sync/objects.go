@@ -31,6 +31,13 @@ type objects struct {
 	trees     map[plumbing.Hash]*tree
 	entries   int // in trees
 	linked    map[plumbing.Hash]links
+	beside    sizedSource // what is read where it lies, in no pack; nil for a mirror
+}
+
+// sizedSource also tells the length of an object that is not read for it.
+type sizedSource interface {
+	objectSource
+	size(h plumbing.Hash) (int64, error)
 }
 
 // openObjects opens the bare repository in dir, making it where there is none, and removes what a
@@ -88,7 +95,10 @@ func (db *objects) find(h plumbing.Hash) *pack {
 // get reads an object whole. The caller holds mu.
 func (db *objects) get(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
 	p := db.find(h)
-	if p == nil {
+	switch {
+	case p == nil && db.beside != nil:
+		return db.beside.EncodedObject(t, h)
+	case p == nil:
 		return nil, plumbing.ErrObjectNotFound
 	}
 	o, err := p.file.Get(h)
@@ -155,7 +165,10 @@ func (db *objects) blobSize(h plumbing.Hash) (int64, error) {
 		return o.Size(), nil
 	}
 	p := db.find(h)
-	if p == nil {
+	switch {
+	case p == nil && db.beside != nil:
+		return db.beside.size(h)
+	case p == nil:
 		return 0, plumbing.ErrObjectNotFound
 	}
 	offset, err := p.idx.FindOffset(h)
