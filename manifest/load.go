@@ -50,16 +50,32 @@ func Load(fsys fs.FS, prev *Set) (*Set, error) { return Loader{}.Load(fsys, prev
 // provided that fsys tells the identity of contents (a FileInfo.Sys with a ContentID() string: equal
 // identities mean equal bytes, and for folders equal trees).
 func (c Loader) Load(fsys fs.FS, prev *Set) (*Set, error) {
-	l := &loader{Loader: c, fsys: fsys, prev: prev, identities: make(map[Input]string), texts: make(map[string][]chunk)}
-	l.Folder = path.Join(".", c.Folder)
+	l := newLoader(c, fsys, prev)
+	set, err := l.load()
+	if err != nil {
+		return nil, err
+	}
+	if len(l.mistakes) > 0 {
+		return nil, l.refusal()
+	}
+	return set, nil
+}
+
+func newLoader(c Loader, fsys fs.FS, prev *Set) *loader {
+	c.Folder = path.Join(".", c.Folder)
+	return &loader{Loader: c, fsys: fsys, prev: prev, identities: make(map[Input]string), texts: make(map[string][]chunk)}
+}
+
+// load reads the tree. The Set is of use for the next commit only if nothing was reported.
+func (l *loader) load() (*Set, error) {
 	settings, err := l.settings()
 	if err != nil {
 		return nil, err
 	}
 	l.chartFolders = chartFolders(l.Folder, settings)
 	var before *folder
-	if prev != nil && prev.root != nil && prev.root.name == l.Folder {
-		before = prev.root
+	if l.prev != nil && l.prev.root != nil && l.prev.root.name == l.Folder {
+		before = l.prev.root
 	}
 	root, err := l.folder(l.Folder, before, ignore{key: strings.Join(l.chartFolders, "\x00")}, 0, false)
 	if err != nil {
@@ -69,11 +85,7 @@ func (c Loader) Load(fsys fs.FS, prev *Set) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := l.assemble(settings, root, units)
-	if len(l.mistakes) > 0 {
-		return nil, l.refusal()
-	}
-	return set, nil
+	return l.assemble(settings, root, units), nil
 }
 
 // refusal is the mistakes as Load returns them.
