@@ -7,17 +7,21 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PREFIX  ?= /usr/local
 APT     := libseccomp-dev pkg-config busybox-static
+APTUNIT := gnupg openssh-client
 APTTEST := nftables iproute2 openssh-server git procps util-linux
 
 export CGO_ENABLED = 1
 
-.PHONY: help build images demo demo-down test unit kernel lint bench install clean deps deps-test
+.PHONY: help build images demo demo-down test unit kernel lint bench install clean deps deps-unit deps-test
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 deps: ## install what building needs (Debian packages, as root)
 	@fixtures/setup.sh $(APT)
+
+deps-unit: deps
+	@fixtures/setup.sh $(APTUNIT)
 
 deps-test: deps
 	@fixtures/setup.sh $(APTTEST)
@@ -39,7 +43,7 @@ demo-down: ## stop the demo; nothing is left
 
 test: lint unit kernel ## everything: lint, unit tests, kernel tests
 
-unit: deps ## tests that need no root
+unit: deps-unit ## tests that need no root
 	$(GO) test -tags '$(TAGS)' ./...
 
 kernel: deps-test ## tests that need root: runc, network namespaces, nftables, mounts
