@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"state/event":   {"manifest", "state"},
 	"state/history": {"manifest", "state"}, // what is told to people and survives a restart
 	"schedule":      {"manifest", "state"},
+	"sockets":       {}, // both sides of what keeps listening sockets: the daemon's and writ-shim's
 	"runtime":       {"manifest", "state", "runtime"},
 	"runtime/image": {},
 	"runtime/shim":  {"runtime/shim"}, // the supervisor below it stands on the protocol

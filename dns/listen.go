@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/ipv4"
-	"golang.org/x/sys/unix"
 )
 
 // batch is how many datagrams one system call reads or writes.
@@ -48,18 +45,7 @@ func (l *listeners) close() {
 func (s *Server) open(ctx context.Context, at netip.AddrPort) (*listeners, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &listeners{at: at, stop: cancel}
-	lc := net.ListenConfig{Control: shared}
-	for range runtime.GOMAXPROCS(0) {
-		c, err := lc.ListenPacket(ctx, "udp4", l.at.String())
-		if err != nil {
-			l.close()
-			return nil, fmt.Errorf("listen for dns: %w", err)
-		}
-		u := c.(*net.UDPConn)
-		l.udp = append(l.udp, u)
-		l.at = u.LocalAddr().(*net.UDPAddr).AddrPort()
-	}
-	t, err := lc.Listen(ctx, "tcp4", l.at.String())
+	t, err := s.bind(ctx, l)
 	if err != nil {
 		l.close()
 		return nil, fmt.Errorf("listen for dns: %w", err)
@@ -77,20 +63,6 @@ func (s *Server) open(ctx context.Context, at netip.AddrPort) (*listeners, error
 		}
 	})
 	return l, nil
-}
-
-// shared lets several sockets have one address, before a link has it (IP_FREEBIND).
-func shared(_, _ string, c syscall.RawConn) error {
-	var failed error
-	err := c.Control(func(fd uintptr) {
-		if failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); failed == nil {
-			failed = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return failed
 }
 
 // retryRead is how long a socket that could not be read is left alone.

@@ -32,6 +32,8 @@ type Config struct {
 	Resolvers func() []string
 	// QueriesPerSecond bounds what one client may ask; 0 is no bound.
 	QueriesPerSecond int
+	// Sockets outlive the server; nil if nothing keeps them.
+	Sockets Sockets
 }
 
 // Server answers on one address over UDP and TCP.

@@ -4,6 +4,7 @@
 //	writ-shim run     --dir DIR [--cgroup PATH] [--cache DIR]   start a shim in the background
 //	writ-shim serve   --dir DIR [--cgroup PATH] [--cache DIR]   the same, in the foreground
 //	writ-shim destroy --dir DIR                                 remove a pod and all it left
+//	writ-shim hold    --dir DIR                                 hold the daemon's listening sockets
 //	writ-shim version
 //
 // It exits 0 if all is well, 1 on an error, 2 if it was called wrongly. "init"
@@ -36,7 +37,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	const usage = "usage: writ-shim run|serve|destroy|version [--dir DIR] [--cgroup PATH] [--cache DIR]"
+	const usage = "usage: writ-shim run|serve|destroy|hold|version [--dir DIR] [--cgroup PATH] [--cache DIR]"
 	if len(args) == 0 {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
@@ -48,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	dir := flags.String("dir", "", "the pod's run directory, absolute")
+	dir := flags.String("dir", "", "the pod's run directory, absolute; of hold the daemon's, which only tells whose it is")
 	cgroup := flags.String("cgroup", "", "cgroup the shim puts itself into, absolute")
 	cache := flags.String("cache", "", "where compiled seccomp profiles are kept, absolute")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -66,6 +67,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = serve(*dir, *cgroup, *cache, stderr)
 	case "destroy":
 		err = supervisor.Destroy(*dir, slog.New(slog.NewTextHandler(stderr, nil)))
+	case "hold":
+		err = hold()
 	default:
 		fmt.Fprintln(stderr, usage)
 		return exitUsage

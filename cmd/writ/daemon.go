@@ -124,6 +124,7 @@ func (n *node) down(ctx context.Context, purge bool, out io.Writer) error {
 	if err := n.network.Down(ctx); err != nil {
 		return fmt.Errorf("down: %w", err)
 	}
+	n.report("sockets", n.sockets.Release())
 	n.purge = purge // not before: the data folder knows what there is to undo
 	fmt.Fprintf(out, "down after %s\n", time.Since(began).Round(10*time.Millisecond))
 	return nil

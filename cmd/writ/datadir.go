@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"writ/sockets"
 )
 
 const (
@@ -85,7 +87,7 @@ func claimRun(dir string) error {
 // has no marker, and may be one like /run.
 func purgeRun(dir string) error {
 	var errs []error
-	for _, name := range []string{socketName, "pods", "netns"} {
+	for _, name := range []string{socketName, sockets.SocketName, "pods", "netns"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 	}
 	if left, err := os.ReadDir(dir); err == nil && len(left) == 0 {

@@ -25,6 +25,7 @@ import (
 	"writ/render"
 	noderuntime "writ/runtime"
 	"writ/runtime/image"
+	"writ/sockets"
 	"writ/state"
 	"writ/state/event"
 	"writ/state/store"
@@ -45,6 +46,7 @@ type node struct {
 	dns     *dns.Server
 	events  *event.Ring
 	socket  net.Listener
+	sockets *sockets.Keeper
 
 	stop    context.CancelFunc // ends the parts, set by run
 	ending  <-chan struct{}    // closed when they are told to end, set by run
@@ -89,7 +91,9 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if n.runtime, err = noderuntime.New(cfg.runtime(), n.images, n.network, n.store, n.events.Record, log); err != nil {
 		return n, err
 	}
-	if n.dns, err = dns.New(dns.Config{Node: n.name(), QueriesPerSecond: cfg.dnsRate, Resolvers: n.resolvers()}, n.store, log); err != nil {
+	n.sockets = sockets.Open(sockets.Config{Binary: cfg.shim, Dir: cfg.runDir, Log: log})
+	names := dns.Config{Node: n.name(), QueriesPerSecond: cfg.dnsRate, Resolvers: n.resolvers(), Sockets: n.sockets}
+	if n.dns, err = dns.New(names, n.store, log); err != nil {
 		return n, err
 	}
 	n.loop, err = loop.New(loop.Config{
@@ -138,6 +142,9 @@ func openStore(cfg config, log *slog.Logger) (*store.Store, error) {
 func (n *node) close() {
 	if n.images != nil {
 		n.images.Close()
+	}
+	if n.sockets != nil {
+		n.report("sockets", n.sockets.Close())
 	}
 	if n.network != nil {
 		n.report("network", n.network.Close())
@@ -204,6 +211,7 @@ func (n *node) parts() map[string]func(context.Context) error {
 		"images":  n.images.Run,
 		"runtime": n.runtime.Run,
 		"dns":     n.dns.Run,
+		"sockets": n.sockets.Run,
 	}
 	if n.cfg.metrics != "" {
 		parts["metrics"] = n.serveMetrics

@@ -33,10 +33,11 @@ func TestImports(t *testing.T) {
 		allowed []string
 	}{
 		{".", client},
+		{"../../sockets", []string{"golang.org/x/sys/unix", "github.com/coreos/go-systemd/v22/activation"}},
 		{"crilog", nil},
 		{"confine", client},
 		{"supervisor", slices.Concat(client, container, own)},
-		{"../../cmd/writ-shim", append(own, "writ/runtime/shim/supervisor",
+		{"../../cmd/writ-shim", append(own, "writ/runtime/shim/supervisor", "writ/sockets",
 			"github.com/opencontainers/runc/libcontainer", "github.com/opencontainers/runc/libcontainer/nsenter")},
 	}
 	for _, tt := range tests {
