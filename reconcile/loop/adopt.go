@@ -20,8 +20,11 @@ func (l *Loop) take(ctx context.Context, c loaded) {
 	}
 	l.parked = nil // the newer one supersedes it
 	l.tell(func(r *Report) {
+		if r.Newest.Hash != c.commit.Hash {
+			return // a newer one is being read
+		}
 		r.Loading = false
-		if c.err == nil && r.Newest.Hash == c.commit.Hash && r.Stages.Rendered.At.IsZero() {
+		if c.err == nil && r.Stages.Rendered.At.IsZero() {
 			r.Stages.Rendered = state.Stage{At: c.at}
 		}
 	})

@@ -19,41 +19,85 @@ type loaded struct {
 	restore bool      // the adopted commit again, after a start
 }
 
+// supersedeAfter is how long a commit that came waits for the one before it to be read, which may still
+// be good for something; then that one is given up.
+const supersedeAfter = 10 * time.Second
+
+// reading is a commit that is being read.
+type reading struct {
+	done   chan loaded
+	revoke context.CancelCauseFunc
+	late   <-chan time.Time // nil while no newer one waits
+}
+
+func (l *Loop) begin(ctx context.Context, c Commit, last loaded) *reading {
+	ctx, revoke := context.WithCancelCause(ctx)
+	r := &reading{done: make(chan loaded, 1), revoke: revoke}
+	go func() {
+		got := l.read(ctx, c, last)
+		got.at = time.Now()
+		r.done <- got
+	}()
+	return r
+}
+
+// end gives a reading up and waits for its end.
+func (r *reading) end(why error) {
+	if r != nil {
+		r.revoke(why)
+		<-r.done
+	}
+}
+
 // load reads commits, always the newest that came, and hands them on. It ends with ctx.
 func (l *Loop) load(ctx context.Context, out chan<- loaded) {
 	var last loaded
-	commits := l.cfg.Commits
-	if done := l.loadAdopted(ctx); done != nil {
-		last = *done
-		select {
-		case out <- last:
-		case <-ctx.Done():
-			return
-		}
+	var now *reading
+	var next *Commit
+	defer func() { now.end(nil) }()
+	ready := l.loadAdopted(ctx)
+	if ready != nil {
+		last = *ready
 	}
-	var ready *loaded
+	commits := l.cfg.Commits
 	for {
+		if now == nil && next != nil {
+			now, next = l.begin(ctx, *next, last), nil
+		}
 		var hand chan<- loaded
-		var next loaded
+		var first loaded
 		if ready != nil {
-			hand, next = out, *ready
+			hand, first = out, *ready
+		}
+		var done <-chan loaded
+		var late <-chan time.Time
+		if now != nil {
+			done, late = now.done, now.late
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case hand <- next:
+		case hand <- first:
 			ready = nil
 		case c, ok := <-commits: // it supersedes one that nobody looked at yet
 			if !ok {
 				commits = nil
 				continue
 			}
-			if c = newest(commits, c); c.Seen.IsZero() {
+			c = newest(commits, c)
+			if c.Seen.IsZero() {
 				c.Seen = time.Now()
 			}
 			l.came(c)
-			got := l.read(c, last)
-			got.at = time.Now()
+			if next = &c; now != nil && now.late == nil {
+				now.late = time.After(supersedeAfter)
+			}
+		case <-late:
+			now.end(errSuperseded)
+			now = nil
+		case got := <-done:
+			now.revoke(nil)
+			now = nil
 			if got.set != nil {
 				last = got
 			}
@@ -88,7 +132,7 @@ func (l *Loop) loadAdopted(ctx context.Context) *loaded {
 		l.log.Warn("adopted commit cannot be read again", "commit", hash, "err", err)
 		return nil
 	}
-	got := l.read(c, loaded{})
+	got := l.read(ctx, c, loaded{})
 	got.restore = true
 	if got.err != nil {
 		l.log.Warn("adopted commit cannot be read again", "commit", hash, "err", got.err)
@@ -97,8 +141,9 @@ func (l *Loop) loadAdopted(ctx context.Context) *loaded {
 	return &got
 }
 
-// read loads one commit. A panic over its content is a mistake of the commit.
-func (l *Loop) read(c Commit, last loaded) (got loaded) {
+// read loads one commit; its tree can be read as long as ctx lasts. A panic over its content is a
+// mistake of the commit.
+func (l *Loop) read(ctx context.Context, c Commit, last loaded) (got loaded) {
 	if last.set != nil && c.Tree != "" && c.Tree == last.commit.Tree {
 		return loaded{commit: c, set: last.set}
 	}
@@ -108,7 +153,7 @@ func (l *Loop) read(c Commit, last loaded) (got loaded) {
 			got = loaded{commit: c, err: panicked(p)}
 		}
 	}()
-	set, err := l.cfg.Loader.Load(c.FS, last.set)
+	set, err := l.cfg.Loader.Load(revocable{ctx, c.FS}, last.set)
 	return loaded{commit: c, set: set, err: err}
 }
 

@@ -50,7 +50,9 @@ type rig struct {
 	t       *testing.T
 	store   *scenario.Store
 	commits map[string]Commit
-	stop    []func()
+	// progress is told by loops that are started later.
+	progress func(state.Progress)
+	stop     []func()
 }
 
 func newRig(t *testing.T) *rig {
@@ -112,6 +114,7 @@ func (r *rig) start(c ...Commit) (*Loop, chan<- Commit, func()) {
 			}
 			return c, nil
 		},
+		Progress: r.progress,
 	}
 	l, err := New(cfg, r.store, slog.New(slog.DiscardHandler))
 	if err != nil {

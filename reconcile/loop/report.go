@@ -82,7 +82,7 @@ func (l *Loop) came(c Commit) {
 	l.tell(func(r *Report) {
 		if r.Newest.Hash != c.Hash {
 			r.hold("")
-			r.Newest, r.Stages, r.Tally = c, begin(c, r.Since), Tally{}
+			r.Newest, r.Stages, r.Tally = c, started(c, r.Since), Tally{}
 		}
 		r.Loading = true
 	})

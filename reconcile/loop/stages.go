@@ -18,8 +18,8 @@ type Stages struct {
 	Healthy  state.Stage `json:"healthy"` // every object of it has been healthy at one moment
 }
 
-// begin is a commit that was just seen.
-func begin(c Commit, now time.Time) Stages {
+// started is a commit that was just seen.
+func started(c Commit, now time.Time) Stages {
 	s := Stages{Seen: state.Stage{At: c.Seen}, Verified: state.Stage{At: c.Verified, Reason: "signed by " + c.Signer}}
 	if s.Seen.At.IsZero() {
 		s.Seen.At = now
