@@ -18,17 +18,19 @@ import (
 // The law of the house: which packages of this module a package may import. A folder's row holds for
 // everything below it until a longer row is given. A new package is a new row, with its reason.
 var mayImport = map[string][]string{
-	"manifest":      {},
-	"sync":          {"sync"}, // who signed a commit is told by a part of it
-	"state":         {"manifest"},
-	"state/store":   {"manifest", "state"},
-	"state/event":   {"manifest", "state"},
-	"state/history": {"manifest", "state"}, // what is told to people and survives a restart
-	"schedule":      {"manifest", "state"},
-	"sockets":       {}, // both sides of what keeps listening sockets: the daemon's and writ-shim's
-	"runtime":       {"manifest", "state", "runtime"},
-	"runtime/image": {},
-	"runtime/shim":  {"runtime/shim"}, // the supervisor below it stands on the protocol
+	"manifest":        {},
+	"manifest/advice": {"manifest"}, // an opinion about a commit, which nothing else depends on
+	"manifest/schema": {"manifest"}, // what editors know of writ.yaml
+	"sync":            {"sync"},     // who signed a commit is told by a part of it
+	"state":           {"manifest"},
+	"state/store":     {"manifest", "state"},
+	"state/event":     {"manifest", "state"},
+	"state/history":   {"manifest", "state"}, // what is told to people and survives a restart
+	"schedule":        {"manifest", "state"},
+	"sockets":         {}, // both sides of what keeps listening sockets: the daemon's and writ-shim's
+	"runtime":         {"manifest", "state", "runtime"},
+	"runtime/image":   {},
+	"runtime/shim":    {"runtime/shim"}, // the supervisor below it stands on the protocol
 	// The daemon's side of rendering; what runs in the child knows nothing of manifest, so that its
 	// binary and the daemon's share the words between them only.
 	"render":           {"manifest", "render/wire"},
@@ -49,7 +51,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages hold no context, clock, goroutine, lock, log, file, socket or randomness.
-var pure = []string{"manifest", "state", "schedule", "reconcile", "reconcile/admit", "reconcile/sim"}
+var pure = []string{"manifest", "manifest/advice", "manifest/schema", "state", "schedule", "reconcile", "reconcile/admit", "reconcile/sim"}
 
 // impure lists the standard packages whose import makes a package impure.
 var impure = []string{
