@@ -35,7 +35,7 @@ func (l *loader) assemble(settings Cluster, root *folder, units []*unit) *Set {
 		}
 	}
 	slices.SortFunc(added, compareParsed)
-	s := &Set{objects: merge(base, removed, added), settings: settings, root: root, units: units, taken: taken, scopes: scopes}
+	s := &Set{objects: merge(base, removed, added), settings: settings, root: root, units: units, keys: l.keysID(), taken: taken, scopes: scopes}
 	l.duplicates(s.objects)
 	l.namespaces(s.objects)
 	l.selectors(s.objects, added)

@@ -26,7 +26,7 @@ func TestReadFile_ManyMistakesEndSoon(t *testing.T) {
 		fmt.Fprintf(&keys, "  \"%d!\": x\n", i)
 	}
 	within(t, func() {
-		f := readFile("a.yaml", "", []byte(keys.String()))
+		f := mustRead("a.yaml", "", []byte(keys.String()))
 		if n := len(f.mistakes); n != maxMistakesOfFile+1 || f.mistakes[n-1].String() != "a.yaml: and 59800 mistakes more" {
 			t.Errorf("%d mistakes, the last: %s", n, f.mistakes[n-1])
 		}
@@ -38,7 +38,7 @@ func TestReadFile_ManyMistakesEndSoon(t *testing.T) {
 	for i := range 1000 {
 		docs.WriteString("---\n" + configMap(fmt.Sprint("c", i)) + "status: {}\n")
 	}
-	if f := readFile("a.yaml", "", []byte(docs.String())); len(f.warnings) != maxMistakesOfFile+1 || len(f.mistakes) != 0 {
+	if f := mustRead("a.yaml", "", []byte(docs.String())); len(f.warnings) != maxMistakesOfFile+1 || len(f.mistakes) != 0 {
 		t.Errorf("%d warnings, %d mistakes", len(f.warnings), len(f.mistakes))
 	}
 }
@@ -62,7 +62,7 @@ func TestReadFile_Bounds(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			within(t, func() {
-				got := readFile("a.yaml", "", []byte(test.text)).mistakes.Error()
+				got := mustRead("a.yaml", "", []byte(test.text)).mistakes.Error()
 				for line := range strings.SplitSeq(got, "\n") {
 					if len(line) > maxMistakeBytes+100 {
 						t.Errorf("a line of %d bytes", len(line))
@@ -164,4 +164,13 @@ func TestReadSettings_ByteOrderMark(t *testing.T) {
 	if len(mistakes) > 0 || settings.Spec.ClusterDomain != "a.b" {
 		t.Errorf("%+v, mistakes %v", settings, mistakes)
 	}
+}
+
+// mustRead reads a file in which nothing is encrypted.
+func mustRead(name, id string, data []byte) *file {
+	f, err := readFile(nil, name, id, data)
+	if err != nil {
+		panic(err)
+	}
+	return f
 }

@@ -14,7 +14,13 @@ import (
 // take decodes, defaults and checks an object whose head is read and adds it to the file.
 func (o *object) take(k *kind, h *head) {
 	defer o.survive()
+	if o.veil == nil && h.isSecret() {
+		o.veil = secretVeil(h)
+	}
 	o.identify(k, h)
+	if what := o.veil.misuse(o.ref); what != "" {
+		o.mistake(problem{"metadata.namespace", what})
+	}
 	warnings, mistakes := h.clean()
 	for _, p := range warnings {
 		o.warn(p)
@@ -33,7 +39,7 @@ func (o *object) take(k *kind, h *head) {
 	}
 	made.SetNamespace(o.ref.Namespace)
 	old := k != nil && k.isOld(h.gvk)
-	problems, hints := check(k, made)
+	problems, hints := check(k, made, o.veil != nil)
 	for _, p := range problems {
 		if old {
 			p.what += fmt.Sprintf(" (converted from %s to %s)", h.gvk.GroupVersion(), k.gvk.GroupVersion())
@@ -168,18 +174,26 @@ func (o *object) add(k *kind, made Object) {
 		uses[i].Line = o.line(uses[i].Path)
 	}
 	item := Item{Ref: o.ref, Object: made, Source: Source{o.path, o.line("")}, NotYet: uses}
-	p, err := newParsed(item, o.within)
+	p, err := o.parsed(item)
 	if err == nil && k == nil && o.ref.Namespace == "" {
 		inDefault := made.DeepCopyObject().(Object)
 		inDefault.SetNamespace("default")
 		item.Ref.Namespace, item.Object = "default", inDefault
-		p.local, err = newParsed(item, o.within)
+		p.local, err = o.parsed(item)
 	}
 	if err != nil {
 		o.mistake(problem{what: err.Error()})
 		return
 	}
 	o.objects = append(o.objects, p)
+}
+
+func (o *object) parsed(item Item) (*parsed, error) {
+	p, err := newParsed(item, o.within)
+	if p != nil && o.secret {
+		p.veil = o.veil
+	}
+	return p, err
 }
 
 func newParsed(item Item, within string) (*parsed, error) {

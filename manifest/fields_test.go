@@ -110,7 +110,7 @@ spec.externalIPs: external addresses are not supported yet`},
 			if !strings.HasPrefix(manifest, "apiVersion") {
 				manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n" + manifest
 			}
-			f := readFile("x.yaml", "", []byte(manifest))
+			f := mustRead("x.yaml", "", []byte(manifest))
 			var lines []string
 			for _, p := range f.objects {
 				for _, u := range NotYet(p.Object) {
@@ -130,7 +130,7 @@ spec.externalIPs: external addresses are not supported yet`},
 func sortedLines(text string) []string { return slices.Sorted(strings.SplitSeq(text, "\n")) }
 
 func BenchmarkNotYet(b *testing.B) {
-	obj := readFile("x.yaml", "", []byte(web)).objects[0].Object
+	obj := mustRead("x.yaml", "", []byte(web)).objects[0].Object
 	for b.Loop() {
 		if len(NotYet(obj)) > 0 {
 			b.Fatal("uses")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,7 @@ type file struct {
 	mistakes Mistakes
 	broken   []declared // objects that are there and have mistakes
 	unread   bool       // something could not even be identified
+	secret   bool       // something in it is encrypted
 	size     int        // of the documents as JSON, in bytes
 
 	moreMistakes, moreWarnings int // that were counted only
@@ -48,23 +50,29 @@ type parsed struct {
 }
 
 // reader makes a file of its content.
-type reader struct{ *file }
+type reader struct {
+	*file
+	veil *veil  // over what is read now
+	text []byte // of the document that is read now
+}
 
-// readFile reads every document of a file.
-func readFile(name, id string, data []byte) *file {
-	r := reader{&file{path: name, id: id}}
+// readFile reads every document of a file, with a Decrypter also those that are encrypted. The error is
+// ErrUnavailable.
+func readFile(d Decrypter, name, id string, data []byte) (*file, error) {
+	r := reader{file: &file{path: name, id: id}}
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if what := checkText(data); what != "" {
 		r.unreadable(0, what)
-		return r.file
+		return r.file, nil
 	}
+	var err error
 	if path.Ext(name) == ".json" {
-		r.json(data)
+		err = r.json(d, data)
 	} else {
-		r.yaml(data)
+		err = r.yaml(d, data)
 	}
 	r.count()
-	return r.file
+	return r.file, err
 }
 
 // count tells of what was counted only.
@@ -90,30 +98,54 @@ func (r reader) report(ref Ref, line func() int, what string) {
 		r.moreMistakes++
 		return
 	}
-	r.mistakes = append(r.mistakes, Mistake{Source{r.path, line()}, ref, shorten(what)})
+	r.mistakes = append(r.mistakes, Mistake{Source{r.path, line()}, ref, shorten(r.veil.hide(what))})
 }
 
-func (r reader) yaml(data []byte) {
+func (r reader) yaml(d Decrypter, data []byte) error {
 	chunks := splitYAML(data)
 	if len(chunks) > maxDocuments {
 		r.unreadable(0, fmt.Sprintf("holds %d documents, at most %d are allowed", len(chunks), maxDocuments))
-		return
+		return nil
 	}
-	for _, c := range chunks {
+	all, err := parts(d, Encrypted{Path: r.path, Format: "yaml"}, slices.DeleteFunc(chunks, r.tooLong))
+	for _, p := range all {
 		if r.size > maxExpandedBytes {
-			r.unreadable(c.line, fmt.Sprintf("the file's objects are larger than %d MiB", maxExpandedBytes>>20))
-			return
+			r.unreadable(p.line, fmt.Sprintf("the file's objects are larger than %d MiB", maxExpandedBytes>>20))
+			return nil
 		}
-		if r.tooLong(c) {
+		if !r.opened(p) {
 			continue
 		}
-		r.document(c.text, c, func(line int) int { return c.line + max(line-1, 0) })
+		r.under(p.veil).document(p.clear, p.chunk, func(line int) int {
+			if p.veil != nil {
+				line = 0 // of the clear text, which nobody sees
+			}
+			return p.line + max(line-1, 0)
+		})
 	}
+	return err
+}
+
+// opened reports a document that could not be.
+func (r reader) opened(p part) bool {
+	r.secret = r.secret || p.veil != nil || p.reason != ""
+	if p.reason == "" {
+		return true
+	}
+	r.unreadable((&locator{chunk: p.chunk}).line("sops"), p.reason)
+	return false
+}
+
+// under is a reader of what came out of an encrypted document.
+func (r reader) under(v *veil) reader {
+	r.veil = v
+	return r
 }
 
 // document reads a YAML document whose fields stand where written has them. line tells the line in the
 // file of one, from 1 or 0, in the text.
 func (r reader) document(text []byte, written chunk, line func(int) int) {
+	r.text = text
 	o := object{reader: r, loc: &locator{chunk: written}}
 	data, problems := toJSON(text)
 	r.size += len(data)
@@ -135,22 +167,25 @@ func (r reader) tooLong(c chunk) bool {
 	return true
 }
 
-func (r reader) json(data []byte) {
+func (r reader) json(d Decrypter, data []byte) error {
 	chunks, problem := splitJSON(data)
 	if problem != nil {
 		r.unreadable(problem.line, problem.what)
 	}
-	for _, c := range chunks {
-		if r.tooLong(c) {
+	all, err := parts(d, Encrypted{Path: r.path, Format: "json"}, slices.DeleteFunc(chunks, r.tooLong))
+	for _, p := range all {
+		if !r.opened(p) {
 			continue
 		}
-		o := object{reader: r, loc: &locator{chunk: c}}
-		r.size += len(c.text)
-		o.read(c.text)
-		for _, p := range checkJSON(c.text) {
+		r.text = p.clear
+		o := object{reader: r.under(p.veil), loc: &locator{chunk: p.chunk}}
+		r.size += len(p.clear)
+		o.read(p.clear)
+		for _, p := range checkJSON(p.clear) {
 			o.misplaced(p)
 		}
 	}
+	return err
 }
 
 // object is one object of a file while it is being read.
@@ -166,7 +201,11 @@ type object struct {
 // mistake reports a problem of the object at the line of its field.
 func (o *object) mistake(p problem) {
 	o.failed = true
-	o.report(o.ref, func() int { return o.line(p.path) }, p.String())
+	if o.unknown(p.path) {
+		return
+	}
+	p.what = o.veil.hide(p.what)
+	o.reader.under(nil).report(o.ref, func() int { return o.line(p.path) }, p.String())
 }
 
 // shorten cuts a text that is too long for people.
@@ -182,6 +221,10 @@ func (o *object) warn(p problem) {
 		o.moreWarnings++
 		return
 	}
+	if o.unknown(p.path) {
+		return
+	}
+	p.what = o.veil.hide(p.what)
 	o.warnings = append(o.warnings, Mistake{Source{o.path, o.line(p.path)}, o.ref, shorten(p.String())})
 }
 
@@ -207,10 +250,14 @@ func (o *object) read(data []byte) {
 		if _, encrypted := h.fields["sops"]; encrypted {
 			o.unread = true
 			o.ref = h.ref
-			o.mistake(problem{"sops", "is encrypted with SOPS, which is not supported yet; keep it out with .writignore"})
+			o.mistake(problem{"sops", o.locked()})
 			return
 		}
 		o.ref = h.ref
+	}
+	if h != nil && o.nameless(h) {
+		o.unread = true
+		return
 	}
 	for _, p := range problems {
 		o.unread = true
@@ -227,6 +274,19 @@ func (o *object) read(data []byte) {
 		return
 	}
 	o.one(h, len(data))
+}
+
+// locked says why an encrypted object was not opened.
+func (o *object) locked() string {
+	if o.lists > 0 {
+		return "is encrypted with SOPS inside a list; SOPS encrypts whole files"
+	}
+	return "is encrypted with SOPS, and this node has no keys (--decryption-keys)"
+}
+
+// nameless tells whether what identifies the object is encrypted and nobody has the key.
+func (o *object) nameless(h *head) bool {
+	return o.veil != nil && o.veil.Unknown && slices.Contains([]string{h.gvk.Version, h.gvk.Kind, h.ref.Namespace, h.ref.Name}, standIn)
 }
 
 func (o *object) list(items []json.RawMessage, err error) {

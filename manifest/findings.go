@@ -43,9 +43,10 @@ func (l *loader) settle(found []finding, noted spots) Mistakes {
 	settled := make(Mistakes, len(found))
 	var last placed
 	for i, f := range found {
-		m := Mistake{Source: f.at.Source, Ref: f.at.Ref, What: shorten(f.what)}
+		what := f.at.veil.hide(f.what)
+		m := Mistake{Source: f.at.Source, Ref: f.at.Ref, What: shorten(what)}
 		if f.field != "" {
-			m.What = shorten(f.field + ": " + f.what)
+			m.What = shorten(f.field + ": " + what)
 			if i < maxLocated {
 				m.Source.Line = l.spotLine(&last, f)
 				noted[spot{f.at, f.field}] = m.Source.Line

@@ -26,6 +26,7 @@ type folder struct {
 	size     int      // of objects here and below, as JSON
 	warnings Mistakes // of the folder itself
 	warned   bool     // here or below
+	secret   bool     // here or below is something that is encrypted
 }
 
 // contentID is what the Sys of a file's FileInfo has when the file system knows what identifies the
@@ -184,7 +185,7 @@ func (l *loader) folder(name string, before *folder, rules ignore, depth int, in
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	f := &folder{name: name, id: identity(info), ignoring: rules.key, inside: inside}
-	if before != nil && f.id != "" && f.id == before.id && f.ignoring == before.ignoring && f.inside == before.inside {
+	if before != nil && f.id != "" && f.id == before.id && f.ignoring == before.ignoring && f.inside == before.inside && !(before.secret && l.rekeyed()) {
 		return before, l.grow(name, before.count, before.size)
 	}
 	if depth > maxFolderDepth {
@@ -284,6 +285,7 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 			f.size += sub.size
 			f.warned = f.warned || sub.warned
 			f.builds = f.builds || sub.builds
+			f.secret = f.secret || sub.secret
 		case f.inside || f.build != nil:
 			// A kustomization says itself what it reads.
 		case !isManifest(e.Name()):
@@ -357,7 +359,7 @@ func (l *loader) file(f *folder, before *file, name string, e fs.DirEntry) error
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	made, id := before, identity(info)
-	if before == nil || id == "" || before.id != id {
+	if before == nil || id == "" || before.id != id || before.secret && l.rekeyed() {
 		data, err := l.readFile(name)
 		if err != nil || data == nil {
 			return err
@@ -366,10 +368,13 @@ func (l *loader) file(f *folder, before *file, name string, e fs.DirEntry) error
 			sum := sha256.Sum256(data)
 			id = hex.EncodeToString(sum[:])
 		}
-		if before == nil || before.id != id {
-			made = readFile(name, id, data)
+		if before == nil || before.id != id || before.secret {
+			if made, err = readFile(l.Decrypter, name, id, data); err != nil {
+				return err
+			}
 		}
 	}
+	f.secret = f.secret || made.secret
 	l.read = append(l.read, made)
 	l.flawCount += len(made.mistakes)
 	f.files = append(f.files, made)

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,29 @@ func (l *locator) line(path string) int {
 		return l.begin()
 	}
 	return l.chunk.line + line - 1
+}
+
+// node is what is written at a field, nil if it is not written. What lies below a scalar is the scalar.
+func (l *locator) node(path string) *yaml.Node {
+	node := l.root()
+	for node != nil {
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
+		}
+		if path = strings.TrimPrefix(path, "."); path == "" || node.Kind == yaml.ScalarNode {
+			break
+		}
+		_, node, path = descend(node, path)
+	}
+	return node
+}
+
+// holds tells whether a scalar at or below a node has a text in it.
+func holds(node *yaml.Node, text string) bool {
+	if node == nil {
+		return false
+	}
+	return strings.Contains(node.Value, text) || slices.ContainsFunc(node.Content, func(n *yaml.Node) bool { return holds(n, text) })
 }
 
 // root is the document's top node, nil if it cannot be parsed.

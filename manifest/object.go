@@ -24,6 +24,20 @@ type Item struct {
 	Source Source
 	// NotYet is the fields that stop the object, each with its line in Source.Path.
 	NotYet []FieldUse
+
+	veil *veil // over values that the object was decrypted with, nil for plain text
+}
+
+// Hide takes values that were encrypted in the repository out of texts about the object.
+func (i Item) Hide(texts []string) []string {
+	if i.veil == nil {
+		return texts
+	}
+	hidden := make([]string, len(texts))
+	for n, text := range texts {
+		hidden[n] = i.veil.hide(text)
+	}
+	return hidden
 }
 
 // Source is a place in the repository: a slash-separated path below the followed folder and the

@@ -35,7 +35,7 @@ func TestLoad_OldWorkloads(t *testing.T) {
 	} {
 		t.Run(test.old+" "+test.kind, func(t *testing.T) {
 			read := func(version, selector string) *file {
-				f := readFile("a.yaml", "", []byte("apiVersion: "+version+"\n"+fmt.Sprintf(oldBody, test.kind, selector+test.extra)))
+				f := mustRead("a.yaml", "", []byte("apiVersion: "+version+"\n"+fmt.Sprintf(oldBody, test.kind, selector+test.extra)))
 				if len(f.mistakes) > 0 || len(f.objects) != 1 {
 					t.Fatalf("%d objects, mistakes:\n%s", len(f.objects), f.mistakes)
 				}
@@ -98,8 +98,8 @@ spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}, minRepl
 		{"a list", "extensions/v1beta1\nkind: NetworkPolicyList\nitems: [{metadata: {name: a}, spec: {podSelector: {}}}]", "networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec: {podSelector: {}}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			old := readFile("a.yaml", "", []byte("apiVersion: "+test.old))
-			now := readFile("a.yaml", "", []byte("apiVersion: "+test.now))
+			old := mustRead("a.yaml", "", []byte("apiVersion: "+test.old))
+			now := mustRead("a.yaml", "", []byte("apiVersion: "+test.now))
 			if len(old.mistakes)+len(now.mistakes) > 0 || len(old.objects) != 1 || len(now.objects) != 1 {
 				t.Fatalf("old: %s\nnew: %s", old.mistakes, now.mistakes)
 			}

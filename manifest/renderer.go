@@ -34,12 +34,16 @@ type Rendering struct {
 	Warnings Mistakes
 	// Release describes a rendered chart as Helm's own tools know a release; nil for a kustomization.
 	Release *Release
+	// Secrecy is of everything encrypted that was looked at, nil if nothing was.
+	Secrecy *Secrecy
 }
 
 // Rendered is one object of a rendering.
 type Rendered struct {
 	Text   []byte // one YAML document
 	Source Source // where it came from: the resource's own file, or the chart's template
+	// Namespace is where the object goes if it names none and lives in one; empty for default.
+	Namespace string
 }
 
 // Input is a path of the repository and what was found there.
@@ -86,15 +90,4 @@ func fileID(fsys fs.FS, name string, info fs.FileInfo) string {
 		return ""
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// Decrypter opens documents that are encrypted with SOPS. Its keys are bound to places, so that a
-// ciphertext that was copied into somebody else's folder does not open.
-type Decrypter interface {
-	// Decrypt returns the clear text of a whole file. format is yaml, json, dotenv, ini or binary;
-	// folder is the unit that reads the file, or the folder of the file itself. namespaces is where
-	// the clear text may be used, nil for everywhere. The error names keys, never values.
-	Decrypt(path, folder, format string, data []byte) (clear []byte, namespaces []string, err error)
-	// KeysID changes when the keys or their bindings do.
-	KeysID() string
 }

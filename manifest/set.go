@@ -14,6 +14,7 @@ type Set struct {
 	digest   string
 	root     *folder // what Load takes over for the next commit; nil for a Set made by NewSet
 	units    []*unit
+	keys     string          // that encrypted documents were opened with
 	taken    map[string]bool // manifests that are only read by units
 	scopes   scopes
 	spots    spots // lines of warnings of the whole, which are looked up once

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 type unit struct {
 	key     string // equal for the same question
 	folder  string
-	keys    string // that encrypted files were opened with
+	keys    string // that encrypted files were opened with, empty if none was read
 	inputs  []Input
 	file    *file // the objects, as if they were written in one file
 	release *Release
@@ -113,7 +114,7 @@ func (l *loader) settingsLine(field string) int {
 
 // unchanged tells whether a unit would be rendered just the same now.
 func (l *loader) unchanged(u *unit) bool {
-	if u.keys != l.keysID() {
+	if u.keys != "" && u.keys != l.keysID() {
 		return false
 	}
 	for _, in := range u.inputs {
@@ -123,6 +124,9 @@ func (l *loader) unchanged(u *unit) bool {
 	}
 	return true
 }
+
+// rekeyed tells whether the keys are other ones than those of the previous load.
+func (l *loader) rekeyed() bool { return l.prev == nil || l.prev.keys != l.keysID() }
 
 func (l *loader) keysID() string {
 	if l.Decrypter == nil {
@@ -176,14 +180,19 @@ func (l *loader) unit(from Unit, r Rendering) *unit {
 	if name == "" {
 		name = from.Source.Path
 	}
-	u := &unit{key: from.key(), folder: name, keys: l.keysID(), inputs: r.Inputs, release: r.Release}
-	u.file = &file{path: name, mistakes: r.Mistakes, warnings: r.Warnings, unread: len(r.Mistakes) > 0}
+	u := &unit{key: from.key(), folder: name, inputs: r.Inputs, release: r.Release}
+	u.file = &file{path: name, unread: len(r.Mistakes) > 0}
+	var v *veil
+	if r.Secrecy != nil {
+		u.keys, v = cmp.Or(l.keysID(), "none"), newVeil(*r.Secrecy)
+	}
+	u.file.mistakes, u.file.warnings = v.over(r.Mistakes), v.over(r.Warnings)
 	if n := len(r.Documents); n > maxDocuments {
 		u.file.mistakes = append(u.file.mistakes, Mistake{Source: from.Source, What: fmt.Sprintf("renders %d objects, at most %d are allowed", n, maxDocuments)})
 		u.file.unread, r.Documents = true, nil
 	}
 	for _, d := range r.Documents {
-		part := l.rendered(d)
+		part := l.rendered(d, v)
 		u.file.objects = append(u.file.objects, part.objects...)
 		u.file.warnings = append(u.file.warnings, part.warnings...)
 		u.file.mistakes = append(u.file.mistakes, part.mistakes...)
@@ -196,21 +205,21 @@ func (l *loader) unit(from Unit, r Rendering) *unit {
 
 // rendered reads one rendered document. Only when there is something to tell about it is the file that
 // it came from looked at, for the line of the field.
-func (l *loader) rendered(d Rendered) *file {
-	part := readRendered(d, chunk{line: d.Source.Line})
+func (l *loader) rendered(d Rendered, v *veil) *file {
+	part := readRendered(d, v, chunk{line: d.Source.Line})
 	if len(part.mistakes)+len(part.warnings) == 0 || d.Source.Line == 0 {
 		return part
 	}
 	for _, c := range slices.Backward(l.chunks(d.Source.Path)) {
 		if c.line <= d.Source.Line {
-			return readRendered(d, c)
+			return readRendered(d, v, c)
 		}
 	}
 	return part
 }
 
-func readRendered(d Rendered, where chunk) *file {
-	r := reader{&file{path: d.Source.Path}}
+func readRendered(d Rendered, v *veil, where chunk) *file {
+	r := reader{file: &file{path: d.Source.Path, secret: v != nil}, veil: v}
 	if what := checkText(d.Text); what != "" {
 		r.unreadable(d.Source.Line, what)
 		return r.file

@@ -13,7 +13,7 @@ import (
 // only reads a manifest of one object.
 func only(t *testing.T, text string) Object {
 	t.Helper()
-	f := readFile("x.yaml", "", []byte(text))
+	f := mustRead("x.yaml", "", []byte(text))
 	if len(f.mistakes) > 0 || len(f.objects) != 1 {
 		t.Fatalf("%d objects, mistakes:\n%v", len(f.objects), f.mistakes)
 	}
@@ -110,7 +110,7 @@ func FuzzReadFile(f *testing.F) {
 		if asJSON {
 			name = "a.json"
 		}
-		file := readFile(name, "", []byte(text))
+		file := mustRead(name, "", []byte(text))
 		for _, m := range file.mistakes {
 			if m.What == "" || m.Source.Path != name || m.Source.Line < 0 || m.Source.Line > strings.Count(text, "\n")+2 {
 				t.Errorf("mistake %+v of %q", m, text)

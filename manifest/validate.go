@@ -80,12 +80,17 @@ func (k *kind) checked(obj Object) (runtime.Object, error) {
 // Validate tells, in upstream's words, what is wrong with a defaulted object that is to be created.
 // Nil means nothing. Kinds that are not Kubernetes' own have only their metadata checked.
 func Validate(obj Object) []string {
-	problems, _ := check(kindOf(obj), obj)
+	problems, _ := check(kindOf(obj), obj, false)
 	return texts(problems)
 }
 
-// check applies the rules for a new object: what is wrong, and what upstream warns of.
-func check(k *kind, obj Object) (problems, warnings []problem) {
+// check applies the rules for a new object: what is wrong, and what upstream warns of. When the object
+// is secret, no value is repeated.
+func check(k *kind, obj Object, secret bool) (problems, warnings []problem) {
+	problemsOf := problemsOf
+	if secret || k != nil && k.gvk.Group == "" && k.gvk.Kind == "Secret" {
+		problemsOf = secretProblemsOf
+	}
 	if k == nil {
 		return problemsOf(checkMeta(obj, obj.GetNamespace() != "")), nil
 	}
@@ -150,6 +155,20 @@ func problemsOf(errs field.ErrorList) []problem {
 		return cmp.Or(strings.Compare(a.path, b.path), strings.Compare(a.what, b.what))
 	})
 	return slices.Compact(problems)
+}
+
+// secretProblemsOf is problemsOf without the wrong values, and without what a parser said about one.
+func secretProblemsOf(errs field.ErrorList) []problem {
+	quiet := make(field.ErrorList, len(errs))
+	for i, e := range errs {
+		q := *e
+		q.BadValue = field.OmitValueType{}
+		if e.BadValue == "<secret contents redacted>" {
+			q.Detail = "is not what the type of the Secret asks for"
+		}
+		quiet[i] = &q
+	}
+	return problemsOf(quiet)
 }
 
 // warningOf splits upstream's "path: text".

@@ -170,7 +170,7 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 	default:
 		put.Why = "changed in " + item.Source.Path
 		if standsAuthored(r) {
-			if mistakes = manifest.ValidateUpdate(r.Object, object); len(mistakes) > 0 {
+			if mistakes = item.Hide(manifest.ValidateUpdate(r.Object, object)); len(mistakes) > 0 {
 				return f.replace(r, put, mistakes), nil
 			}
 		}
