@@ -60,14 +60,13 @@ func newCommit(db *objects, c *object.Commit, folder string) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	subject, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
 	out := Commit{
 		Hash:     c.Hash.String(),
 		Tree:     id,
 		Author:   printable(c.Author.Name),
 		Email:    printable(c.Author.Email),
 		When:     c.Committer.When,
-		Subject:  printable(strings.TrimSpace(subject)),
+		Subject:  subject(c),
 		Message:  c.Message,
 		Trailers: parseTrailers(c.Message),
 		FS:       files,
@@ -79,6 +78,12 @@ func newCommit(db *objects, c *object.Commit, folder string) (Commit, error) {
 		out.Parents = append(out.Parents, p.String())
 	}
 	return out, nil
+}
+
+// subject is the first line of a commit's message, safe to show.
+func subject(c *object.Commit) string {
+	line, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
+	return printable(strings.TrimSpace(line))
 }
 
 // findFolder is the followed folder, which may be a link to one. A folder that is not there is a

@@ -45,6 +45,9 @@ type Config struct {
 	Credentials Credentials
 	// Trust says whose commits are followed. Default everybody's.
 	Trust Trust
+	// Refused is told once of each commit that is not handed out because of what it is. It is called
+	// during a look and must return soon. Optional.
+	Refused func(Refused)
 }
 
 // Credentials name the files that hold secrets; the secrets themselves are never configuration.

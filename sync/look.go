@@ -76,6 +76,8 @@ func (m *Mirror) Sync(ctx context.Context) error {
 	m.mu.Lock()
 	before := m.state.Trouble
 	m.state.note(time.Now(), p)
+	refused := m.state.refuse(c, p)
+	news := m.state.Refused
 	if !t.hash.IsZero() {
 		m.state.Resolved = t.name
 	}
@@ -89,6 +91,9 @@ func (m *Mirror) Sync(ctx context.Context) error {
 	}
 	m.mu.Unlock()
 	m.report(before, p)
+	if refused && m.cfg.Refused != nil {
+		m.cfg.Refused(*news)
+	}
 	if p != nil {
 		return p
 	}

@@ -144,6 +144,22 @@ func (m *Mirror) Close() error {
 // receiver did not take is replaced.
 func (m *Mirror) Commits() <-chan Commit { return m.out }
 
+// Commit reads a commit again that was handed out before, maybe by an earlier process. Signer and
+// Rewritten are not known any more.
+func (m *Mirror) Commit(hash string) (Commit, error) {
+	if !plumbing.IsHash(hash) {
+		return Commit{}, fmt.Errorf("read commit %q: not a hash", hash)
+	}
+	c, err := m.db.commit(plumbing.NewHash(hash))
+	if err == nil {
+		err = m.db.complete(c.TreeHash, plumbing.ZeroHash)
+	}
+	if err != nil {
+		return Commit{}, fmt.Errorf("read commit %.12s: %w", hash, err)
+	}
+	return newCommit(m.db, c, m.cfg.folder())
+}
+
 // Nudge makes Run look now. It returns at once; nudges during a look become one more look.
 func (m *Mirror) Nudge() {
 	select {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 const maxText = 500 // characters of a Trouble
@@ -27,6 +29,36 @@ type State struct {
 	Succeeded time.Time `json:"succeeded"`
 	// Trouble is nil when the last look went well.
 	Trouble *Trouble `json:"trouble,omitempty"`
+	// Refused is the newest commit while it is here and not handed out because of what it is.
+	Refused *Refused `json:"refused,omitempty"`
+}
+
+// Refused is a commit that is not handed out: who is not trusted, a folder that is not in it. What it
+// says of itself is safe to show on a terminal.
+type Refused struct {
+	Hash    string    `json:"hash"`
+	Subject string    `json:"subject"`
+	Author  string    `json:"author"`
+	Email   string    `json:"email"`
+	When    time.Time `json:"when"`
+	Why     Trouble   `json:"why"`
+}
+
+// refuse notes what became of the newest commit, nil if none is known, and tells whether a refusal is new.
+func (s *State) refuse(c *object.Commit, p *problem) bool {
+	switch {
+	case p == nil:
+		s.Refused = nil
+		return false
+	case c == nil || p.kind != Untrusted && p.kind != Rewritten && p.kind != PathMissing && p.kind != TooLarge:
+		return false // the server is away, the disk is full: that says nothing new about the commit
+	}
+	before := s.Refused
+	s.Refused = &Refused{
+		Hash: c.Hash.String(), Subject: subject(c), Author: printable(c.Author.Name), Email: printable(c.Author.Email),
+		When: c.Committer.When, Why: *s.Trouble,
+	}
+	return before == nil || before.Hash != s.Refused.Hash || before.Why.Text != s.Refused.Why.Text
 }
 
 // note records the outcome of a look. Trouble of the same kind keeps its first time.
