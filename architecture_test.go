@@ -33,7 +33,8 @@ var mayImport = map[string][]string{
 	"runtime/shim":    {"runtime/shim"}, // the supervisor below it stands on the protocol
 	// The daemon's side of rendering; what runs in the child knows nothing of manifest, so that its
 	// binary and the daemon's share the words between them only.
-	"render":           {"manifest", "render/wire"},
+	"render":           {"manifest", "render/wire", "render/process"},
+	"render/process":   {"render/wire"},
 	"render/wire":      {},
 	"render/sandbox":   {},
 	"render/kustomize": {"render/wire"},

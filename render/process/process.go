@@ -1,0 +1,72 @@
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"writ/render/wire"
+)
+
+// Process is a running child.
+type Process struct {
+	Conn *wire.Conn // for one goroutine at a time
+
+	command *exec.Cmd
+	stderr  *tail
+}
+
+// Start runs a child that waits for what it is told. Whoever starts it calls Stop or End.
+func Start(program string, args ...string) (*Process, error) {
+	command := exec.Command(program, args...)
+	command.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none"}
+	confine(command)
+	made := &Process{command: command, stderr: &tail{}}
+	command.Stderr = made.stderr
+	in, err := command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := launch(command); err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	made.Conn = wire.NewConn(out, in)
+	return made, nil
+}
+
+// Kill ends the child at once; it may be called from any goroutine while another one speaks to it.
+func (c *Process) Kill() { _ = c.command.Process.Kill() }
+
+// Stop kills the child and waits until it is gone.
+func (c *Process) Stop() {
+	c.Kill()
+	_ = c.command.Wait()
+}
+
+// End stops a child that broke off and says why, as far as it can be known.
+func (c *Process) End(cause error) string {
+	c.Stop()
+	last := c.stderr.String()
+	if strings.Contains(last, "out of memory") || strings.Contains(last, "cannot allocate memory") {
+		return "more memory is needed than is allowed"
+	}
+	if line, _, _ := strings.Cut(last, "\n"); line != "" {
+		return line
+	}
+	return cause.Error()
+}
+
+// tail keeps the first few kilobytes of what a child prints: a dying Go program says why first.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	if room := 4<<10 - t.Len(); room > 0 {
+		t.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
