@@ -32,9 +32,9 @@ func (m Mistake) String() string {
 	case m.Ref.Kind != "":
 		b.WriteString(printable(m.Ref.Kind) + ": ")
 	}
-	for i, line := range strings.Split(m.What, "\n") { // upstream shows a difference in several
+	for i, line := range strings.Split(strings.TrimSpace(m.What), "\n") { // upstream shows a difference in several
 		if i > 0 {
-			b.WriteByte('\n')
+			b.WriteString("\n    ")
 		}
 		b.WriteString(printable(line))
 	}
@@ -67,13 +67,9 @@ func (ms Mistakes) Error() string {
 }
 
 // Sort orders mistakes by path, line, object and text.
-func (ms Mistakes) Sort() {
-	slices.SortFunc(ms, func(a, b Mistake) int {
-		return cmp.Or(
-			strings.Compare(a.Source.Path, b.Source.Path),
-			cmp.Compare(a.Source.Line, b.Source.Line),
-			a.Ref.Compare(b.Ref),
-			strings.Compare(a.What, b.What),
-		)
-	})
+func (ms Mistakes) Sort() { slices.SortFunc(ms, Mistake.Compare) }
+
+// Compare orders by path, line, object and text.
+func (m Mistake) Compare(o Mistake) int {
+	return cmp.Or(m.Source.compare(o.Source), m.Ref.Compare(o.Ref), strings.Compare(m.What, o.What))
 }
