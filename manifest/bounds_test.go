@@ -77,8 +77,8 @@ func TestReadFile_Bounds(t *testing.T) {
 }
 
 func TestMistake_ShowsNoControlCharacters(t *testing.T) {
-	m := Mistake{Source{"a\n::error::\u202e.yaml", 3}, Ref{Kind: "K", Name: "\x1b[2J"}, "x\ty\x07\n    z"}
-	if got, want := m.String(), "a\uFFFD::error::\uFFFD.yaml:3: K/\uFFFD[2J: x y\uFFFD\nz"; got != want {
+	m := Mistake{Source{"a\n::error::\u202e.yaml", 3}, Ref{Kind: "K", Name: "\x1b[2J"}, "x\ty\x07\nz"}
+	if got, want := m.String(), "a\uFFFD::error::\uFFFD.yaml:3: K/\uFFFD[2J: x y\uFFFD\n    z"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
