@@ -54,7 +54,7 @@ func newBed(t testing.TB) *bed {
 	}
 	b.outside = b.makeOutside()
 	b.feed = newFeed(t)
-	b.feed.put(nodePut(""))
+	b.feed.put(nodePut("10.244.0.0/24"))
 	b.start()
 	t.Cleanup(func() {
 		b.stop()

@@ -77,9 +77,7 @@ func TestCompile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFeed(t)
-			if len(tt.puts) > 0 {
-				f.put(tt.puts...)
-			}
+			f.put(append(tt.puts, nodePut("10.244.0.0/24"))...)
 			rs, err := Compile(state.Share(f.World(), self))
 			if err != nil {
 				t.Fatal(err)
@@ -114,22 +112,25 @@ func TestRanges(t *testing.T) {
 		node string
 		want string // node's range and DNS, or a part of the error
 	}{
-		{"defaults", manifest.ClusterSpec{}, "", "10.244.0.0/24 10.96.0.10"},
-		{"settings", manifest.ClusterSpec{PodCIDR: "172.20.0.0/16", ServiceCIDR: "172.21.0.0/24"}, "", "172.20.0.0/24 172.21.0.10"},
-		{"node's own", manifest.ClusterSpec{}, "10.244.7.0/24", "10.244.7.0/24 10.96.0.10"},
-		{"small", manifest.ClusterSpec{PodCIDR: "10.1.1.0/27"}, "", "10.1.1.0/27 10.96.0.10"},
-		{"not masked", manifest.ClusterSpec{PodCIDR: "10.1.1.7/16"}, "", "10.1.0.0/24 10.96.0.10"},
-		{"overlap", manifest.ClusterSpec{PodCIDR: "10.96.0.0/12"}, "", "pod range 10.96.0.0/12 and service range 10.96.0.0/16 overlap"},
+		{"defaults", manifest.ClusterSpec{}, "10.244.7.0/24", "10.244.7.0/24 10.96.0.10"},
+		{"settings", manifest.ClusterSpec{PodCIDR: "172.20.0.0/16", ServiceCIDR: "172.21.0.0/24"}, "172.20.0.0/24", "172.20.0.0/24 172.21.0.10"},
+		{"the whole", manifest.ClusterSpec{PodCIDR: "10.1.1.0/27"}, "10.1.1.0/27", "10.1.1.0/27 10.96.0.10"},
+		{"not masked", manifest.ClusterSpec{PodCIDR: "10.1.1.7/16"}, "10.1.0.9/24", "10.1.0.0/24 10.96.0.10"},
+		{"none left", manifest.ClusterSpec{}, "", "node node-1 has no pod range: none is left in the cluster's 10.244.0.0/16"},
+		{"not in the cluster", manifest.ClusterSpec{}, "no node", "10.244.0.0/16 10.96.0.10"},
+		{"overlap", manifest.ClusterSpec{PodCIDR: "10.96.0.0/12"}, "10.96.0.0/24", "pod range 10.96.0.0/12 and service range 10.96.0.0/16 overlap"},
 		{"node outside", manifest.ClusterSpec{}, "10.9.0.0/24", "pod range 10.9.0.0/24 of node node-1 is not within the cluster's 10.244.0.0/16"},
 		{"six", manifest.ClusterSpec{PodCIDR: "fd00::/64"}, "", "pod range fd00::/64 is not IPv4"},
 		{"nonsense", manifest.ClusterSpec{ServiceCIDR: "x"}, "", `parse service range "x"`},
-		{"no room for DNS", manifest.ClusterSpec{ServiceCIDR: "10.96.0.0/30"}, "", "has no tenth address"},
+		{"no room for DNS", manifest.ClusterSpec{ServiceCIDR: "10.96.0.0/30"}, "10.244.0.0/24", "has no tenth address"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFeed(t)
 			f.adopt(tt.spec)
-			f.put(nodePut(tt.node))
+			if tt.node != "no node" {
+				f.put(nodePut(tt.node))
+			}
 			r, err := rangesOf(state.Share(f.World(), self))
 			got := r.Node.String() + " " + r.DNS.String()
 			if err != nil {

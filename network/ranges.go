@@ -13,8 +13,6 @@ import (
 const (
 	defaultPodRange     = "10.244.0.0/16"
 	defaultServiceRange = "10.96.0.0/16"
-	// nodeBits is the size of a node's part of the pod range where the Node does not name it.
-	nodeBits = 24
 	// dnsIndex is the address of the service range that kube-system/kube-dns has.
 	dnsIndex = 10
 )
@@ -38,8 +36,7 @@ func rangesOf(v state.View) (Ranges, error) {
 	if r.Services, err = parseRange("service range", settings.ServiceCIDR, defaultServiceRange); err != nil {
 		return Ranges{}, err
 	}
-	first := netip.PrefixFrom(r.Pods.Addr(), max(r.Pods.Bits(), nodeBits))
-	if r.Node, err = parseRange("pod range of node "+string(v.Self()), nodeRange(v), first.String()); err != nil {
+	if r.Node, err = nodeRange(v, r.Pods); err != nil {
 		return Ranges{}, err
 	}
 	r.DNS = addrAt(r.Services, dnsIndex)
@@ -54,13 +51,18 @@ func rangesOf(v state.View) (Ranges, error) {
 	return r, nil
 }
 
-func nodeRange(v state.View) string {
-	if record := v.Node(); record != nil {
-		if node, ok := record.Object.(*corev1.Node); ok {
-			return node.Spec.PodCIDR
-		}
+// nodeRange is this node's part of the pods' range, which its Node says. A node that is not in the
+// cluster has no pods but those that are going, with addresses anywhere in the range: it counts as all.
+func nodeRange(v state.View, pods netip.Prefix) (netip.Prefix, error) {
+	record := v.Node()
+	if record == nil {
+		return pods, nil
 	}
-	return ""
+	node, ok := record.Object.(*corev1.Node)
+	if !ok || node.Spec.PodCIDR == "" {
+		return netip.Prefix{}, fmt.Errorf("node %s has no pod range: none is left in the cluster's %s", v.Self(), pods)
+	}
+	return parseRange("pod range of node "+string(v.Self()), node.Spec.PodCIDR, "")
 }
 
 func parseRange(what, text, otherwise string) (netip.Prefix, error) {

@@ -173,7 +173,7 @@ func TestTwoNodes_OneNamespace(t *testing.T) {
 	dir := t.TempDir()
 	other := &bed{t: t, node: b.node, outside: b.outside, cfg: Config{Node: self, DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run")}}
 	other.feed = newFeed(t)
-	other.feed.adopt(manifest.ClusterSpec{PodCIDR: "10.245.0.0/16", ServiceCIDR: "10.97.0.0/16"})
+	other.feed.adopt(manifest.ClusterSpec{PodCIDR: "10.245.0.0/16", ServiceCIDR: "10.97.0.0/16"}, nodePut("10.245.0.0/24"))
 	other.start()
 	one, two := b.attach(1), other.attach(1)
 	for _, x := range []struct {

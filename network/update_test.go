@@ -157,6 +157,7 @@ func TestUpdate_EqualInputWritesNothing(t *testing.T) {
 	put := []state.Put{
 		service{name: "web", ip: "10.96.0.50", ports: tcp(80), sticky: 10, nodePort: 30080}.put(),
 		slice("web", "a", tcpProto, 8080, endpoint{ip: "10.244.0.7"}),
+		nodePut("10.244.0.0/24"),
 	}
 	f.put(put...)
 	rs, err := Compile(state.Share(f.World(), self))
@@ -165,7 +166,7 @@ func TestUpdate_EqualInputWritesNothing(t *testing.T) {
 	}
 	seen := f.World().Revision()
 	f.put(put...)
-	f.put(podPut("p", self, nil), nodePut(""))
+	f.put(podPut("p", self, nil))
 	changes, w, _ := f.Since(seen)
 	next, deltas, err := Update(rs, state.Share(w, self), changes)
 	if err != nil || len(deltas) > 0 || next.String() != rs.String() {

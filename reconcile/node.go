@@ -49,6 +49,12 @@ func (d *draft) registration() {
 		d.delete(self, "nodes are declared, and this one is not")
 	case !declared && self == nil:
 		d.put(state.Put{Ref: manifest.NodeRef(d.options.Node), Object: d.withRange(d.selfNode(), d.aloneBits()), Origin: state.Derived, Why: "registers itself"})
+	case !declared: // it may have registered before the cluster's settings were known
+		if n, ok := self.Object.(*corev1.Node); ok && n.Spec.PodCIDR == "" {
+			if n = d.withRange(n, d.aloneBits()); n.Spec.PodCIDR != "" {
+				d.put(state.Put{Ref: self.Ref, UID: self.UID, Object: n, Origin: state.Derived, Why: "takes its pod range"})
+			}
+		}
 	}
 }
 

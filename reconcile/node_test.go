@@ -36,6 +36,22 @@ func TestNode_RangeOfTheOnlyOne(t *testing.T) {
 	}
 }
 
+// A node that registers while the first adoption is suspended has its range with that.
+func TestNode_RangeOfOneThatWaited(t *testing.T) {
+	c := scenario.NewCluster()
+	waiting := "apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec: {suspend: {reason: later}}\n"
+	if _, err := c.Commit(files("a.yaml", web, "writ.yaml", waiting), reconcile.Commit{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := rangesOf(c.World); got != "node-1=" {
+		t.Fatalf("before the settings are known: got %s", got)
+	}
+	mustCommit(t, c, files("a.yaml", web, "writ.yaml", fmt.Sprintf(settingsYAML, "172.16.0.0/12")))
+	if got, want := rangesOf(c.World), "node-1=172.16.0.0/20"; got != want {
+		t.Errorf("after the adoption: got %s, want %s", got, want)
+	}
+}
+
 // Declared nodes get ranges of their own also when they come in one commit, beside the written ones
 // and that of the node that was alone before, which it keeps.
 func TestNode_RangesDoNotOverlap(t *testing.T) {

@@ -37,6 +37,9 @@ func (q *question) mismatch(n *node) *refusal {
 			return &refusal{words: "node(s) didn't match Pod's node affinity/selector"}
 		}
 	}
+	if n.object != nil && n.object.Spec.PodCIDR == "" && !q.pod.Spec.HostNetwork {
+		return &refusal{words: "node(s) had no range of pod addresses"} // none was left
+	}
 	if slices.ContainsFunc(q.need.ports, n.taken) {
 		return &refusal{words: "node(s) didn't have free ports for the requested pod ports"}
 	}

@@ -16,7 +16,7 @@ import (
 
 // node is a Node record with a status.
 func nodeRecord(name string, change func(*corev1.Node, *corev1.NodeStatus)) *state.Record {
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}, Spec: corev1.NodeSpec{PodCIDR: "10.244.0.0/24"}}
 	s := &corev1.NodeStatus{
 		Allocatable: corev1.ResourceList{
 			corev1.ResourceCPU:              resource.MustParse("4"),
@@ -74,6 +74,14 @@ func TestPlace(t *testing.T) {
 	}{
 		"no nodes": {pod: podOf("p", "", "", nil), why: "no nodes available to schedule pods"},
 		"fits":     {nodes: []*state.Record{plain}, pod: podOf("p", "4", "8Gi", nil), to: "a"},
+		"no range of addresses": {
+			nodes: []*state.Record{nodeRecord("a", func(n *corev1.Node, _ *corev1.NodeStatus) { n.Spec.PodCIDR = "" })}, pod: podOf("p", "1", "", nil),
+			why: "0/1 nodes are available: 1 node(s) had no range of pod addresses.",
+		},
+		"no range of addresses, and none wanted": {
+			nodes: []*state.Record{nodeRecord("a", func(n *corev1.Node, _ *corev1.NodeStatus) { n.Spec.PodCIDR = "" })},
+			pod:   podOf("p", "1", "", func(p *corev1.Pod) { p.Spec.HostNetwork = true }), to: "a",
+		},
 		"too little cpu": {
 			nodes: []*state.Record{plain}, pods: []*state.Record{podRecord(podOf("q", "3500m", "", nil), "a")},
 			pod: podOf("p", "2", "", nil),
