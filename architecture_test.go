@@ -35,6 +35,8 @@ var mayImport = map[string][]string{
 	// binary and the daemon's share the words between them only.
 	"render":           {"manifest", "render/wire", "render/process"},
 	"render/process":   {"render/wire"},
+	"render/decrypt":   {"manifest", "render/wire", "render/process"},
+	"render/sops":      {"render/wire", "render/sandbox", "sync/signature"}, // the decrypting process: patterns of paths are those of signers
 	"render/wire":      {},
 	"render/sandbox":   {},
 	"render/kustomize": {"render/wire"},

@@ -1,11 +1,19 @@
-// Command writ-render is the child that renders kustomizations and charts for writ: a binary of its
-// own, so that the daemon neither holds the libraries in memory nor runs them over what a commit says.
+// Command writ-render is the children of writ that want large libraries: one renders kustomizations and
+// charts, another one opens encrypted documents. It is a binary of its own, so that the daemon neither
+// holds the libraries in memory nor runs them over what a commit says.
 package main
 
 import (
 	"os"
 
 	"writ/render/child"
+	"writ/render/sops"
 )
 
-func main() { os.Exit(child.Main(os.Args[1:])) }
+func main() {
+	args := os.Args[1:]
+	if len(args) > 0 && args[0] == "decrypt" {
+		os.Exit(sops.Main(args))
+	}
+	os.Exit(child.Main(args))
+}

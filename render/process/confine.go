@@ -24,7 +24,7 @@ func confine(command *exec.Cmd) {
 // system calls has to do.
 func launch(command *exec.Cmd) error {
 	err := command.Start()
-	if os.Geteuid() != 0 && (errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL)) {
+	if os.Geteuid() != 0 && command.SysProcAttr.Cloneflags != 0 && (errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL)) {
 		command.Process = nil
 		command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		return command.Start()

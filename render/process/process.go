@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
 
 	"writ/render/wire"
 )
@@ -17,11 +18,24 @@ type Process struct {
 	stderr  *tail
 }
 
-// Start runs a child that waits for what it is told. Whoever starts it calls Stop or End.
+// Start runs a child that waits for what it is told, in namespaces of its own. Whoever starts it calls
+// Stop or End.
 func Start(program string, args ...string) (*Process, error) {
 	command := exec.Command(program, args...)
-	command.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none"}
 	confine(command)
+	return run(command)
+}
+
+// StartOutside is Start in the daemon's own namespaces, for a child that has to know users and to reach
+// servers before it confines itself.
+func StartOutside(program string, args ...string) (*Process, error) {
+	command := exec.Command(program, args...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return run(command)
+}
+
+func run(command *exec.Cmd) (*Process, error) {
+	command.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none"}
 	made := &Process{command: command, stderr: &tail{}}
 	command.Stderr = made.stderr
 	in, err := command.StdinPipe()
@@ -33,7 +47,7 @@ func Start(program string, args ...string) (*Process, error) {
 		return nil, err
 	}
 	if err := launch(command); err != nil {
-		return nil, fmt.Errorf("start %s: %w", program, err)
+		return nil, fmt.Errorf("start %s: %w", command.Path, err)
 	}
 	made.Conn = wire.NewConn(out, in)
 	return made, nil

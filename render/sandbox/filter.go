@@ -7,12 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refused is what a child that computes never needs: files by name, sockets, programs, other
+// outside is what only a child needs that looks names up and speaks to servers.
+var outside = []uint32{
+	unix.SYS_OPENAT,
+	unix.SYS_SOCKET, unix.SYS_SOCKETPAIR, unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_SENDMSG, unix.SYS_SENDMMSG,
+}
+
+// refused is what a child that computes never needs: files by name, other programs, other
 // processes, namespaces, and the parts of the kernel that are known for their holes.
 var refused = []uint32{
-	unix.SYS_OPENAT, unix.SYS_OPENAT2, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_MEMFD_CREATE,
+	unix.SYS_OPENAT2, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_MEMFD_CREATE,
 	unix.SYS_UNLINKAT, unix.SYS_MKDIRAT, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_SYMLINKAT, unix.SYS_FCHMODAT, unix.SYS_FCHOWNAT, unix.SYS_TRUNCATE,
-	unix.SYS_SOCKET, unix.SYS_SOCKETPAIR, unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_ACCEPT4, unix.SYS_SENDMSG, unix.SYS_SENDMMSG,
+	unix.SYS_LISTEN, unix.SYS_ACCEPT4,
 	unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_KILL, unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_GETFD,
 	unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_CHROOT, unix.SYS_PIVOT_ROOT,
 	unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN, unix.SYS_IO_URING_SETUP, unix.SYS_USERFAULTFD, unix.SYS_KEYCTL, unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY,
@@ -34,7 +40,7 @@ const (
 )
 
 // program is the filter: wrong architecture kills, a refused call fails with EPERM, the rest passes.
-func program(machine string) ([]unix.SockFilter, error) {
+func program(machine string, network bool) ([]unix.SockFilter, error) {
 	architecture, ok := architectures[machine]
 	if !ok {
 		return nil, fmt.Errorf("no filter of system calls is known for %s", machine)
@@ -46,6 +52,9 @@ func program(machine string) ([]unix.SockFilter, error) {
 		end    = unix.BPF_RET | unix.BPF_K
 	)
 	calls := append(append([]uint32(nil), refused...), older...)
+	if !network {
+		calls = append(calls, outside...)
+	}
 	p := []unix.SockFilter{
 		{Code: read, K: offsetArchitecture},
 		{Code: equal, Jt: 1, K: architecture},

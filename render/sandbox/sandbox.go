@@ -15,6 +15,10 @@ import (
 type Limits struct {
 	Memory int64 // bytes of private memory
 	CPU    int64 // seconds
+
+	// Network leaves the way to key services open: sockets, and files that everybody may read, as names
+	// and certificates are looked up in them.
+	Network bool
 }
 
 // nobody is the user and group that owns nothing.
@@ -25,7 +29,7 @@ const nobody = 65534
 func Enter(l Limits) error {
 	debug.SetMemoryLimit(l.Memory / 4 * 3)
 	if os.Geteuid() == 0 {
-		if err := leaveRoot(); err != nil {
+		if err := leaveRoot(l.Network); err != nil {
 			return err
 		}
 	}
@@ -43,11 +47,21 @@ func Enter(l Limits) error {
 			return fmt.Errorf("limit resource %d: %w", limit.what, err)
 		}
 	}
-	return filter()
+	return filter(l.Network)
 }
 
-// leaveRoot closes the door behind the child: an empty root directory and a user who owns nothing.
-func leaveRoot() error {
+// leaveRoot closes the door behind the child: a user who owns nothing and, unless it has to look names
+// up, an empty root directory.
+func leaveRoot(network bool) error {
+	if !network {
+		if err := emptyRoot(); err != nil {
+			return err
+		}
+	}
+	return becomeNobody()
+}
+
+func emptyRoot() error {
 	empty, err := os.MkdirTemp("", "writ-render-")
 	if err != nil {
 		return fmt.Errorf("make an empty root: %w", err)
@@ -56,6 +70,10 @@ func leaveRoot() error {
 	if err := errors.Join(os.Chdir(empty), os.Remove(empty), syscall.Chroot(".")); err != nil {
 		return fmt.Errorf("enter an empty root: %w", err)
 	}
+	return nil
+}
+
+func becomeNobody() error {
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("drop groups: %w", err)
 	}
@@ -69,8 +87,8 @@ func leaveRoot() error {
 }
 
 // filter makes every system call that reaches beyond the process fail, on all threads.
-func filter() error {
-	program, err := program(runtime.GOARCH)
+func filter(network bool) error {
+	program, err := program(runtime.GOARCH, network)
 	if err != nil {
 		return err
 	}

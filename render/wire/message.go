@@ -8,6 +8,10 @@ type Message struct {
 	Ask    *Ask    `json:"ask,omitempty"`    // child to daemon, any number for a job
 	Answer *Answer `json:"answer,omitempty"` // daemon to child, one for each Ask
 	Result *Result `json:"result,omitempty"` // child to daemon, ends the job
+
+	Ready  *Ready  `json:"ready,omitempty"`  // decrypting process to daemon, once
+	Open   *Open   `json:"open,omitempty"`   // daemon to decrypting process
+	Opened *Opened `json:"opened,omitempty"` // decrypting process to daemon, one for each Open
 }
 
 // Job is one unit to render.

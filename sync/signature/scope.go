@@ -95,22 +95,30 @@ type scopedKey struct {
 
 const maxDoubleStars = 3 // each multiplies the ways to match
 
-func parseScope(s Scope) (scope, error) {
-	parsed := scope{Scope: s}
+// ValidPath says what is wrong with the pattern.
+func (s Scope) ValidPath() error {
 	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(s.Path, "/"), "/"), "/")
 	stars := 0
 	for _, p := range parts {
 		if _, err := path.Match(p, ""); err != nil || p == "" || p == "." || p == ".." {
-			return parsed, fmt.Errorf("path %q is no pattern of a path", s.Path)
+			return fmt.Errorf("path %q is no pattern of a path", s.Path)
 		}
 		if p == "**" {
 			stars++
 		} else if strings.Contains(p, "**") {
-			return parsed, fmt.Errorf("path %q: ** stands for folders and must be alone between slashes", s.Path)
+			return fmt.Errorf("path %q: ** stands for folders and must be alone between slashes", s.Path)
 		}
 	}
 	if stars > maxDoubleStars {
-		return parsed, fmt.Errorf("path %q: at most %d ** are allowed", s.Path, maxDoubleStars)
+		return fmt.Errorf("path %q: at most %d ** are allowed", s.Path, maxDoubleStars)
+	}
+	return nil
+}
+
+func parseScope(s Scope) (scope, error) {
+	parsed := scope{Scope: s}
+	if err := s.ValidPath(); err != nil {
+		return parsed, err
 	}
 	if len(s.Keys) == 0 {
 		return parsed, fmt.Errorf("path %q has no keys", s.Path)
