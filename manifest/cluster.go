@@ -25,6 +25,8 @@ type ClusterSpec struct {
 	Guards Guards `json:"guards,omitzero"`
 	// Suspend pauses adopting. Absent by default.
 	Suspend *Suspend `json:"suspend,omitempty"`
+	// Signers trust keys for commits that change only some paths. They matter on nodes with --trusted-signers.
+	Signers []Signer `json:"signers,omitempty"`
 	// Charts are the Helm charts that are part of the cluster.
 	Charts []Chart `json:"charts,omitempty"`
 }

@@ -38,6 +38,7 @@ type Loader struct {
 	Folder    string    // that is followed, from the repository's root; empty for the root itself
 	Renderer  Renderer  // nil: kustomizations and charts are mistakes
 	Decrypter Decrypter // nil: encrypted documents are mistakes
+	Signing   Signing   // nil: spec.signers is a mistake
 }
 
 // Load reads a tree of plain manifests.
@@ -138,6 +139,7 @@ func (l *loader) settings() (Cluster, error) {
 	}
 	settings, mistakes := readSettings(name, data)
 	l.mistakes = append(l.mistakes, mistakes...)
+	l.signers(&settings)
 	return settings, nil
 }
 
