@@ -15,6 +15,7 @@ var definitionKind = schema.GroupKind{Group: apiextensionsv1.GroupName, Kind: "C
 type scopes map[schema.GroupKind]scope
 
 type scope struct {
+	definition *parsed
 	namespaced bool
 	versions   []string // that are served
 }
@@ -27,7 +28,7 @@ func (l *loader) definitions(objects []*parsed) scopes {
 		if !ok {
 			continue
 		}
-		s := scope{namespaced: crd.Spec.Scope == apiextensionsv1.NamespaceScoped}
+		s := scope{definition: p, namespaced: crd.Spec.Scope == apiextensionsv1.NamespaceScoped}
 		for _, v := range crd.Spec.Versions {
 			if v.Served {
 				s.versions = append(s.versions, v.Name)
@@ -61,5 +62,6 @@ func (l *loader) resolve(objects []*parsed, known scopes) []*parsed {
 			l.about(p, "metadata.namespace", p.Ref.Kind+" is cluster-wide, its objects are in no namespace; remove it")
 		}
 	}
+	l.conform(resolved, known)
 	return resolved
 }

@@ -1,0 +1,90 @@
+package manifest
+
+import (
+	"strings"
+	"testing"
+)
+
+const widgetDefinition = `-- crd.yaml --
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Widget, plural: widgets}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            required: [size]
+            x-kubernetes-validations:
+            - {rule: "self.size <= self.most", message: size is above most}
+            properties:
+              size: {type: integer}
+              most: {type: integer, default: 10}
+              color: {type: string, enum: [red, blue]}
+              token: {type: string, maxLength: 3}
+              anything: {type: object, x-kubernetes-preserve-unknown-fields: true}
+              ports:
+                type: array
+                maxItems: 5
+                x-kubernetes-list-type: map
+                x-kubernetes-list-map-keys: [name]
+                items: {type: object, required: [name], properties: {name: {type: string, maxLength: 9}}}
+  - name: v2
+    served: true
+    storage: false
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+func widget(version, spec string) string {
+	return widgetDefinition + "-- w.yaml --\napiVersion: example.com/" + version + "\nkind: Widget\nmetadata: {name: w}\nspec:\n" + spec
+}
+
+func TestLoad_CustomResourcesFitTheirDefinition(t *testing.T) {
+	const about = ": Widget/default/w: "
+	for _, test := range []struct{ name, version, spec, want string }{
+		{"everything", "v1", "  {size: 1, color: red, token: abc, anything: {a: [1]}, ports: [{name: a}, {name: b}]}", ""},
+		{"a version without fields", "v2", "  {banana: 1}", ""},
+		{"an unknown field", "v1", "  size: 1\n  sise: 2",
+			"w.yaml:6" + about + "spec.sise: unknown field, CustomResourceDefinition/widgets.example.com in crd.yaml:1 does not have it"},
+		{"an unknown field of a list's element", "v1", "  size: 1\n  ports:\n  - name: a\n    port: 1",
+			"w.yaml:8" + about + "spec.ports[0].port: unknown field, CustomResourceDefinition/widgets.example.com in crd.yaml:1 does not have it"},
+		{"a missing field", "v1", "  color: red", "w.yaml:4" + about + "spec.size: Required value"},
+		{"a wrong type", "v1", "  size: one",
+			"w.yaml:5" + about + `spec.size: Invalid value: "string": spec.size in body must be of type integer: "string"`},
+		{"a value out of a list", "v1", "  size: 1\n  color: green", "w.yaml:6" + about + `spec.color: Unsupported value: "green": supported values: "red", "blue"`},
+		{"one key twice", "v1", "  size: 1\n  ports:\n  - name: a\n  - name: a", "w.yaml:8" + about + `spec.ports[1]: Duplicate value: {"name":"a"}`},
+		{"a rule, with a default in it", "v1", "  size: 11", `w.yaml:4` + about + `spec: Invalid value: size is above most`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Load(tree(t, widget(test.version, test.spec)), nil)
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// What a resource is worth is decided again when its definition changes, though its own file did not.
+func TestLoad_CustomResourcesFollowTheirDefinition(t *testing.T) {
+	text := widget("v1", "  size: 1")
+	before := newHashed(tree(t, text))
+	set := mustLoad(t, before, nil)
+	stricter := strings.Replace(widgetDefinition, "size: {type: integer}", "size: {type: integer, minimum: 2}", 1)
+	_, err := Load(before.with("crd.yaml", strings.TrimPrefix(stricter, "-- crd.yaml --\n")), set)
+	if err == nil || !strings.Contains(err.Error(), "spec.size in body should be greater than or equal to 2") {
+		t.Errorf("got %v, want that the size is too small", err)
+	}
+}
