@@ -27,6 +27,11 @@ type Chart struct {
 	// ValueFiles are relative to writ.yaml's folder; later ones win, and Values win over all of them.
 	ValueFiles []string       `json:"valueFiles,omitempty"`
 	Values     map[string]any `json:"values,omitempty"`
+	// SkipCRDs leaves out what lies in the chart's crds folder, for those who declare it themselves.
+	SkipCRDs bool `json:"skipCRDs,omitempty"`
+	// APIVersions are further ones that the chart finds in .Capabilities, as of definitions that the
+	// repository declares elsewhere: group/version, or group/version/Kind.
+	APIVersions []string `json:"apiVersions,omitempty"`
 }
 
 var (
@@ -116,6 +121,6 @@ func (c *Chart) fetched(add func(field, format string, args ...any)) {
 // Release is what a rendered chart is to Helm's own tools.
 type Release struct {
 	Name, Namespace string
-	// Body is the release as Helm stores it, as JSON, without version, state and times.
+	// Body is the release as Helm stores it, as JSON under gzip, without version, state and times.
 	Body []byte
 }

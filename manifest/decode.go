@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -67,7 +68,7 @@ func (o *object) identify(k *kind, h *head) {
 	switch {
 	case k == nil:
 	case k.namespaced && o.ref.Namespace == "":
-		o.ref.Namespace = "default"
+		o.ref.Namespace = cmp.Or(o.home, "default")
 	case !k.namespaced && o.ref.Namespace != "":
 		o.ref.Namespace = ""
 		delete(h.meta, "namespace")
@@ -176,9 +177,9 @@ func (o *object) add(k *kind, made Object) {
 	item := Item{Ref: o.ref, Object: made, Source: Source{o.path, o.line("")}, NotYet: uses}
 	p, err := o.parsed(item)
 	if err == nil && k == nil && o.ref.Namespace == "" {
-		inDefault := made.DeepCopyObject().(Object)
-		inDefault.SetNamespace("default")
-		item.Ref.Namespace, item.Object = "default", inDefault
+		atHome := made.DeepCopyObject().(Object)
+		atHome.SetNamespace(cmp.Or(o.home, "default"))
+		item.Ref.Namespace, item.Object = atHome.GetNamespace(), atHome
 		p.local, err = o.parsed(item)
 	}
 	if err != nil {

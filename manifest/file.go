@@ -54,6 +54,7 @@ type reader struct {
 	*file
 	veil *veil  // over what is read now
 	text []byte // of the document that is read now
+	home string // the namespace that is meant when none is written, empty for default
 }
 
 // readFile reads every document of a file, with a Decrypter also those that are encrypted. The error is

@@ -1,6 +1,9 @@
 package manifest
 
 import (
+	"maps"
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -155,4 +158,17 @@ func typeKind(obj runtime.Object) schema.GroupKind {
 		}
 	}
 	return schema.GroupKind{}
+}
+
+// APIVersions are the versions in which objects may be written without being converted from what
+// Kubernetes no longer serves: group/version, and group/version/Kind, sorted.
+func APIVersions() []string {
+	known := make(map[string]bool)
+	for gk, k := range kinds {
+		for _, version := range append([]string{k.gvk.Version}, k.others...) {
+			gv := schema.GroupVersion{Group: gk.Group, Version: version}.String()
+			known[gv], known[gv+"/"+gk.Kind] = true, true
+		}
+	}
+	return slices.Sorted(maps.Keys(known))
 }

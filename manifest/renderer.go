@@ -28,7 +28,7 @@ type Unit struct {
 type Rendering struct {
 	Documents []Rendered
 	// Inputs is every file and folder that was looked at. While all of them are the same, so is the
-	// rendering.
+	// rendering. Their IDs are empty; Load fills them in.
 	Inputs   []Input
 	Mistakes Mistakes
 	Warnings Mistakes

@@ -146,6 +146,15 @@ func (l *loader) inputID(in Input) string {
 	return id
 }
 
+// identified is inputs with what is there now.
+func (l *loader) identified(inputs []Input) []Input {
+	all := make([]Input, len(inputs))
+	for i, in := range inputs {
+		all[i] = Input{Path: in.Path, List: in.List, ID: l.inputID(in)}
+	}
+	return all
+}
+
 // render fills the gaps of all, which stand for the missing ones of wanted, in order.
 func (l *loader) render(missing []Unit, all []*unit, wanted []Unit) error {
 	if len(missing) == 0 {
@@ -180,7 +189,7 @@ func (l *loader) unit(from Unit, r Rendering) *unit {
 	if name == "" {
 		name = from.Source.Path
 	}
-	u := &unit{key: from.key(), folder: name, inputs: r.Inputs, release: r.Release}
+	u := &unit{key: from.key(), folder: name, inputs: l.identified(r.Inputs), release: r.Release}
 	u.file = &file{path: name, unread: len(r.Mistakes) > 0}
 	var v *veil
 	if r.Secrecy != nil {
@@ -219,7 +228,7 @@ func (l *loader) rendered(d Rendered, v *veil) *file {
 }
 
 func readRendered(d Rendered, v *veil, where chunk) *file {
-	r := reader{file: &file{path: d.Source.Path, secret: v != nil}, veil: v}
+	r := reader{file: &file{path: d.Source.Path, secret: v != nil}, veil: v, home: d.Namespace}
 	if what := checkText(d.Text); what != "" {
 		r.unreadable(d.Source.Line, what)
 		return r.file
