@@ -39,8 +39,11 @@ var mayImport = map[string][]string{
 	"render/sops":      {"render/wire", "render/sandbox", "sync/signature"}, // the decrypting process: patterns of paths are those of signers
 	"render/wire":      {},
 	"render/sandbox":   {},
-	"render/kustomize": {"render/wire"},
-	"render/child":     {"render/wire", "render/sandbox", "render/kustomize"},
+	"render/kustomize": {"render/wire", "render/tree"},
+	"render/child":     {"render/wire", "render/sandbox", "render/kustomize", "render/helm"},
+	"render/helm":      {"render/wire", "render/tree"},
+	"render/tree":      {},
+	"render/fetch":     {"manifest", "render"},
 	"network":          {"manifest", "state", "network"},
 	"dns":              {"manifest", "state", "dns"},
 	"reconcile":        {"manifest", "state", "schedule", "reconcile"},

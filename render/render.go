@@ -20,6 +20,7 @@ type Config struct {
 	Decrypter manifest.Decrypter // may be nil: encrypted files cannot be read then
 	Memory    int64              // bytes for one child, DefaultMemory if 0
 	Timeout   time.Duration      // for one unit, DefaultTimeout if 0
+	Charts    Charts             // may be nil: charts that lie elsewhere cannot be rendered then
 	Log       *slog.Logger
 }
 
@@ -78,14 +79,17 @@ func (r *Renderer) Render(fsys fs.FS, units []manifest.Unit) ([]manifest.Renderi
 }
 
 // rendering is a child's result in the words of manifest.
-func rendering(unit manifest.Unit, result *wire.Result, files *server) manifest.Rendering {
+func rendering(unit manifest.Unit, result *wire.Result) manifest.Rendering {
 	var r manifest.Rendering
 	for _, d := range result.Documents {
-		r.Documents = append(r.Documents, manifest.Rendered{Text: []byte(d.Text), Source: manifest.Source{Path: d.Path, Line: d.Line}})
+		r.Documents = append(r.Documents, manifest.Rendered{Text: []byte(d.Text), Source: manifest.Source{Path: d.Path, Line: d.Line}, Namespace: d.Namespace})
 	}
 	r.Mistakes, r.Warnings = notes(unit, result.Mistakes), notes(unit, result.Warnings)
 	for _, ask := range result.Used {
-		r.Inputs = append(r.Inputs, files.input(ask))
+		if isArchive(ask.Path) {
+			continue // what a chart's version and digest stand for does not change
+		}
+		r.Inputs = append(r.Inputs, manifest.Input{Path: ask.Path, List: ask.Op == wire.List})
 	}
 	if result.Release != nil {
 		r.Release = &manifest.Release{Name: result.Release.Name, Namespace: result.Release.Namespace, Body: result.Release.Body}

@@ -2,12 +2,14 @@ package render
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
+
+	"golang.org/x/tools/txtar"
 
 	"writ/manifest"
 	"writ/render/child"
@@ -22,15 +24,11 @@ func TestMain(m *testing.M) {
 }
 
 // tree makes a file system of "-- name --" sections.
-func tree(t testing.TB, text string) fstest.MapFS {
+func tree(t testing.TB, text string) fs.FS {
 	t.Helper()
-	files := fstest.MapFS{}
-	for _, section := range strings.Split("\n"+text, "\n-- ")[1:] {
-		name, body, found := strings.Cut(section, " --\n")
-		if !found {
-			t.Fatalf("section %q has no name", section)
-		}
-		files[name] = &fstest.MapFile{Data: []byte(body + "\n")}
+	files, err := txtar.FS(txtar.Parse([]byte(text)))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }

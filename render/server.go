@@ -17,15 +17,22 @@ type server struct {
 	fsys      fs.FS
 	decrypter manifest.Decrypter
 	unit      manifest.Unit
+	secrets   secrets           // of the unit
+	archives  map[string][]byte // fetched charts, by the paths that the child asks for
 }
 
-func newServer(fsys fs.FS, d manifest.Decrypter) *server { return &server{fsys: fsys, decrypter: d} }
+func newServer(fsys fs.FS, d manifest.Decrypter) *server {
+	return &server{fsys: fsys, decrypter: d, archives: make(map[string][]byte)}
+}
 
 // begin tells which unit the next questions are for.
-func (s *server) begin(unit manifest.Unit) { s.unit = unit }
+func (s *server) begin(unit manifest.Unit) { s.unit, s.secrets = unit, secrets{} }
 
 // answer never fails: what cannot be read is refused with the reason.
 func (s *server) answer(ask wire.Ask) (wire.Answer, []byte) {
+	if data, fetched := s.archives[ask.Path]; fetched {
+		return wire.Answer{Kind: wire.File, Path: ask.Path}, data
+	}
 	if !fs.ValidPath(ask.Path) {
 		return wire.Answer{Refused: "leads out of the repository"}, nil
 	}
@@ -40,7 +47,7 @@ func (s *server) answer(ask wire.Ask) (wire.Answer, []byte) {
 	case !info.Mode().IsRegular():
 		return wire.Answer{Refused: "is no regular file"}, nil
 	case ask.Op == wire.Read:
-		return s.read(ask, info)
+		return s.read(ask)
 	}
 	return wire.Answer{Kind: wire.File, Path: ask.Path}, nil
 }
@@ -60,15 +67,12 @@ func (s *server) folder(ask wire.Ask) (wire.Answer, []byte) {
 	return a, nil
 }
 
-func (s *server) read(ask wire.Ask, info fs.FileInfo) (wire.Answer, []byte) {
-	if info.Size() > maxFile {
-		return wire.Answer{Refused: "is larger than 8 MiB"}, nil
-	}
+func (s *server) read(ask wire.Ask) (wire.Answer, []byte) {
 	data, err := s.content(ask.Path)
 	if err != nil {
 		return wire.Answer{Refused: err.Error()}, nil
 	}
-	return wire.Answer{Kind: wire.File, Path: ask.Path}, data
+	return s.clear(ask, data)
 }
 
 // content reads a file of bounded size.
@@ -83,9 +87,4 @@ func (s *server) content(name string) ([]byte, error) {
 		err = errors.New("is larger than 8 MiB")
 	}
 	return data, err
-}
-
-// input is what a question's answer rests on.
-func (s *server) input(ask wire.Ask) manifest.Input {
-	return manifest.Input{Path: ask.Path, ID: manifest.InputID(s.fsys, ask.Path, ask.Op == wire.List)}
 }

@@ -20,8 +20,10 @@ type worker struct {
 
 // render builds one unit. A child that dies or takes too long is a mistake of the unit.
 func (w *worker) render(ctx context.Context, unit manifest.Unit) (manifest.Rendering, error) {
-	if unit.Chart != nil {
-		return manifest.Rendering{Mistakes: manifest.Mistakes{{Source: unit.Source, What: "Helm charts are not rendered yet; commit the output of `helm template`"}}}, nil
+	w.files.begin(unit)
+	job, refused, err := w.job(ctx, unit)
+	if err != nil || refused != "" {
+		return manifest.Rendering{Mistakes: manifest.Mistakes{{Source: unit.Source, What: refused}}}, err
 	}
 	if w.child == nil {
 		c, err := start(w.config)
@@ -34,10 +36,9 @@ func (w *worker) render(ctx context.Context, unit manifest.Unit) (manifest.Rende
 	defer cancel()
 	stop := context.AfterFunc(ctx, w.child.Kill)
 	defer stop()
-	w.files.begin(unit)
-	result, err := w.talk(unit)
+	result, err := w.talk(job)
 	if err == nil {
-		return rendering(unit, result, w.files), nil
+		return w.settle(rendering(unit, result))
 	}
 	what := "cannot be rendered: " + w.child.End(err)
 	w.child = nil
@@ -46,16 +47,15 @@ func (w *worker) render(ctx context.Context, unit manifest.Unit) (manifest.Rende
 	} else if ctx.Err() != nil {
 		return manifest.Rendering{}, ctx.Err()
 	}
-	r := manifest.Rendering{Mistakes: manifest.Mistakes{{Source: unit.Source, What: what}}}
-	return r, nil
+	return w.settle(manifest.Rendering{Mistakes: manifest.Mistakes{{Source: unit.Source, What: what}}})
 }
 
 var errTimeout = errors.New("too slow")
 
-// talk gives the child a unit and answers until the result comes.
-func (w *worker) talk(unit manifest.Unit) (*wire.Result, error) {
+// talk gives the child a job and answers until the result comes.
+func (w *worker) talk(job *wire.Job) (*wire.Result, error) {
 	conn := w.child.Conn
-	if err := conn.Send(wire.Message{Job: job(unit)}, nil); err != nil {
+	if err := conn.Send(wire.Message{Job: job}, nil); err != nil {
 		return nil, err
 	}
 	for {
@@ -75,13 +75,10 @@ func (w *worker) talk(unit manifest.Unit) (*wire.Result, error) {
 	}
 }
 
-func job(unit manifest.Unit) *wire.Job {
-	return &wire.Job{Kustomization: unit.Folder}
-}
-
 func (w *worker) stop() {
 	if w.child != nil {
 		w.child.Stop()
+		w.child = nil
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 
+	"writ/render/helm"
 	"writ/render/kustomize"
 	"writ/render/sandbox"
 	"writ/render/wire"
@@ -61,5 +62,8 @@ func serve(conn *wire.Conn) error {
 }
 
 func do(files *wire.Files, job *wire.Job) wire.Result {
+	if job.Chart != nil {
+		return helm.Build(files, *job.Chart)
+	}
 	return kustomize.Build(files, job.Kustomization)
 }

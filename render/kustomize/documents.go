@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
+
+	"writ/render/tree"
 )
 
 // document is one document of a file of the repository, as far as it is needed to find it again.
@@ -31,27 +33,7 @@ func (b *build) documentsOf(name string) []document {
 }
 
 func describe(node *yaml.Node) document {
-	d := document{line: node.Line}
-	if kind := field(node, "kind"); kind != nil {
-		d.kind = kind.Value
-	}
-	if name := field(field(node, "metadata"), "name"); name != nil {
-		d.name = name.Value
-	}
-	return d
-}
-
-// field is the value of a key of a mapping, nil if there is none.
-func field(node *yaml.Node, key string) *yaml.Node {
-	if node == nil || node.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i+1]
-		}
-	}
-	return nil
+	return document{line: node.Line, kind: tree.Text(node, "kind"), name: tree.Text(tree.Field(node, "metadata"), "name")}
 }
 
 // lineOfObject finds the document of an object. Its name in the file may have got a prefix and a suffix
@@ -79,12 +61,12 @@ func (b *build) lineOfName(file, name string) int {
 	}
 	best := &yaml.Node{}
 	for _, key := range []string{"configMapGenerator", "secretGenerator"} {
-		list := field(node.Content[0], key)
+		list := tree.Field(node.Content[0], key)
 		if list == nil {
 			continue
 		}
 		for _, item := range list.Content {
-			if n := field(item, "name"); n != nil && n.Value != "" && strings.Contains(name, n.Value) && len(n.Value) > len(best.Value) {
+			if n := tree.Field(item, "name"); n != nil && n.Value != "" && strings.Contains(name, n.Value) && len(n.Value) > len(best.Value) {
 				best = n
 			}
 		}

@@ -144,4 +144,4 @@ type file struct {
 
 func (f *file) Close() error               { return nil }
 func (f *file) Write([]byte) (int, error)  { return 0, errReadOnly }
-func (f *file) Stat() (os.FileInfo, error) { return info{f.name, f.size}, nil }
+func (f *file) Stat() (os.FileInfo, error) { return wire.Info{Base: f.name, Bytes: f.size}, nil }

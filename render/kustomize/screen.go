@@ -8,6 +8,7 @@ import (
 
 	yaml "go.yaml.in/yaml/v3"
 
+	"writ/render/tree"
 	"writ/render/wire"
 )
 
@@ -67,7 +68,7 @@ func (b *build) screenField(name, key string, value *yaml.Node) {
 	for _, item := range items {
 		if keys := withPath[key]; keys != nil {
 			for _, k := range keys {
-				b.screenPaths(name, field(item, k))
+				b.screenPaths(name, tree.Field(item, k))
 			}
 			continue
 		}
@@ -130,9 +131,9 @@ func (b *build) screenPlugin(name, key string, item *yaml.Node) {
 	if yaml.Unmarshal([]byte(text), &root) != nil || len(root.Content) == 0 {
 		return
 	}
-	annotations := field(field(root.Content[0], "metadata"), "annotations")
+	annotations := tree.Field(tree.Field(root.Content[0], "metadata"), "annotations")
 	for _, annotation := range []string{"config.kubernetes.io/function", "config.k8s.io/function"} {
-		if function := field(annotations, annotation); function != nil {
+		if function := tree.Field(annotations, annotation); function != nil {
 			b.mistake(where, offset+function.Line, "functions that run a program or a container are refused: a commit must not run code on the node")
 		}
 	}

@@ -22,15 +22,17 @@ type Job struct {
 
 // Chart is a chart to render as a release.
 type Chart struct {
-	Release      string            `json:"release"`
-	Namespace    string            `json:"namespace"`
-	Folder       string            `json:"folder,omitempty"`  // in the repository
-	Archive      string            `json:"archive,omitempty"` // or a path that the daemon answers with a fetched .tgz
-	Values       json.RawMessage   `json:"values,omitempty"`
-	ValueFiles   []string          `json:"valueFiles,omitempty"` // later ones win, Values win over all
-	KubeVersion  string            `json:"kubeVersion"`
-	APIVersions  []string          `json:"apiVersions"`
-	Dependencies map[string]string `json:"dependencies,omitempty"` // NAME-VERSION to the path of a fetched .tgz
+	Release   string `json:"release"`
+	Namespace string `json:"namespace"`
+	Folder    string `json:"folder,omitempty"` // in the repository
+	// Archive is, for a fetched chart, a path that no file of a repository has; the daemon answers it
+	// with a .tgz. Its last part names the chart to people.
+	Archive     string          `json:"archive,omitempty"`
+	Values      json.RawMessage `json:"values,omitempty"`
+	ValueFiles  []string        `json:"valueFiles,omitempty"` // later ones win, Values win over all
+	SkipCRDs    bool            `json:"skipCRDs,omitempty"`   // what lies in crds/ is left out
+	KubeVersion string          `json:"kubeVersion"`
+	APIVersions []string        `json:"apiVersions"` // group/version and group/version/kind
 }
 
 // Ask is a question about the repository. The root is ".".
@@ -87,6 +89,8 @@ type Document struct {
 	Text string `json:"text"` // YAML
 	Path string `json:"path"` // the file that it came from
 	Line int    `json:"line"` // of the document in that file, from 1; 0 if unknown
+	// Namespace is where the object goes if it names none and lives in one; empty for default.
+	Namespace string `json:"namespace,omitempty"`
 }
 
 // Note is something to tell people about a place.
@@ -98,7 +102,7 @@ type Note struct {
 
 // Release is what Helm's own tools keep of a release.
 type Release struct {
-	Name      string          `json:"name"`
-	Namespace string          `json:"namespace"`
-	Body      json.RawMessage `json:"body"` // a release as Helm stores it, without version, state and times
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Body      []byte `json:"body"` // a release as Helm stores it, as JSON under gzip, without version, state and times
 }

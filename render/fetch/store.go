@@ -1,0 +1,196 @@
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"writ/manifest"
+	"writ/render"
+)
+
+// Bounds of what is fetched.
+const (
+	maxArchive = 20 << 20 // bytes of a packed chart
+	maxIndex   = 64 << 20 // bytes of a repository's index
+	timeout    = time.Minute
+)
+
+// Store is a folder of fetched charts. It may be used by several goroutines, and by several processes.
+type Store struct {
+	dir    string
+	remote remote
+	flight singleflight.Group
+	log    *slog.Logger
+}
+
+// New makes a Store in a folder, which is made when something is fetched.
+func New(dir string, log *slog.Logger) *Store {
+	return &Store{dir: dir, remote: newRemote(), log: log.With("component", "charts")}
+}
+
+// record says which content a version had when it was fetched first.
+type record struct {
+	Repository string `json:"repository"`
+	Chart      string `json:"chart,omitempty"`
+	Version    string `json:"version"`
+	Digest     string `json:"digest"`
+}
+
+// Fetch implements render.Charts.
+func (s *Store) Fetch(ctx context.Context, c manifest.Chart) (archive []byte, digest string, err error) {
+	type result struct {
+		archive []byte
+		digest  string
+	}
+	got, err, _ := s.flight.Do(recordName(c)+c.Digest, func() (any, error) {
+		archive, digest, err := s.fetch(ctx, c)
+		return result{archive, digest}, err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	r := got.(result)
+	return r.archive, r.digest, nil
+}
+
+func (s *Store) fetch(ctx context.Context, c manifest.Chart) ([]byte, string, error) {
+	first, err := s.recorded(c)
+	if err != nil {
+		return nil, "", err
+	}
+	want := c.Digest
+	if want == "" {
+		want = first
+	}
+	if want != "" {
+		if data, err := s.kept(want); err == nil {
+			return data, want, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("kept chart cannot be used and is fetched again", "digest", want, "err", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	data, err := s.remote.get(ctx, c)
+	if err != nil {
+		return nil, "", err
+	}
+	digest := digestOf(data)
+	switch {
+	case c.Digest != "" && digest != c.Digest:
+		return nil, "", fmt.Errorf("%w: %s has the digest %s, and writ.yaml says %s", render.ErrRefused, title(c), digest, c.Digest)
+	case first != "" && digest != want:
+		return nil, "", fmt.Errorf("%w: %s has the digest %s, and had %s when it was fetched first; a version must not change: if this one is meant, write its digest in writ.yaml",
+			render.ErrRefused, title(c), digest, first)
+	}
+	if err := s.keep(c, digest, data); err != nil {
+		return nil, "", err
+	}
+	s.log.Info("chart fetched", "repository", c.Repository, "chart", c.Chart, "version", c.Version, "digest", digest)
+	return data, digest, nil
+}
+
+// title names a chart to people.
+func title(c manifest.Chart) string {
+	if c.Chart == "" {
+		return c.Repository + " " + c.Version
+	}
+	return fmt.Sprintf("chart %s %s of %s", c.Chart, c.Version, c.Repository)
+}
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func (s *Store) archiveFile(digest string) string {
+	return filepath.Join(s.dir, strings.ReplaceAll(digest, ":", "-")+".tgz")
+}
+
+func recordName(c manifest.Chart) string {
+	sum := sha256.Sum256([]byte(c.Repository + "\x00" + c.Chart + "\x00" + c.Version))
+	return hex.EncodeToString(sum[:]) + ".json"
+}
+
+// recorded is the digest that a version had when it was fetched first, empty if it never was.
+func (s *Store) recorded(c manifest.Chart) (string, error) {
+	data, err := os.ReadFile(filepath.Join(s.dir, recordName(c)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	var r record
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		return "", fmt.Errorf("which digest %s had: %w", title(c), err)
+	}
+	return r.Digest, nil
+}
+
+// kept is an archive that was fetched before, whole. The error wraps fs.ErrNotExist if it is not there.
+func (s *Store) kept(digest string) ([]byte, error) {
+	data, err := os.ReadFile(s.archiveFile(digest))
+	if err != nil {
+		return nil, err
+	}
+	if found := digestOf(data); found != digest {
+		return nil, fmt.Errorf("%s has the digest %s", s.archiveFile(digest), found)
+	}
+	return data, nil
+}
+
+// keep writes an archive, and then that the version is it.
+func (s *Store) keep(c manifest.Chart, digest string, data []byte) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("keep a chart: %w", err)
+	}
+	text, err := json.Marshal(record{c.Repository, c.Chart, c.Version, digest})
+	if err != nil {
+		return fmt.Errorf("keep a chart: %w", err)
+	}
+	if err := write(s.archiveFile(digest), data); err != nil {
+		return err
+	}
+	return write(filepath.Join(s.dir, recordName(c)), text)
+}
+
+// write makes a file that is there whole or not at all, also after a crash.
+func write(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-") // 0600
+	if err != nil {
+		return fmt.Errorf("keep a chart: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err == nil {
+		err = syncFolder(filepath.Dir(name))
+	}
+	if err != nil {
+		return fmt.Errorf("keep a chart: %w", err)
+	}
+	return nil
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
