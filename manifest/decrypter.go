@@ -42,8 +42,8 @@ type Use struct {
 	Namespaces []string
 }
 
-// add takes up what came out of one more file.
-func (s *Secrecy) add(more Secrecy) {
+// Add takes up what came out of one more file.
+func (s *Secrecy) Add(more Secrecy) {
 	s.Values = append(s.Values, more.Values...)
 	s.Uses = append(s.Uses, more.Uses...)
 	s.Unknown = s.Unknown || more.Unknown

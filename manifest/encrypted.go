@@ -157,7 +157,7 @@ func openYAML(d Decrypter, e Encrypted) ([]byte, *Secrecy, error) {
 			if secrecy == nil {
 				secrecy = &Secrecy{}
 			}
-			secrecy.add(p.veil.Secrecy)
+			secrecy.Add(p.veil.Secrecy)
 		}
 		for ; line < p.line; line++ {
 			text.WriteByte('\n')
