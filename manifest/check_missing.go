@@ -8,7 +8,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 )
 
-// need is another object that an object names, and a key in it where one is named.
+// need is another object that an object names, and a key in it where one is named. Without a Ref it is
+// about the object alone (flaws.go).
 type need struct {
 	ref   Ref
 	field string
@@ -27,6 +28,10 @@ func (w *whole) missing() {
 }
 
 func (w *whole) need(p *parsed, n *need) {
+	if n.ref == (Ref{}) {
+		w.say(p, n.field, n.why, n.hint)
+		return
+	}
 	found := w.byRef[n.ref]
 	if found != nil {
 		if n.key != "" {
@@ -42,10 +47,15 @@ func (w *whole) need(p *parsed, n *need) {
 		what += ": " + n.why
 	}
 	made := w.custom[n.ref.Namespace] && (n.ref.Kind == "Secret" || n.ref.Kind == "ConfigMap" || n.ref.Kind == "Service")
-	if n.hint || made || !IsKnown(n.ref.GroupKind()) {
-		w.hint(p, n.field, what)
+	w.say(p, n.field, what, n.hint || made || !IsKnown(n.ref.GroupKind()))
+}
+
+// say notes a warning or a mistake at a field.
+func (w *whole) say(p *parsed, field, what string, hint bool) {
+	if hint {
+		w.hint(p, field, what)
 	} else {
-		w.about(p, n.field, what)
+		w.about(p, field, what)
 	}
 }
 

@@ -132,6 +132,29 @@ func TestCheck_Services(t *testing.T) {
 	}
 }
 
+func TestCheck_Flaws(t *testing.T) {
+	hpa := func(target string) string {
+		return "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec:\n  maxReplicas: 2\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}\n  metrics:\n  - type: Object\n    object:\n      metric: {name: m}\n      describedObject: {apiVersion: v1, kind: Service, name: s}\n      target: {" + target + "}\n---\n" + app("a", plain)
+	}
+	policy := func(spec string) string {
+		return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec:\n  podSelector: {}\n  " + spec + "\n"
+	}
+	for _, test := range []struct{ name, text, want string }{
+		{"image", app("a", "containers: [{name: c, image: my-imageA:1.0}]"), `a.yaml:9: Deployment/default/a: spec.template.spec.containers[0].image: "my-imageA:1.0" is not the name of an image: repository name (library/my-imageA) must be lowercase`},
+		{"image of an init container", app("a", "initContainers:\n- name: i\n  image: a b\n"+plain), `a.yaml:11: Deployment/default/a: spec.template.spec.initContainers[0].image: "a b" is not the name of an image: invalid reference format`},
+		{"images", app("a", "containers: [{name: c, image: registry.example:5000/A/b:C_1.}]") + "---\n" + app("b", "containers: [{name: c, image: 'my_image@sha256:"+strings.Repeat("0", 64)+"'}]"), "repository name (A/b) must be lowercase"},
+		{"value", hpa(`type: Value, value: "1"`), ""},
+		{"average", hpa(`type: AverageValue, averageValue: "1"`), ""},
+		{"average in the place of the value", hpa(`type: Value, averageValue: "1"`), "a.yaml:12: HorizontalPodAutoscaler/default/h: spec.metrics[0].object.target: a target of type Value has its number in value, which is missing: the metric could never be compared"},
+		{"value in the place of the average", hpa(`type: AverageValue, value: "1"`), "spec.metrics[0].object.target: a target of type AverageValue has its number in averageValue, which is missing"},
+		{"policy", policy("policyTypes: [Egress]\n  egress: [{}]"), ""},
+		{"policy with rules of the other direction", policy("policyTypes: [Egress]\n  ingress: [{}]"), "warning: a.yaml:7: NetworkPolicy/default/p: spec.ingress: has no effect, as spec.policyTypes does not name Ingress"},
+		{"policy whose types are left out", policy("egress: [{}]"), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) { sameChecked(t, test.text, test.want) })
+	}
+}
+
 func TestCheck_Addresses(t *testing.T) {
 	port := func(name string, port int) string {
 		return svc(name, fmt.Sprintf("type: NodePort\nports:\n- {port: 80, nodePort: %d}", port))

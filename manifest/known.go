@@ -15,10 +15,21 @@ var foreignGroups = []string{
 	"internal.apiserver.k8s.io", "resource.k8s.io", "storagemigration.k8s.io", "admission.k8s.io", "metrics.k8s.io",
 }
 
+// configures tells whether a group is of files that programs of Kubernetes are started with.
+func configures(group string) bool {
+	switch group {
+	case "kustomize.config.k8s.io":
+		return false
+	case "audit.k8s.io", "kubeadm.k8s.io", "client.authentication.k8s.io":
+		return true
+	}
+	return strings.HasSuffix(group, ".config.k8s.io")
+}
+
 // ownGroup tells whether an API group is Kubernetes' own. Groups without a dot are its own, as no
 // CustomResourceDefinition can have one.
 func ownGroup(group string) bool {
-	if !strings.Contains(group, ".") || slices.Contains(foreignGroups, group) {
+	if !strings.Contains(group, ".") || slices.Contains(foreignGroups, group) || configures(group) {
 		return true
 	}
 	for gk := range kinds {
@@ -67,6 +78,9 @@ func wrongKind(gvk schema.GroupVersionKind, k *kind) string {
 	slices.Sort(others)
 	if len(others) > 0 {
 		return fmt.Sprintf("%s has no kind %q; write %s", written, gvk.Kind, strings.Join(others, " or "))
+	}
+	if configures(gvk.Group) {
+		return fmt.Sprintf("%s %s configures a program of Kubernetes and is no object of a cluster; list the file in .writignore", written, gvk.Kind)
 	}
 	if slices.Contains(foreignGroups, gvk.Group) {
 		return fmt.Sprintf("objects of %s are not supported", written)

@@ -31,6 +31,9 @@ func needsOf(p *parsed) []need {
 		n.ingress(o)
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		n.add(need{ref: targetOf(o, n.namespace), field: "spec.scaleTargetRef", why: "there is nothing to scale"})
+		n.objectMetrics(o)
+	case *networkingv1.NetworkPolicy:
+		n.directions(o)
 	case *rbacv1.RoleBinding:
 		n.role(o.RoleRef)
 	case *rbacv1.ClusterRoleBinding:

@@ -50,6 +50,7 @@ func (n *needs) reads(ref Ref, field, key string, optional *bool) {
 }
 
 func (n *needs) container(at string, c *corev1.Container) {
+	n.image(at, c)
 	for i := range c.Env {
 		from := c.Env[i].ValueFrom
 		if from == nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // typeProblems compares a decoded JSON value (numbers as json.Number) with the Go type that it is
@@ -126,9 +127,20 @@ func (c *typeChecker) decode(path string, value any, t reflect.Type) {
 	switch {
 	case err != nil && c.secret:
 		c.add(path, "cannot be read as base64")
+	case err != nil && t == reflect.TypeFor[intstr.IntOrString]():
+		c.add(path, "must be a whole number or a string, found %s%s", describe(value), percentHint(value))
 	case err != nil:
 		c.add(path, "found %s: %v", describe(value), err)
 	}
+}
+
+// percentHint tells how a part of a whole is written.
+func percentHint(value any) string {
+	number, _ := value.(json.Number)
+	if part, err := number.Float64(); err == nil && part > 0 && part < 1 {
+		return fmt.Sprintf(" (write \"%.0f%%\")", part*100)
+	}
+	return ""
 }
 
 // decodesItself is true for types with an UnmarshalJSON (quantities, times) and for bytes (base64).
