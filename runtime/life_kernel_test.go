@@ -16,6 +16,7 @@ import (
 
 	"writ/manifest"
 	"writ/runtime/shim"
+	"writ/state"
 )
 
 func TestPod_RunsAndIsDeleted(t *testing.T) {
@@ -28,7 +29,7 @@ func TestPod_RunsAndIsDeleted(t *testing.T) {
 		t.Errorf("phase %s and address %s, want Running and 10.9.0.1", s.Phase, s.PodIP)
 	}
 	c := s.ContainerStatuses[0]
-	if c.State.Running == nil || c.RestartCount != 0 || c.Started == nil || !*c.Started || c.ImageID == "" {
+	if c.State.Running == nil || c.RestartCount != 0 || c.Started == nil || !*c.Started || !state.FromArchive(&c) {
 		t.Errorf("container status is %v, want running, started, with image and no restarts", c)
 	}
 	begun = time.Now()

@@ -17,6 +17,7 @@ import (
 	"writ/runtime/oci"
 	"writ/runtime/shim"
 	"writ/runtime/volume"
+	"writ/state"
 )
 
 // configRetry is how soon a container is tried again whose ConfigMap or Secret is
@@ -167,10 +168,18 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	}
 	return w.shim.Start(w.ctx, shim.StartRequest{
 		ID: id, Name: c.Name, Attempt: attempt, Spec: spec,
-		Labels: map[string]string{labelImage: c.Image, labelImageID: img.ID, labelStatus: img.StatusID(), labelLevel: strconv.Itoa(level)},
+		Labels: map[string]string{labelImage: c.Image, labelImageID: img.ID, labelStatus: imageStatus(img), labelLevel: strconv.Itoa(level)},
 		Log:    shim.LogConfig{Path: w.paths.log(c.Name, attempt)},
 		Stdin:  c.Stdin, StdinOnce: c.StdinOnce, StopSignal: stopSignal(c, img),
 	})
+}
+
+// imageStatus is what the container's status shows as its imageID.
+func imageStatus(img *image.Image) string {
+	if img.FromArchive {
+		return state.ArchiveImage + img.StatusID()
+	}
+	return img.StatusID()
 }
 
 var errBinds = errors.New("failed to prepare subPath or hostPath for volumeMount")

@@ -190,14 +190,22 @@ func TestPod_Security(t *testing.T) {
 				AllowPrivilegeEscalation: &no, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}
 		}),
 		pod("usual", busyboxImage, command("sleep", "1000")),
+		pod("without", busyboxImage, func(p *corev1.Pod) {
+			command("sleep", "1000")(p)
+			p.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"NET_RAW"}}}
+		}),
 		pod("root", busyboxImage, func(p *corev1.Pod) {
 			p.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsNonRoot: &yes}
 		}))
 	b.isReady("tight")
 	b.isReady("usual")
+	b.isReady("without")
 	for _, tt := range []struct{ pod, script, want string }{
 		{"tight", "id -u; touch /x 2>/dev/null; echo $?; grep -E 'CapBnd|NoNewPrivs|Seccomp:' /proc/self/status | tr -d '\\t'", "1234\n1\nCapBnd:0000000000000000\nNoNewPrivs:1\nSeccomp:2\n"},
 		{"usual", "id -u; grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status | tr -d '\\t'", "0\nCapEff:00000000a80425fb\nNoNewPrivs:0\nSeccomp:2\n"},
+		{"without", "grep CapEff /proc/self/status | tr -d '\\t'", "CapEff:00000000a80405fb\n"}, // and NET_RAW is the only difference
+		{"usual", "ping -c 1 -w 5 127.0.0.1 | grep -c '1 packets received'", "1\n"},
+		{"without", "ping -c 1 -w 5 127.0.0.1 2>&1 | grep -c 'permission denied'", "1\n"},
 		{"usual", "touch /sys/x /proc/sys/kernel/hostname 2>/dev/null; echo $?; wc -c </proc/timer_list; cat /proc/1/comm", "1\n0\nsleep\n"},
 	} {
 		if got := b.output(tt.pod, "sh", "-c", tt.script); got != tt.want {

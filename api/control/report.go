@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"writ/manifest"
 	"writ/reconcile"
@@ -23,6 +24,7 @@ type Facts struct {
 	Mistakes      []string
 	Warnings      []string
 	Notes         map[manifest.Ref][]string // what keeps single objects from being acted on
+	Standing      Standing
 	Troubles      []Trouble
 	Places        func(manifest.Ref) (manifest.Source, bool) // where objects are written; may be nil
 }
@@ -31,7 +33,7 @@ type Facts struct {
 func Report(w *state.World, f Facts, now time.Time) Status {
 	s := Status{
 		Schema: SchemaVersion, At: now, Node: f.Node, Version: f.Version, Revision: w.Revision().String(),
-		Source: f.Source, Held: f.Held, Mistakes: f.Mistakes, Warnings: f.Warnings, Troubles: f.Troubles,
+		Source: f.Source, Held: f.Held, Mistakes: f.Mistakes, Warnings: f.Warnings, Standing: f.Standing, Troubles: f.Troubles,
 		Objects: []Object{}, Counts: Counts{},
 	}
 	if !f.HeldSince.IsZero() && f.Held != "" {
@@ -44,6 +46,9 @@ func Report(w *state.World, f Facts, now time.Time) Status {
 		s.Newest = f.Newest
 	}
 	for r := range w.Records() {
+		if r.Ref.Kind == "Pod" {
+			s.Archived += archived(r)
+		}
 		if r.Origin != state.Authored && !(r.Origin == state.Derived && r.Ref.Kind == "Node") {
 			continue
 		}
@@ -53,8 +58,21 @@ func Report(w *state.World, f Facts, now time.Time) Status {
 	for i := range s.Objects {
 		s.Counts[s.Objects[i].Health]++
 	}
-	s.Healthy = s.Adopted != nil && s.Newest == nil && s.Held == "" && !s.Impaired() && s.Counts.Fine() == len(s.Objects)
+	s.Healthy = s.Settled() && s.Newest == nil && s.Held == ""
 	return s
+}
+
+// archived counts a Pod's containers whose image came from an archive.
+func archived(pod *state.Record) (n int) {
+	status := pod.PodStatus()
+	for _, list := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
+		for i := range list {
+			if state.FromArchive(&list[i]) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func describe(w *state.World, r *state.Record, f Facts) Object {

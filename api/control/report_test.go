@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,30 @@ func TestReport_NothingAdopted(t *testing.T) {
 	s := Report(state.NewWorld(uuid.New()), Facts{}, time.Now())
 	if s.Healthy || s.Adopted != nil || s.Schema != SchemaVersion || s.Objects == nil {
 		t.Errorf("%+v, want an unhealthy status with an empty list", s)
+	}
+}
+
+func TestArchivesAreMarked(t *testing.T) {
+	pod := state.Put{
+		Ref: manifest.PodRef("shop", "web"), Origin: state.Authored,
+		Object: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}},
+		Status: &corev1.PodStatus{
+			InitContainerStatuses: []corev1.ContainerStatus{{Name: "first", ImageID: state.ArchiveImage + "sha256:1"}},
+			ContainerStatuses: []corev1.ContainerStatus{
+				{Name: "put", ImageID: state.ArchiveImage + "example.org/web@sha256:2"}, {Name: "pulled", ImageID: "example.org/web@sha256:2"}, {Name: "waiting"},
+			},
+		},
+	}
+	w := world(t, pod)
+	if s := Report(w, Facts{}, time.Now()); s.Archived != 2 {
+		t.Errorf("%d containers have images from archives, want 2", s.Archived)
+	}
+	marked := map[string]bool{}
+	for _, l := range Tree(w, "")[0].Below {
+		marked[l.Name] = l.Archive
+	}
+	if want := map[string]bool{"put": true, "pulled": false, "waiting": false}; !maps.Equal(marked, want) {
+		t.Errorf("marked in the tree: %v, want %v", marked, want)
 	}
 }
 

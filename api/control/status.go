@@ -26,9 +26,12 @@ type Status struct {
 	Mistakes  []string   `json:"mistakes,omitempty"`
 	Warnings  []string   `json:"warnings,omitempty"`
 
+	Standing
 	Troubles []Trouble `json:"troubles,omitempty"`
 	Objects  []Object  `json:"objects"`
 	Counts   Counts    `json:"counts"`
+	// Archived is how many containers have an image from a node's folder of archives, for which no registry answers.
+	Archived int `json:"archived,omitempty"`
 	// Healthy is true when the newest commit is adopted, every object of it is healthy and the node is not impaired.
 	Healthy bool `json:"healthy"`
 }

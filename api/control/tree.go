@@ -15,6 +15,7 @@ type Leaf struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 	State     string `json:"state"`
+	Archive   bool   `json:"archive,omitempty"` // a container whose image came from the node's folder of archives
 	Below     []Leaf `json:"below,omitempty"`
 }
 
@@ -50,7 +51,7 @@ func containers(pod *state.Record) []Leaf {
 	var below []Leaf
 	statuses := pod.PodStatus().ContainerStatuses
 	for i := range statuses {
-		below = append(below, Leaf{Kind: "container", Name: statuses[i].Name, State: containerPhrase(&statuses[i])})
+		below = append(below, Leaf{Kind: "container", Name: statuses[i].Name, State: containerPhrase(&statuses[i]), Archive: state.FromArchive(&statuses[i])})
 	}
 	return below
 }

@@ -187,7 +187,11 @@ func printLeaves(out io.Writer, leaves []control.Leaf, namespaces bool, indent s
 		if namespaces && indent == "" && l.Namespace != "" {
 			name = l.Namespace + " " + name
 		}
-		paragraph(out, indent, indent+"    ", name+"  "+l.State, view{}.in(""))
+		text := name + "  " + l.State
+		if l.Archive {
+			text += ", image from an archive"
+		}
+		paragraph(out, indent, indent+"    ", text, view{}.in(""))
 		printLeaves(out, l.Below, namespaces, indent+"  ")
 	}
 }

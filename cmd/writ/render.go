@@ -71,6 +71,9 @@ func printStatus(out io.Writer, s *control.Status, v view) {
 		}
 		paragraph(out, "", "  ", line, v.in(yellow))
 	}
+	if s.Archived > 0 {
+		paragraph(out, "", "  ", count(s.Archived, "container")+" of images from this node's archives (see writ tree)", v.in(faint))
+	}
 	for _, w := range s.Warnings {
 		paragraph(out, "", "  ", "warning: "+w, v.in(yellow))
 	}
