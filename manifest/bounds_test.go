@@ -53,7 +53,7 @@ func TestReadFile_Bounds(t *testing.T) {
 		{"too many lists", nested(maxLists + 1), "a.yaml:1: List: lies in 4 lists, at most 4 may be inside each other"},
 		{"a large document", configMap("b") + "---\n" + configMap("a") + "x: [" + strings.Repeat("x,", 1_100_000) + "]", "a.yaml:5: the document is larger than 2 MiB; split it"},
 		{"documents that grow by their aliases", strings.Repeat("---\n"+wide, 100), "a.yaml:28: the file's objects are larger than 16 MiB"},
-		{"a long repeated key", configMap("a") + "data:\n  ? " + strings.Repeat("k", 10_000) + "\n  : x\n  ? " + strings.Repeat("k", 10_000) + "\n  : x\n", "a.yaml:5: ConfigMap/default/a: data[kkk"},
+		{"a long repeated key", configMap("a") + "data:\n  ? " + strings.Repeat("k", 10_000) + "\n  : x\n  ? " + strings.Repeat("k", 10_000) + "\n  : x\n", "a.yaml:7: ConfigMap/default/a: data[kkk"},
 		{"a kind that is no word", "apiVersion: example.com/v1\nkind: \"a\\e[2Jb\"\nmetadata: {name: x}", "a.yaml:2: a\uFFFD[2Jb/x: kind: \"a\\x1b[2Jb\": a DNS-1035 label must consist of"},
 		{"a group that is no domain", "apiVersion: \"../x/v1\"\nkind: A\nmetadata: {name: x}", "a.yaml:1: A/x: apiVersion: \"../x/v1\" is not of the form group/version"},
 		{"a group with a space", "apiVersion: \"a b.c/v1\"\nkind: A\nmetadata: {name: x}", "a.yaml:1: A/x: apiVersion: \"a b.c\": a lowercase RFC 1123 subdomain must consist of"},

@@ -95,12 +95,13 @@ func descend(node *yaml.Node, path string) (at, below *yaml.Node, rest string) {
 	return nil, nil, ""
 }
 
-// descendKey takes the longest key that path begins with, since keys may hold dots.
+// descendKey takes the longest key that path begins with, since keys may hold dots, and of a key that is
+// written twice the last one, which is what was decoded.
 func descendKey(node *yaml.Node, path string) (at, below *yaml.Node, rest string) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := node.Content[i].Value
 		left, found := cutKey(path, key)
-		if found && (at == nil || len(left) < len(rest)) {
+		if found && (at == nil || len(left) <= len(rest)) {
 			at, below, rest = node.Content[i], node.Content[i+1], left
 		}
 	}
