@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -39,6 +40,17 @@ func (l *loader) definitions(objects []*parsed) scopes {
 	return made
 }
 
+// misnamed reports the name of a definition, resource and group, in the place of its group.
+func (l *loader) misnamed(p *parsed, known scopes) {
+	_, group, _ := strings.Cut(p.Ref.Group, ".")
+	s, defined := known[schema.GroupKind{Group: group, Kind: p.Ref.Kind}]
+	if !defined || s.definition.Ref.Name != p.Ref.Group {
+		return
+	}
+	version := p.Object.GetObjectKind().GroupVersionKind().Version
+	l.about(p, "apiVersion", fmt.Sprintf("%s is the name of the definition of %s; write %s/%s", p.Ref.Group, p.Ref.Kind, group, version))
+}
+
 // resolve puts custom resources into the namespace that their definition means. Those without a
 // definition in the commit stay as they are written: without a namespace they are cluster-wide.
 func (l *loader) resolve(objects []*parsed, known scopes) []*parsed {
@@ -49,6 +61,7 @@ func (l *loader) resolve(objects []*parsed, known scopes) []*parsed {
 	for i, p := range resolved {
 		s, defined := known[p.Ref.GroupKind()]
 		if !defined {
+			l.misnamed(p, known)
 			continue
 		}
 		version := p.Object.GetObjectKind().GroupVersionKind().Version

@@ -88,3 +88,10 @@ func TestLoad_CustomResourcesFollowTheirDefinition(t *testing.T) {
 		t.Errorf("got %v, want that the size is too small", err)
 	}
 }
+
+func TestLoad_NameOfTheDefinitionAsGroup(t *testing.T) {
+	_, err := Load(tree(t, widgetDefinition+"-- w.yaml --\napiVersion: widgets.example.com/v1\nkind: Widget\nmetadata: {name: w}\n"), nil)
+	if want := "w.yaml:1: Widget/w: apiVersion: widgets.example.com is the name of the definition of Widget; write example.com/v1"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
