@@ -1,12 +1,14 @@
 package control
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,17 +24,18 @@ const (
 	mostPause  = time.Second
 )
 
-// status gives one document, or with watch=1 one a line at every change.
+// status gives one document, or with watch=1 one a line at every change. With commit=HASH it also tells
+// whether that one is superseded.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("watch") == "" {
-		reply(w, s.now())
+		reply(w, s.now(r))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json-seq")
 	out := json.NewEncoder(w)
 	for {
 		changed := s.worlds.Changed(s.worlds.World().Revision())
-		if out.Encode(s.now()) != nil {
+		if out.Encode(s.now(r)) != nil {
 			return
 		}
 		flush(w)
@@ -50,8 +53,13 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) now() Status {
-	return Report(s.worlds.World(), s.daemon.Facts(), time.Now())
+func (s *Server) now(r *http.Request) Status {
+	status := Report(s.worlds.World(), s.daemon.Facts(), time.Now())
+	commit := r.FormValue("commit")
+	if commit != "" && (status.Adopted == nil || !strings.HasPrefix(status.Adopted.Hash, commit)) {
+		status.SupersededBy = s.daemon.Superseded(r.Context(), commit)
+	}
+	return status
 }
 
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +90,12 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 	world := s.worlds.World()
 	kind, name := r.FormValue("kind"), r.FormValue("name")
 	if kind == "" {
-		reply(w, Commits(world))
+		limit, err := strconv.Atoi(cmp.Or(r.FormValue("limit"), "0"))
+		if err != nil || limit < 0 {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("limit %q is not a number of commits", r.FormValue("limit")))
+			return
+		}
+		reply(w, Commits(s.daemon.History(limit), world.Adopted().Commit))
 		return
 	}
 	found, err := find(world, kind, r.FormValue("namespace"), name)

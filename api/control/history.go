@@ -9,26 +9,50 @@ import (
 	"writ/state"
 )
 
-// Entry is one line of `writ history`: an adopted commit, or a revision of an object.
+// Entry is one line of `writ history`: a commit, or a revision of an object.
 type Entry struct {
-	Revision int64     `json:"revision,omitempty"` // of a Deployment
-	Commit   string    `json:"commit,omitempty"`
-	Subject  string    `json:"subject,omitempty"`
-	Author   string    `json:"author,omitempty"`
-	Adopted  time.Time `json:"adopted,omitzero"`
-	Name     string    `json:"name,omitempty"` // of the ReplicaSet
-	Cause    string    `json:"cause,omitempty"`
-	Current  bool      `json:"current"`
+	Revision  int64     `json:"revision,omitempty"` // of a Deployment
+	Commit    string    `json:"commit,omitempty"`
+	Branch    string    `json:"branch,omitempty"`
+	Subject   string    `json:"subject,omitempty"`
+	Author    string    `json:"author,omitempty"`
+	Committed time.Time `json:"committed,omitzero"`
+	Adopted   time.Time `json:"adopted,omitzero"`
+	Name      string    `json:"name,omitempty"` // of the ReplicaSet
+	Cause     string    `json:"cause,omitempty"`
+	Current   bool      `json:"current"`
+
+	// Of a commit: what became of it, and why it got no further; how long it took from being seen to the
+	// last stage that it reached; and what its adoption did to declared objects.
+	Result  state.Outcome `json:"result,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+	Seconds float64       `json:"seconds,omitempty"`
+	Created int           `json:"created,omitempty"`
+	Changed int           `json:"changed,omitempty"`
+	Deleted int           `json:"deleted,omitempty"`
+	Stages  *Stages       `json:"stages,omitempty"`
 }
 
-// Commits is the adopted commits, newest first.
-func Commits(w *state.World) []Entry {
-	var entries []Entry
-	for _, a := range slices.Backward(w.History()) {
-		entries = append(entries, Entry{
-			Commit: a.Commit, Subject: a.Subject, Author: a.Author, Adopted: a.Adopted,
-			Current: a.Commit == w.Adopted().Commit && len(entries) == 0,
-		})
+// Commits is what became of commits, newest first. adopted is the one in force.
+func Commits(history []state.Progress, adopted string) []Entry {
+	entries := []Entry{}
+	current := false
+	for i, p := range history {
+		stages := StagesOf(p)
+		e := Entry{
+			Commit: p.Commit, Branch: p.Branch, Subject: p.Subject, Author: p.Author, Committed: p.Committed, Adopted: p.Adopted.At,
+			Result: p.Outcome(i == 0), Seconds: p.Took().Seconds(), Created: p.Created, Changed: p.Changed, Deleted: p.Deleted, Stages: &stages,
+		}
+		if e.Current = !current && p.Commit == adopted && p.Adopted.Reached(); e.Current {
+			current = true
+		}
+		for _, s := range stages.List() {
+			if !s.Reached() && s.Reason != "" {
+				e.Reason = s.Reason
+				break
+			}
+		}
+		entries = append(entries, e)
 	}
 	return entries
 }

@@ -24,6 +24,7 @@ type Facts struct {
 	Mistakes      []string
 	Warnings      []string
 	Notes         map[manifest.Ref][]string // what keeps single objects from being acted on
+	Standing      Standing
 	Troubles      []Trouble
 	Places        func(manifest.Ref) (manifest.Source, bool) // where objects are written; may be nil
 }
@@ -32,7 +33,7 @@ type Facts struct {
 func Report(w *state.World, f Facts, now time.Time) Status {
 	s := Status{
 		Schema: SchemaVersion, At: now, Node: f.Node, Version: f.Version, Revision: w.Revision().String(),
-		Source: f.Source, Held: f.Held, Mistakes: f.Mistakes, Warnings: f.Warnings, Troubles: f.Troubles,
+		Source: f.Source, Held: f.Held, Mistakes: f.Mistakes, Warnings: f.Warnings, Standing: f.Standing, Troubles: f.Troubles,
 		Objects: []Object{}, Counts: Counts{},
 	}
 	if !f.HeldSince.IsZero() && f.Held != "" {
@@ -57,7 +58,7 @@ func Report(w *state.World, f Facts, now time.Time) Status {
 	for i := range s.Objects {
 		s.Counts[s.Objects[i].Health]++
 	}
-	s.Healthy = s.Adopted != nil && s.Newest == nil && s.Held == "" && !s.Impaired() && s.Counts.Fine() == len(s.Objects)
+	s.Healthy = s.Settled() && s.Newest == nil && s.Held == ""
 	return s
 }
 

@@ -50,6 +50,11 @@ type Daemon interface {
 	Down(ctx context.Context, purge bool, out io.Writer) error
 	// Sync looks at the repository now.
 	Sync(ctx context.Context) error
+	// History is what became of the last commits, newest first; 0 is all of them.
+	History(limit int) []state.Progress
+	// Superseded gives the newest commit where a commit, or the beginning of its hash, can no longer be
+	// adopted because of it; else it is empty.
+	Superseded(ctx context.Context, commit string) string
 }
 
 // Server answers on the socket.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"writ/state"
 )
@@ -23,12 +24,26 @@ type node struct {
 	w       *state.World
 	downs   int
 	failing error
+	history []state.Progress
 }
 
 func (n *node) World() *state.World                    { return n.w }
 func (n *node) Changed(state.Revision) <-chan struct{} { return nil }
 func (n *node) Facts() Facts                           { return Facts{Node: "n1", Newest: &Commit{Hash: "aaaa"}} }
 func (n *node) Sync(context.Context) error             { return n.failing }
+func (n *node) History(limit int) []state.Progress {
+	if limit > 0 && limit < len(n.history) {
+		return n.history[:limit]
+	}
+	return n.history
+}
+
+func (n *node) Superseded(_ context.Context, commit string) string {
+	if strings.HasPrefix("cccc", commit) {
+		return "dddd"
+	}
+	return ""
+}
 func (n *node) Down(_ context.Context, purge bool, out io.Writer) error {
 	n.downs++
 	fmt.Fprintf(out, "purge %v\n", purge)
@@ -111,7 +126,11 @@ func serveWith(t *testing.T, n *node, c Containers) *Client {
 }
 
 func TestServer_StatusEventsHistory(t *testing.T) {
-	c := serve(t, &node{w: world(t, deployment("web", 3))})
+	at := time.Unix(1700000000, 0)
+	c := serve(t, &node{w: world(t, deployment("web", 3)), history: []state.Progress{
+		{Commit: "bbbb", Seen: state.Stage{At: at}, Rendered: state.Stage{Reason: "a mistake"}},
+		{Commit: "aaaa", Seen: state.Stage{At: at}, Adopted: state.Stage{At: at.Add(time.Second)}, Healthy: state.Stage{At: at.Add(3 * time.Second)}, Changed: 2},
+	}})
 	var s Status
 	if err := c.Get(t.Context(), "/v1/status", nil, &s); err != nil || !s.Healthy || len(s.Objects) != 1 || s.Objects[0].Ready != "3/3 ready" {
 		t.Errorf("status %+v, %v", s, err)
@@ -121,8 +140,26 @@ func TestServer_StatusEventsHistory(t *testing.T) {
 		t.Errorf("events %+v, %v", e, err)
 	}
 	var entries []Entry
-	if err := c.Get(t.Context(), "/v1/history", nil, &entries); err != nil || len(entries) != 1 || !entries[0].Current {
-		t.Errorf("history %+v, %v", entries, err)
+	if err := c.Get(t.Context(), "/v1/history", nil, &entries); err != nil || len(entries) != 2 || entries[0].Current || !entries[1].Current {
+		t.Fatalf("history %+v, %v", entries, err)
+	}
+	if e := entries[0]; e.Result != state.Stopped || e.Reason != "a mistake" || e.Stages.Seen.At.IsZero() || e.Stages.Adopted.Reached() {
+		t.Errorf("a commit with a mistake: %+v", e)
+	}
+	if e := entries[1]; e.Result != state.Healthy || e.Reason != "" || e.Seconds != 3 || e.Changed != 2 {
+		t.Errorf("a commit in force: %+v", e)
+	}
+	if err := c.Get(t.Context(), "/v1/history", url.Values{"limit": {"1"}}, &entries); err != nil || len(entries) != 1 || entries[0].Commit != "bbbb" {
+		t.Errorf("history of one: %+v, %v", entries, err)
+	}
+	if err := c.Get(t.Context(), "/v1/history", url.Values{"limit": {"few"}}, &entries); err == nil {
+		t.Error("history of few: no error")
+	}
+	for commit, by := range map[string]string{"": "", "aa": "", "cc": "dddd", "ee": ""} {
+		var s Status
+		if err := c.Get(t.Context(), "/v1/status", url.Values{"commit": {commit}}, &s); err != nil || s.SupersededBy != by {
+			t.Errorf("commit %q is superseded by %q, %v; want %q", commit, s.SupersededBy, err, by)
+		}
 	}
 	err := c.Get(t.Context(), "/v1/pods", url.Values{"kind": {"deploy"}, "name": {"web"}, "namespace": {"default"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), "there is one of that name in namespace shop") {

@@ -26,6 +26,7 @@ type Status struct {
 	Mistakes  []string   `json:"mistakes,omitempty"`
 	Warnings  []string   `json:"warnings,omitempty"`
 
+	Standing
 	Troubles []Trouble `json:"troubles,omitempty"`
 	Objects  []Object  `json:"objects"`
 	Counts   Counts    `json:"counts"`

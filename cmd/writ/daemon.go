@@ -20,15 +20,20 @@ func (n *node) Facts() control.Facts {
 	f := control.Facts{
 		Node: n.cfg.node, Version: version,
 		Source:   control.Source{URL: source.URL, Ref: source.Ref, Path: source.Path, LastCheck: source.Checked},
-		Warnings: texts(report.Warnings),
+		Warnings: append(texts(report.Warnings), n.signersWarning()...),
 		Notes:    map[manifest.Ref][]string{},
 		Places:   n.place(),
 	}
-	if report.Newest.Hash != "" {
-		c := report.Newest
-		f.Newest = &control.Commit{Hash: c.Hash, Subject: c.Subject, Author: c.Author, Committed: c.Committed}
+	newest := n.newest(report, source)
+	if newest.Commit != "" {
+		f.Newest = &control.Commit{Hash: newest.Commit, Subject: newest.Subject, Author: newest.Author, Committed: newest.Committed}
+	}
+	f.Standing = control.Standing{
+		Stages: control.StagesOf(newest), Suspended: report.Suspend, Deletes: control.Names(report.Deletes), Allow: report.Add,
 	}
 	switch {
+	case source.Refused != nil: // it is newer than what the loop knows
+		f.Held, f.Standing.Deletes, f.Standing.Allow = source.Refused.Why.Text, nil, ""
 	case report.Adopted:
 	case len(report.Mistakes) > 0:
 		f.Held, f.Mistakes = fmt.Sprintf("%d mistakes", len(report.Mistakes)), texts(report.Mistakes)
@@ -42,6 +47,9 @@ func (n *node) Facts() control.Facts {
 	}
 	if f.Held != "" {
 		f.HeldSince = report.Since
+	}
+	if source.Refused != nil {
+		f.HeldSince = source.Refused.Why.Since
 	}
 	for _, note := range report.Notes {
 		text := note.What

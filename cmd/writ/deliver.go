@@ -37,10 +37,14 @@ func (n *node) deliver(ctx context.Context) error {
 }
 
 func (n *node) commit(c gitsync.Commit) loop.Commit {
-	return loop.Commit{
+	out := loop.Commit{
 		Hash: c.Hash, Tree: c.Root, Branch: n.mirror.State().Ref, Subject: c.Subject,
-		Author: fmt.Sprintf("%s <%s>", c.Author, c.Email), Committed: c.When, Trailers: c.Trailers, FS: c.Repository,
+		Author: author(c.Author, c.Email), Committed: c.When, Trailers: c.Trailers, FS: c.Repository,
 	}
+	if c.Signer != nil {
+		out.Verified, out.Signer = time.Now(), c.Signer.Name+" ("+c.Signer.Key+")"
+	}
+	return out
 }
 
 // runtime is the runtime's part of the configuration.

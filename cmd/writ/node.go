@@ -28,6 +28,7 @@ import (
 	"writ/sockets"
 	"writ/state"
 	"writ/state/event"
+	"writ/state/history"
 	"writ/state/store"
 	gitsync "writ/sync"
 )
@@ -45,6 +46,7 @@ type node struct {
 	runtime *noderuntime.Runtime
 	dns     *dns.Server
 	events  *event.Ring
+	history *history.History // nil if it cannot be kept
 	socket  net.Listener
 	sockets *sockets.Keeper
 
@@ -76,13 +78,14 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if n.store, err = openStore(cfg, log); err != nil {
 		return n, err
 	}
-	if n.mirror, err = gitsync.New(cfg.source(), log); err != nil {
+	n.openHistory()
+	if n.mirror, err = gitsync.New(n.source(), log); err != nil {
 		return n, err
 	}
 	if n.network, err = network.New(n.links(), log); err != nil {
 		return n, err
 	}
-	if n.images, err = image.Open(filepath.Join(cfg.dataDir, "layers"), filepath.Join(cfg.dataDir, imagesDir), log); err != nil {
+	if n.images, err = image.OpenStore(cfg.image.store(cfg.dataDir), log); err != nil {
 		return n, err
 	}
 	if _, err = n.images.LoadArchives(ctx); err != nil { // before a pod asks for what is in them
@@ -97,8 +100,8 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 		return n, err
 	}
 	n.loop, err = loop.New(loop.Config{
-		Commits: n.commits, Ancestor: n.mirror.Ancestor, Record: n.events.Record,
-		Loader:  manifest.Loader{Folder: cfg.path, Renderer: render.New(ctx, render.Config{Program: cfg.renderer, Log: log})},
+		Commits: n.commits, Ancestor: n.mirror.Ancestor, Adopted: n.adoptedBefore, Record: n.events.Record, Progress: n.passed,
+		Loader:  manifest.Loader{Folder: cfg.path, Renderer: render.New(ctx, render.Config{Program: cfg.renderer, Log: log}), Signing: signing{}},
 		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH},
 	}, n.store, log)
 	if err != nil {
@@ -131,11 +134,7 @@ func openStore(cfg config, log *slog.Logger) (*store.Store, error) {
 		}
 		c.Cluster = id
 	}
-	s, err := store.Open(c, log)
-	if errors.Is(err, store.ErrUnusable) {
-		return nil, fmt.Errorf("%w\n`writ up --rebuild` makes it anew from the repository and the running containers; none of them is stopped", err)
-	}
-	return s, err
+	return store.Open(c, log)
 }
 
 // close closes what is open. Errors are of no use to anybody any more.
@@ -151,6 +150,9 @@ func (n *node) close() {
 	}
 	if n.mirror != nil {
 		n.report("mirror", n.mirror.Close())
+	}
+	if n.history != nil {
+		n.report("history", n.history.Close())
 	}
 	if n.store != nil {
 		n.report("store", n.store.Close())
@@ -215,6 +217,9 @@ func (n *node) parts() map[string]func(context.Context) error {
 	}
 	if n.cfg.metrics != "" {
 		parts["metrics"] = n.serveMetrics
+	}
+	if n.cfg.hooks.listen != "" {
+		parts["webhooks"] = n.serveHooks
 	}
 	return parts
 }

@@ -45,6 +45,19 @@ func fillFlags(flags *pflag.FlagSet, env func(string) (string, bool), file strin
 	return nil
 }
 
+// setting is a value as a flag takes it; a list is for flags that may be given again.
+func setting(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	texts := make([]string, len(list))
+	for i := range list {
+		texts[i] = fmt.Sprint(list[i])
+	}
+	return strings.Join(texts, ",")
+}
+
 func readConfig(file string) (map[string]string, error) {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +76,7 @@ func readConfig(file string) (map[string]string, error) {
 		if !known[name] {
 			return nil, usageError{fmt.Errorf("read configuration %s: there is no setting %q", file, name)}
 		}
-		texts[name] = fmt.Sprint(v)
+		texts[name] = setting(v)
 	}
 	return texts, nil
 }

@@ -31,6 +31,9 @@ type config struct {
 	logLevel, logFormat      string
 	dnsRate                  int
 	reservedCPU, reservedMem string
+	trust                    trustConfig
+	hooks                    hookConfig
+	image                    imageConfig
 }
 
 func (c *config) flags(f *pflag.FlagSet) {
@@ -55,6 +58,9 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	f.IntVar(&c.dnsRate, "dns-rate", 10000, "questions a second that one pod may ask; 0 for no bound")
 	f.StringVar(&c.reservedCPU, "reserved-cpu", "100m", "CPU kept back from the pods")
+	c.trust.flags(f)
+	c.hooks.flags(f)
+	c.image.flags(f)
 	f.StringVar(&c.reservedMem, "reserved-memory", "256Mi", "memory kept back from the pods")
 }
 
@@ -82,6 +88,9 @@ func (c *config) fill() error {
 		return err
 	}
 	if err := beside(&c.renderer, rendererName); err != nil {
+		return err
+	}
+	if err := c.trust.fill(); err != nil {
 		return err
 	}
 	for _, p := range []*string{&c.dataDir, &c.runDir, &c.logDir, &c.shim, &c.renderer} {
@@ -149,12 +158,14 @@ func (c *config) Validate() error {
 	if err := loopback(c.metrics); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate())
 	return errors.Join(errs...)
 }
 
 func (c *config) source() gitsync.Config {
 	return gitsync.Config{
 		URL: c.repo, Ref: c.ref, Path: c.path, Dir: filepath.Join(c.dataDir, "mirror"), Interval: c.interval, CAFile: c.ca,
+		Trust:       c.trust.trust(),
 		Credentials: gitsync.Credentials{Username: c.username, PasswordFile: c.passwordFile, SSHKeyFile: c.sshKey, KnownHostsFile: c.knownHosts},
 	}
 }
