@@ -115,5 +115,9 @@ func settle(cmd *cobra.Command) {
 		}
 		return nil
 	}
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fillFlags(cmd.Flags(), os.LookupEnv, configFile) }
+	file := configFile
+	if _, ok := cmd.Annotations[offline]; ok {
+		file = ""
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fillFlags(cmd.Flags(), os.LookupEnv, file) }
 }

@@ -30,7 +30,7 @@ func TestRun_Usage(t *testing.T) {
 		"too many words":      {[]string{"status", "now"}, exitUsage, "see `writ status --help`"},
 		"no object":           {[]string{"logs", "web"}, exitUsage, "is not kind/name"},
 		"bad output":          {[]string{"status", "-o", "xml"}, exitUsage, "only json"},
-		"check, bad output":   {[]string{"check", "-o", "xml"}, exitUsage, "only json"},
+		"check, bad output":   {[]string{"check", "-o", "xml"}, exitUsage, "text, json and github"},
 		"version, bad output": {[]string{"version", "-o", "xml"}, exitUsage, "only json"},
 		"logs have no output": {[]string{"logs", "pod/a", "-o", "json"}, exitUsage, "-o"},
 		"bad wait":            {[]string{"status", "--wait=soon"}, exitUsage, "--wait=soon"},

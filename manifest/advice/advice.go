@@ -29,6 +29,7 @@ type Finding struct {
 	Ref   manifest.Ref
 	Field string // path in the object; empty for the object as a whole
 	What  string
+	Why   string // that of the rule
 }
 
 // Rules are all there are, sorted by name.
@@ -83,7 +84,7 @@ func (c *commit) silenced(item manifest.Item, rules []Rule) map[string]bool {
 		name = strings.TrimSpace(name)
 		silent[name] = true
 		if name != "" && name != "all" && !slices.ContainsFunc(rules, func(r Rule) bool { return r.Name == name }) {
-			c.findings = append(c.findings, Finding{"ignore-advice", item.Ref, "metadata.annotations[" + Ignore + "]", fmt.Sprintf("there is no rule %q", name)})
+			c.findings = append(c.findings, Finding{"ignore-advice", item.Ref, "metadata.annotations[" + Ignore + "]", fmt.Sprintf("there is no rule %q", name), "a name that is misspelt silences nothing"})
 		}
 	}
 	return silent
@@ -99,9 +100,9 @@ type object struct {
 	rule   *Rule
 }
 
-// say reports that the rule is not followed. Its reason is added.
+// say reports that the rule is not followed.
 func (o *object) say(field, format string, args ...any) {
-	o.findings = append(o.findings, Finding{o.rule.Name, o.Ref, field, fmt.Sprintf(format, args...) + ": " + o.rule.Why})
+	o.findings = append(o.findings, Finding{o.rule.Name, o.Ref, field, fmt.Sprintf(format, args...), o.rule.Why})
 }
 
 // lasting tells whether the pods are meant to run until somebody ends them.

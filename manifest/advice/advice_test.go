@@ -74,16 +74,15 @@ func load(t *testing.T, text string) *manifest.Set {
 	return set
 }
 
-// lines are findings without the reason that every finding of a rule repeats.
+// lines are findings, one a line.
 func lines(t *testing.T, text string) string {
 	t.Helper()
 	var all []string
 	for _, f := range advice.Of(load(t, text)) {
-		what := f.What
-		for _, r := range advice.Rules() {
-			what = strings.TrimSuffix(what, ": "+r.Why)
+		if f.Why == "" {
+			t.Errorf("no reason: %+v", f)
 		}
-		all = append(all, f.Rule+" "+f.Ref.String()+" "+f.Field+": "+what)
+		all = append(all, f.Rule+" "+f.Ref.String()+" "+f.Field+": "+f.What)
 	}
 	return strings.Join(all, "\n")
 }

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"writ/manifest"
+)
+
+// project is a repository that somebody works in.
+type project struct {
+	*testing.T
+	dir string
+}
+
+func newProject(t *testing.T) project {
+	t.Helper()
+	p := project{t, t.TempDir()}
+	p.git("init", "-q", "-b", "main")
+	return p
+}
+
+func (p project) git(args ...string) {
+	p.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=T", "-c", "user.email=t@example.org"}, args...)...)
+	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+}
+
+// write writes files; an empty text removes one.
+func (p project) write(files map[string]string) {
+	p.Helper()
+	for name, text := range files {
+		at := filepath.Join(p.dir, name)
+		if text == "" {
+			os.Remove(at)
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			p.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			p.Fatal(err)
+		}
+	}
+}
+
+func (p project) commit(message string, files map[string]string) {
+	p.Helper()
+	p.write(files)
+	p.git("add", "-A")
+	p.git("commit", "-q", "--allow-empty", "-m", message)
+}
+
+const (
+	shopNamespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+	shopWeb       = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: web, image: "web:1"}]
+`
+)
+
+func configMap(name, more string) string {
+	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n" + more
+}
+
+// What was wrong before the branch is counted and not told, wherever it moved; what the branch brings
+// is told, with what merging it would do.
+func TestCheck_Base(t *testing.T) {
+	old := map[string]string{
+		"ns.yaml": shopNamespace, "web.yaml": shopWeb,
+		"a.yaml": configMap("a", "") + "---\n" + configMap("b", "") + "---\n" + configMap("c", ""),
+	}
+	for _, c := range []struct {
+		name    string
+		base    map[string]string
+		now     map[string]string
+		message string // of a commit of now; else it is left uncommitted
+		args    []string
+		code    int
+		want    []string
+		without []string
+	}{
+		{"nothing", nil, nil, "", nil, exitFine, []string{"merging changes no object", "5 objects, no mistakes since"}, nil},
+		{"only the place", nil, map[string]string{"a.yaml": "", "deep/z.yaml": "# moved\n" + old["a.yaml"]}, "", nil, exitFine, []string{"merging changes no object"}, nil},
+		{"a new object", nil, map[string]string{"d.yaml": configMap("d", "")}, "", nil, exitFine, []string{"merging creates   1: ConfigMap/default/d\n"}, nil},
+		{"a new image", nil, map[string]string{"web.yaml": strings.Replace(shopWeb, "web:1", "web:2", 1)}, "", nil, exitFine, []string{"merging changes   1: Deployment/shop/web\nmerging rolls     1: Deployment/shop/web\n"}, nil},
+		{"an immutable field", nil, map[string]string{"web.yaml": strings.ReplaceAll(shopWeb, "app: web", "app: web2")}, "", nil, exitError,
+			[]string{"web.yaml:5: Deployment/shop/web: spec.selector: Invalid value", "field is immutable (annotation writ.dev/on-immutable-change"}, []string{"merging"}},
+		{"an immutable field beside a mistake", nil, map[string]string{"web.yaml": strings.ReplaceAll(shopWeb, "app: web", "app: web2"), "d.yaml": configMap("d", "dada: {}\n")}, "", nil, exitError,
+			[]string{"field is immutable", `d.yaml:4: ConfigMap/default/d: unknown field "dada"`}, []string{"deletes"}},
+		{"a namespace goes", nil, map[string]string{"ns.yaml": "", "web.yaml": ""}, "", nil, exitError,
+			[]string{"commit HEAD deletes Namespace/shop, and with that 2 objects. Nothing of the commit is adopted.", "Allow-Delete: 2"}, []string{"merging"}},
+		{"a namespace goes, and a commit says so", nil, map[string]string{"ns.yaml": "", "web.yaml": ""}, "go\n\nAllow-Delete: 2", nil, exitFine,
+			[]string{"merging deletes   2: Deployment/shop/web, Namespace/shop", "the message of the merge commit has to say so too: Allow-Delete: 2"}, nil},
+		{"everything goes", nil, map[string]string{"ns.yaml": "", "web.yaml": "", "a.yaml": ""}, "", nil, exitError, []string{"declares no object at all", "Allow-Delete: all"}, nil},
+		{"a range changes", nil, map[string]string{"writ.yaml": "apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec: {podCIDR: 10.1.0.0/16}\n"}, "", nil, exitError, []string{"writ.yaml: spec.podCIDR is fixed"}, nil},
+		{"suspended", nil, map[string]string{"writ.yaml": "apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec: {suspend: {reason: holidays}}\n"}, "", nil, exitFine, []string{"note: adopting is suspended by spec.suspend: holidays"}, nil},
+		{"an old mistake that moved", map[string]string{"a.yaml": configMap("a", "dada: {}\n")}, map[string]string{"a.yaml": "", "b.yaml": "# moved\n\n" + configMap("a", "dada: {}\n")}, "", nil, exitFine,
+			[]string{"no mistakes since", "1 mistake of main not reported"}, []string{"dada"}},
+		{"the same mistake twice", map[string]string{"a.yaml": "kind: A\n"}, map[string]string{"a.yaml": "kind: A\n---\nkind: A\n"}, "", nil, exitError, []string{"a.yaml:3: ", "1 mistake of main not reported"}, []string{"a.yaml:1: "}},
+		{"old duplicates further down", map[string]string{"b.yaml": configMap("a", "")}, map[string]string{"a.yaml": "#\n#\n" + old["a.yaml"]}, "", nil, exitFine, []string{"no mistakes since"}, []string{"declared twice"}},
+		{"an old warning", map[string]string{"a.yaml": configMap("a", "status: {}\n")}, nil, "", []string{"--strict"}, exitFine, nil, []string{"warning"}},
+		{"a new warning", nil, map[string]string{"d.yaml": configMap("d", "status: {}\n")}, "", []string{"--strict"}, exitError, []string{"warning: d.yaml:4: ConfigMap/default/d: status", "with --strict"}, nil},
+		{"new advice", nil, map[string]string{"web2.yaml": strings.ReplaceAll(shopWeb, "web", "web2")}, "", []string{"--advice"}, exitFine, []string{"advice: web2.yaml:9: Deployment/shop/web2: container web2 has no memory limit [no-limits]", "  no-limits: without one"}, []string{"shop/web:"}},
+		{"no tag as the branch", nil, nil, "", []string{"--base", "nothing"}, exitError, []string{`there is no commit "nothing" in this clone`}, nil},
+		{"a folder that is new", nil, map[string]string{"blue/a.yaml": configMap("a", "")}, "", []string{"blue"}, exitFine, []string{"merging creates   1: ConfigMap/default/a"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newProject(t)
+			p.write(old)
+			p.commit("base", c.base)
+			p.git("switch", "-q", "-c", "branch")
+			p.write(c.now)
+			if c.message != "" {
+				p.commit(c.message, nil)
+			}
+			dir, args := p.dir, c.args
+			if len(args) == 1 && !strings.HasPrefix(args[0], "-") {
+				dir, args = filepath.Join(p.dir, args[0]), nil
+			}
+			code, out, errOut := writ(t, append([]string{"check", dir, "--base", "main"}, args...)...)
+			all := out + errOut
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(all, want) && !strings.Contains(strings.Join(strings.Fields(all), " "), want) {
+					t.Errorf("%q is missing", want)
+				}
+			}
+			for _, not := range c.without {
+				if strings.Contains(all, not) {
+					t.Errorf("%q is there", not)
+				}
+			}
+			if t.Failed() {
+				t.Logf("printed:\n%s", all)
+			}
+		})
+	}
+}
+
+// A folder of a repository is checked with what it uses outside of itself; git's rules say what is part
+// of a commit; warnings are told beside mistakes; what is not acted on yet is a note.
+func TestCheck_Tree(t *testing.T) {
+	p := newProject(t)
+	p.commit("base", map[string]string{
+		".gitignore":   "*.gen.yaml\n",
+		"blue/a.yaml":  configMap("a", "status: {}\n"),
+		"blue/b.yaml":  configMap("b", "dada: {}\n"),
+		"red/c.yaml":   "nonsense",
+		"shared/d.txt": configMap("d", ""),
+	})
+	p.write(map[string]string{
+		"blue/x.gen.yaml": "nonsense",
+		"blue/e.yaml":     "apiVersion: v1\nkind: Pod\nmetadata: {name: e}\nspec:\n  containers: [{name: a, image: b}]\n  hostNetwork: true\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: e}\nspec: {podSelector: {}}\n",
+	})
+	if err := os.Symlink("../shared/d.txt", filepath.Join(p.dir, "blue/d.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := writ(t, "check", filepath.Join(p.dir, "blue"))
+	want := `blue/b.yaml:4: ConfigMap/default/b: unknown field "dada"
+warning: blue/a.yaml:4: ConfigMap/default/a: status: is set by the cluster and was dropped
+note: blue/e.yaml:6: Pod/default/e: spec.hostNetwork: the node's own network is not supported yet; the object is accepted, but not started
+note: blue/e.yaml:8: NetworkPolicy/default/e: NetworkPolicy is accepted, but not enforced yet
+`
+	if code != exitError || out != want || !strings.HasPrefix(errOut, "4 objects, 1 mistake, 1 warning: this commit would not be adopted\npaths are from ") {
+		t.Errorf("exit code %d, got:\n%s%s\nwant:\n%s", code, out, errOut, want)
+	}
+	empty := t.TempDir()
+	if code, out, _ := writ(t, "check", empty, "--strict"); code != exitError || out != "warning: there is no manifest here: nothing would run\n" {
+		t.Errorf("an empty folder: exit code %d, %q", code, out)
+	}
+}
+
+// What a node is configured with is of no interest to a check, not even that it is wrong.
+func TestCheck_IgnoresTheNodesConfiguration(t *testing.T) {
+	for _, cmd := range newRoot().Commands() {
+		_, is := cmd.Annotations[offline]
+		if want := map[string]bool{"check": true, "init": true, "schema": true}[cmd.Name()]; is != want {
+			t.Errorf("%s: offline %t, want %t", cmd.Name(), is, want)
+		}
+	}
+}
+
+func TestCheck_JSON(t *testing.T) {
+	p := newProject(t)
+	p.commit("base", map[string]string{"a.yaml": configMap("a", "")})
+	p.write(map[string]string{"a.yaml": configMap("a", "data: {password: s3cret}\n")})
+	code, out, _ := writ(t, "check", p.dir, "-o", "json", "--advice", "--base", "HEAD")
+	var c checked
+	if err := json.Unmarshal([]byte(out), &c); err != nil || code != exitFine || !c.OK || c.Mistakes == nil || c.Base == nil || c.Base.Merge == nil || len(c.Base.Merge.Change) != 1 {
+		t.Errorf("exit code %d, %v:\n%s", code, err, out)
+	}
+	if len(c.Advice) != 1 || c.Advice[0].Rule != "plain-secret" || c.Advice[0].Source.Line != 4 || strings.Contains(out, "s3cret") {
+		t.Errorf("advice: %+v", c.Advice)
+	}
+	if code, _, _ := writ(t, "check", p.dir, "--advice", "--strict"); code != exitError {
+		t.Errorf("--strict with advice: exit code %d", code)
+	}
+}
+
+// Whatever a commit is named, nothing of it is a command to GitHub.
+func TestAnnotate(t *testing.T) {
+	var out bytes.Buffer
+	annotate(&out, "error", "sub", "no-limits", manifest.Mistake{
+		Source: manifest.Source{Path: "a,b:c%\n::stop-commands::x.yaml", Line: 3}, Ref: manifest.Ref{Kind: "Pod", Namespace: "a", Name: "b"},
+		What: "100%\nsecond\r\n::set-output name=x::y",
+	})
+	want := "::error file=sub/a%2Cb%3Ac%25%0A%3A%3Astop-commands%3A%3Ax.yaml,line=3,title=Pod/a/b no-limits" +
+		"::100%25%0A    second\uFFFD%0A    ::set-output name=x::y\n"
+	if got := out.String(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	p := newProject(t)
+	p.write(map[string]string{"deep/a.yaml": configMap("a", "dada: {}\n"), "b.yaml": configMap("b", "status: {}\n")})
+	t.Setenv("GITHUB_WORKSPACE", filepath.Dir(p.dir))
+	code, text, _ := writ(t, "check", p.dir, "-o", "github")
+	name := filepath.Base(p.dir)
+	wantText := "::error file=" + name + "/deep/a.yaml,line=4,title=ConfigMap/default/a::unknown field \"dada\"\n::warning file=" + name + "/b.yaml,line=4,title=ConfigMap/default/b::status: is set by the cluster and was dropped\n"
+	if code != exitError || text != wantText {
+		t.Errorf("exit code %d, got:\n%s\nwant:\n%s", code, text, wantText)
+	}
+}
