@@ -101,6 +101,11 @@ func yamlProblems(err error, text []byte) []lineProblem {
 				p = lineProblem{at, "a tab is used for indentation, YAML allows spaces only"}
 			}
 		}
+		if strings.Contains(p.what, "could not find expected ':'") {
+			if at := longMarker(text, p.line); at > 0 {
+				p = lineProblem{at, "a line of four or more dashes begins no document, write three"}
+			}
+		}
 		problems = append(problems, p)
 	}
 	return problems
@@ -116,6 +121,20 @@ func tabIndent(text []byte) int {
 		}
 	}
 	return 0
+}
+
+// longMarker is the last line of more than three dashes and nothing else before a line, or 0.
+func longMarker(text []byte, before int) int {
+	line, found := 0, 0
+	for l := range bytes.Lines(text) {
+		if line++; line >= before {
+			break
+		}
+		if l = bytes.TrimRight(l, " \t\r\n"); len(l) > 3 && len(bytes.Trim(l, "-")) == 0 {
+			found = line
+		}
+	}
+	return found
 }
 
 // checkText refuses what no YAML or JSON file of people holds.

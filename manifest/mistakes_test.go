@@ -85,6 +85,7 @@ func TestLoad_Refuses(t *testing.T) {
 	for _, test := range []struct{ name, file, text, want string }{
 		{"a file for a program", "a.yaml", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n", "a.yaml:1: KubeletConfiguration: apiVersion: kubelet.config.k8s.io/v1beta1 KubeletConfiguration configures a program of Kubernetes and is no object of a cluster; list the file in .writignore"},
 		{"a part of the replicas", "a.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {strategy: {rollingUpdate: {maxSurge: 0.25}}, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: c}]}}}\n", `a.yaml:4: Deployment/default/a: spec.strategy.rollingUpdate.maxSurge: must be a whole number or a string, found number 0.25 (write "25%")`},
+		{"four dashes", "a.yaml", configMap("a") + "----\n# the next one\n" + configMap("b"), "a.yaml:4: a line of four or more dashes begins no document, write three"},
 		{"an alias bomb", "a.yaml", configMap("a") + bomb, "a.yaml:1: aliases make the document larger than 16 MiB"},
 		{"a wide alias bomb", "a.yaml", configMap("a") + wide, "a.yaml:1: aliases make the document larger than 16 MiB"},
 		{"an alias of itself", "a.yaml", "a: &a [*a]\n", "a.yaml:1: aliases make the document larger than 16 MiB"},
