@@ -80,6 +80,16 @@ func (l *locator) root() *yaml.Node {
 	return l.parsed
 }
 
+// has tells whether the document can be parsed and has a field.
+func (l *locator) has(field string) bool {
+	root := l.root()
+	if root == nil {
+		return false
+	}
+	at, _, _ := descend(root, field)
+	return at != nil
+}
+
 // descend follows the first step of path: where it is written (a mapping's key or a list's element),
 // the node below, and what is left of the path. Nil when the step is not there.
 func descend(node *yaml.Node, path string) (at, below *yaml.Node, rest string) {

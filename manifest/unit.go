@@ -221,6 +221,9 @@ func (l *loader) rendered(d Rendered, v *veil) *file {
 	}
 	for _, c := range slices.Backward(l.chunks(d.Source.Path)) {
 		if c.line <= d.Source.Line {
+			if !(&locator{chunk: c}).has("kind") {
+				return part // a template; where the object begins is known
+			}
 			return readRendered(d, v, c)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strings"
 
 	"writ/manifest"
 	"writ/render/wire"
@@ -41,7 +42,7 @@ func (s *server) answer(ask wire.Ask) (wire.Answer, []byte) {
 	case errors.Is(err, fs.ErrNotExist):
 		return wire.Answer{}, nil
 	case err != nil:
-		return wire.Answer{Refused: err.Error()}, nil
+		return wire.Answer{Refused: reason(err)}, nil
 	case info.IsDir():
 		return s.folder(ask)
 	case !info.Mode().IsRegular():
@@ -52,6 +53,17 @@ func (s *server) answer(ask wire.Ask) (wire.Answer, []byte) {
 	return wire.Answer{Kind: wire.File, Path: ask.Path}, nil
 }
 
+// reason is why a path cannot be read, which is told with the path.
+func reason(err error) string {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		err = at.Err
+	}
+	if strings.Contains(err.Error(), "path escapes") { // an os.Root has no error value for it
+		return "leads out of the repository"
+	}
+	return err.Error()
+}
+
 func (s *server) folder(ask wire.Ask) (wire.Answer, []byte) {
 	a := wire.Answer{Kind: wire.Folder, Path: ask.Path}
 	if ask.Op != wire.List {
@@ -59,7 +71,7 @@ func (s *server) folder(ask wire.Ask) (wire.Answer, []byte) {
 	}
 	entries, err := fs.ReadDir(s.fsys, ask.Path)
 	if err != nil {
-		return wire.Answer{Refused: err.Error()}, nil
+		return wire.Answer{Refused: reason(err)}, nil
 	}
 	for _, e := range entries {
 		a.Entries = append(a.Entries, wire.Entry{Name: e.Name(), Folder: e.IsDir()})
@@ -70,7 +82,7 @@ func (s *server) folder(ask wire.Ask) (wire.Answer, []byte) {
 func (s *server) read(ask wire.Ask) (wire.Answer, []byte) {
 	data, err := s.content(ask.Path)
 	if err != nil {
-		return wire.Answer{Refused: err.Error()}, nil
+		return wire.Answer{Refused: reason(err)}, nil
 	}
 	return s.clear(ask, data)
 }

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxMessage bounds what an error repeats of a template's text, in bytes.
+const maxMessage = 500
+
 var (
 	// inTemplate is how the engine names a place: TEMPLATE:LINE, perhaps with a column.
 	inTemplate = regexp.MustCompile(`([^\s():"]+/[^\s():"]+):(\d+)(?::\d+)?`)
@@ -34,7 +37,13 @@ func (b *build) explain(err error) {
 	} else if lines := strings.Split(strings.TrimSpace(text), "\n"); len(lines) > 1 {
 		what = lines[len(lines)-1]
 	}
+	if at := strings.LastIndex(what, ">: "); at >= 0 {
+		what = what[at+3:]
+	}
 	what = strings.TrimPrefix(flat(what), "error calling include: ")
+	if len(what) > maxMessage {
+		what = strings.ToValidUTF8(what[:maxMessage], "") + " ..."
+	}
 	if len(places) == 0 {
 		b.mistake(b.chartFile, 0, "%s", what)
 		return

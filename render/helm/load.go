@@ -22,6 +22,7 @@ const (
 	maxFiles  = 10_000
 	maxBytes  = 100 << 20
 	maxFolder = 64 // folders inside each other
+	maxLinks  = 3  // links to folders inside each other
 	maxDepth  = 10 // charts inside each other
 )
 
@@ -31,6 +32,7 @@ type loader struct {
 	origins   map[*common.File]string // templates and other files of charts
 	chartFile string                  // Chart.yaml of the chart that was asked for
 	mistakes  []wire.Note
+	loop      string // a folder of a chart that is not reached in the end
 	count     int
 	bytes     int
 }
@@ -134,14 +136,21 @@ func (l *loader) folder(at string) []*archive.BufferedFile {
 	rules.AddDefaults()
 	var files []*archive.BufferedFile
 	l.walk(at, "", rules, 0, &files)
+	if l.loop != "" {
+		l.mistake(l.loop, 0, "lies behind more than %d links; one of them may lead back into the chart", maxLinks)
+	}
 	return files
 }
 
-// walk reads what is below a folder of a chart.
-func (l *loader) walk(at, below string, rules *ignore.Rules, depth int, files *[]*archive.BufferedFile) {
+// walk reads what is below a folder of a chart, which lies behind some links.
+func (l *loader) walk(at, below string, rules *ignore.Rules, links int, files *[]*archive.BufferedFile) {
 	here := path.Join(at, below)
-	if depth > maxFolder {
-		l.mistake(here, 0, "lies more than %d folders deep in the chart; a link may lead back into it", maxFolder)
+	switch {
+	case links > maxLinks:
+		l.loop = here
+		return
+	case strings.Count(below, "/") > maxFolder:
+		l.mistake(here, 0, "lies more than %d folders deep in the chart", maxFolder)
 		return
 	}
 	entries, err := l.files.List(here)
@@ -155,13 +164,13 @@ func (l *loader) walk(at, below string, rules *ignore.Rules, depth int, files *[
 			continue
 		}
 		if e.Folder {
-			l.walk(at, name, rules, depth+1, files)
+			l.walk(at, name, rules, links, files)
 		} else if data, folder := l.file(path.Join(at, name)); folder {
-			l.walk(at, name, rules, depth+1, files)
+			l.walk(at, name, rules, links+1, files)
 		} else if data != nil {
 			*files = append(*files, &archive.BufferedFile{Name: name, Data: bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))})
 		}
-		if l.count > maxFiles || l.bytes > maxBytes {
+		if l.count > maxFiles || l.bytes > maxBytes || l.loop != "" {
 			return
 		}
 	}
