@@ -42,6 +42,7 @@ func run(args []string) error {
 
 func serve(conn *wire.Conn) error {
 	files := wire.NewFiles(conn)
+	kustomizer := kustomize.New(files)
 	for {
 		m, _, err := conn.Receive()
 		switch {
@@ -53,7 +54,7 @@ func serve(conn *wire.Conn) error {
 			return errors.New("expected a job")
 		}
 		files.Begin()
-		result := do(files, m.Job)
+		result := do(files, kustomizer, m.Job)
 		result.Used = files.Used()
 		if err := conn.Send(wire.Message{Result: &result}, nil); err != nil {
 			return err
@@ -61,9 +62,9 @@ func serve(conn *wire.Conn) error {
 	}
 }
 
-func do(files *wire.Files, job *wire.Job) wire.Result {
+func do(files *wire.Files, kustomizer *kustomize.Kustomizer, job *wire.Job) wire.Result {
 	if job.Chart != nil {
 		return helm.Build(files, *job.Chart)
 	}
-	return kustomize.Build(files, job.Kustomization)
+	return kustomizer.Build(job.Kustomization)
 }

@@ -22,75 +22,100 @@ var names = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 func isKustomization(name string) bool { return slices.Contains(names, name) }
 
+// Kustomizer builds kustomizations of one tree. It keeps what it has read of it.
+type Kustomizer struct {
+	files     *wire.Files
+	documents map[string][]document // of the files that resources came from
+}
+
+// New makes a Kustomizer for a tree.
+func New(files *wire.Files) *Kustomizer {
+	return &Kustomizer{files: files, documents: make(map[string][]document)}
+}
+
 // Build builds the kustomization in a folder of the repository. What is wrong is in the result.
-func Build(files *wire.Files, folder string) wire.Result {
-	b := build{files: files, folder: folder, screened: make(map[string]bool), documents: make(map[string][]document)}
-	system := &fileSystem{files: files, root: folder, trace: b.screen}
-	options := krusty.MakeDefaultOptions()
-	// The repository is the border, not each folder: overlays patch with files from beside them.
-	options.LoadRestrictions = types.LoadRestrictionsNone
-	resources, err := krusty.MakeKustomizer(options).Run(system, "/"+folder)
+//
+// Kustomize's own notes about origins cost it a third of its time. They are asked for only where kind and name
+// do not tell in which file a resource was written.
+func (k *Kustomizer) Build(folder string) wire.Result {
+	b := build{Kustomizer: k, folder: folder, screened: make(map[string]bool), places: places{byKind: make(map[string][]*place)}}
+	resources, err := b.run(false)
 	if len(b.mistakes) > 0 {
 		return wire.Result{Mistakes: b.mistakes}
 	}
 	if err != nil {
 		return wire.Result{Mistakes: b.explain(err)}
 	}
-	return b.result(resources)
+	if !b.keep {
+		if found, ok := b.places.find(resources.Resources()); ok {
+			return b.result(resources, func(i int) wire.Note { return wire.Note{Path: found[i].file, Line: found[i].line} })
+		}
+		if resources, err = b.run(true); err != nil {
+			return wire.Result{Mistakes: b.explain(err)}
+		}
+	}
+	return b.result(resources, func(i int) wire.Note { return b.origin(resources.Resources()[i]) })
 }
 
 // build is one kustomization that is being built.
 type build struct {
-	files     *wire.Files
-	folder    string
-	screened  map[string]bool
-	mistakes  []wire.Note
-	documents map[string][]document // of the files that resources came from
-	keep      bool                  // the kustomization asks for origin annotations itself
+	*Kustomizer
+	folder   string
+	screened map[string]bool
+	mistakes []wire.Note
+	places   places
+	keep     bool // the kustomization asks for origin annotations itself
 }
 
-func (b *build) result(resources resmap.ResMap) wire.Result {
+// run lets kustomize build, with a note at each resource about its origin if that is wanted.
+func (b *build) run(origins bool) (resmap.ResMap, error) {
+	system := &fileSystem{files: b.files, root: b.folder, trace: b.screen, origins: origins}
+	options := krusty.MakeDefaultOptions()
+	// The repository is the border, not each folder: overlays patch with files from beside them.
+	options.LoadRestrictions = types.LoadRestrictionsNone
+	return krusty.MakeKustomizer(options).Run(system, "/"+b.folder)
+}
+
+// result is the resources as documents; where tells for each of them.
+func (b *build) result(resources resmap.ResMap, where func(int) wire.Note) wire.Result {
 	var r wire.Result
-	for _, res := range resources.Resources() {
-		where := b.origin(res)
+	for i, res := range resources.Resources() {
+		at := where(i)
 		text, err := b.text(res)
 		if err != nil {
-			r.Mistakes = append(r.Mistakes, wire.Note{Path: where.Path, Line: where.Line, What: err.Error()})
+			r.Mistakes = append(r.Mistakes, wire.Note{Path: at.Path, Line: at.Line, What: err.Error()})
 			continue
 		}
-		r.Documents = append(r.Documents, wire.Document{Text: text, Path: where.Path, Line: where.Line})
+		r.Documents = append(r.Documents, wire.Document{Text: text, Path: at.Path, Line: at.Line})
 	}
 	return r
 }
 
 // text is a resource without what was added to know where it came from.
 func (b *build) text(res *resource.Resource) (string, error) {
-	if !b.keep {
-		annotations := res.GetAnnotations()
+	annotations := res.GetAnnotations()
+	if _, there := annotations[originAnnotation]; there && !b.keep {
 		delete(annotations, originAnnotation)
 		if err := res.SetAnnotations(annotations); err != nil {
 			return "", fmt.Errorf("remove %s: %w", originAnnotation, err)
 		}
 	}
-	text, err := res.AsYAML()
+	text, err := res.MarshalJSON() // which is YAML too
 	return string(text), err
 }
 
 // origin is where a resource was written: the line of its document, or of the generator that made it.
 func (b *build) origin(res *resource.Resource) wire.Note {
 	origin, err := res.GetOrigin()
-	if err != nil || origin == nil {
+	if err != nil || origin == nil || origin.Repo != "" {
 		return wire.Note{Path: b.file(b.folder)}
 	}
-	if origin.Repo != "" {
-		return wire.Note{Path: b.file(b.folder)}
+	written := origin.Path
+	if written == "" {
+		written = origin.ConfiguredIn
 	}
-	if origin.Path == "" {
-		name := path.Join(b.folder, origin.ConfiguredIn)
-		return wire.Note{Path: name, Line: b.lineOfName(name, res.GetName())}
-	}
-	name := path.Join(b.folder, origin.Path)
-	return wire.Note{Path: name, Line: b.lineOfObject(name, res.GetKind(), res.GetName())}
+	name := path.Join(b.folder, written)
+	return wire.Note{Path: name, Line: b.lineIn(name, res.GetKind(), res.GetName())}
 }
 
 // file is the kustomization file of a folder.
@@ -104,7 +129,7 @@ func (b *build) file(folder string) string {
 	return path.Join(folder, names[0])
 }
 
-// below tells whether a relative path stays in the repository, and where it leads.
+// inside tells whether a relative path stays in the repository, and where it leads.
 func inside(folder, name string) (string, bool) {
 	joined := path.Join(folder, name)
 	return joined, !path.IsAbs(name) && joined != ".." && !strings.HasPrefix(joined, "../")

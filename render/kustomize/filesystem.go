@@ -23,6 +23,8 @@ type fileSystem struct {
 	files *wire.Files
 	root  string                         // folder of the kustomization that is built
 	trace func(name string, data []byte) // told of every kustomization file that is read
+
+	origins bool // let kustomize note where each resource comes from
 }
 
 // below is a path of kustomize as one of the repository.
@@ -76,7 +78,7 @@ func (f *fileSystem) ReadFile(name string) ([]byte, error) {
 	}
 	if isKustomization(path.Base(name)) {
 		f.trace(below(name), data)
-		if below(path.Dir(path.Clean("/"+name))) == f.root {
+		if below(path.Dir(path.Clean("/"+name))) == f.root && f.origins {
 			return withOrigins(data), nil
 		}
 	}

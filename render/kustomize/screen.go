@@ -52,6 +52,7 @@ func (b *build) screen(name string, data []byte) {
 			b.keep = b.keep || slices.ContainsFunc(value.Content, func(n *yaml.Node) bool { return n.Value == "originAnnotations" })
 		case references[key.Value]:
 			b.screenField(name, key.Value, value)
+			b.gather(name, key.Value, value)
 		}
 	}
 }
