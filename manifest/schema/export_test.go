@@ -1,0 +1,4 @@
+package schema
+
+// Rows is how many fields are described.
+func Rows() int { return len(rows) }
