@@ -60,6 +60,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.hostPorts()
 	w.autoscalers()
 	w.dependencies()
+	w.immutableChanges()
 	l.found = append(l.found, w.mistakes...)
 	l.hints = append(l.hints, w.hints...)
 }

@@ -101,6 +101,19 @@ func svc(name, spec string) string {
 	return "apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\nspec:\n  " + strings.ReplaceAll(spec, "\n", "\n  ") + "\n"
 }
 
+func TestCheck_OnImmutableChange(t *testing.T) {
+	const text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\n  annotations:\n    writ.dev/on-immutable-change: %s\n"
+	for how, want := range map[string]string{
+		"recreate": "", "orphan": "",
+		"replace": `a.yaml:6: ConfigMap/default/m: metadata.annotations[writ.dev/on-immutable-change]: "replace" must be recreate or orphan`,
+		`""`:      `a.yaml:6: ConfigMap/default/m: metadata.annotations[writ.dev/on-immutable-change]: "" must be recreate or orphan`,
+	} {
+		if got := checked(t, "-- a.yaml --\n"+fmt.Sprintf(text, how)); got != want {
+			t.Errorf("%s: %q, want %q", how, got, want)
+		}
+	}
+}
+
 func TestCheck_Services(t *testing.T) {
 	const web = "containers: [{name: c, image: c, ports: [{name: web, containerPort: 8080}]}]"
 	ingress := func(port string) string {

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,31 +12,24 @@ import (
 	"writ/state"
 )
 
-// onImmutableChange is the annotation by which an author says what becomes of an object of which a
-// field changed that must not: "recreate" deletes it with all that it made, "orphan" leaves behind
-// what it made. In both cases it is made new in the same adoption.
-const onImmutableChange = "writ.dev/on-immutable-change"
-
 // replace makes an object new that cannot become what put says, if its author allows it; mistakes say
 // why it cannot. A Job that has ended needs no leave: it does nothing any more.
 func (f *difference) replace(r *state.Record, put state.Put, mistakes []string) []string {
-	how := put.Object.GetAnnotations()[onImmutableChange]
+	how := put.Object.GetAnnotations()[manifest.OnImmutableChangeAnnotation]
 	switch {
 	case ended(r):
 		put.Why = "made again: the one before has ended"
-	case how == "recreate":
+	case how == manifest.Recreate:
 		f.replaced = append(f.replaced, r.Ref)
 		put.Why = "made again: " + mistakes[0]
-	case how == "orphan":
+	case how == manifest.Orphan:
 		f.replaced = append(f.replaced, r.Ref)
 		f.orphaned = append(f.orphaned, r)
 		put.Why = "made again, leaving behind what it made: " + mistakes[0]
-	case how != "":
-		return append(mistakes, fmt.Sprintf("metadata.annotations[%s]: %q must be recreate or orphan", onImmutableChange, how))
 	default:
 		for i := range mistakes {
 			first, rest, more := strings.Cut(mistakes[i], "\n")
-			if mistakes[i] = first + " (annotation " + onImmutableChange + ": recreate makes the object new)"; more {
+			if mistakes[i] = first + " (annotation " + manifest.OnImmutableChangeAnnotation + ": recreate makes the object new)"; more {
 				mistakes[i] += "\n" + rest
 			}
 		}

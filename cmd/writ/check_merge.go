@@ -58,7 +58,8 @@ func (c *checked) merge(before *baseline, now *looked) {
 	var mistakes manifest.Mistakes
 	switch {
 	case errors.As(err, &mistakes):
-		c.immutable(mistakes, now)
+		now.report.Set.Locate(now.files, mistakes)
+		c.Mistakes = append(c.Mistakes, mistakes...)
 	case len(now.report.Mistakes) > 0:
 		// Objects with mistakes are missing, so that neither deletions nor the plan mean anything.
 	case errors.As(err, &held):
@@ -77,23 +78,6 @@ func (c *checked) merge(before *baseline, now *looked) {
 }
 
 func (c *checked) note(what string) { c.Notes = append(c.Notes, manifest.Mistake{What: what}) }
-
-// immutable adds what cannot take the place of what runs, at the lines of the fields.
-func (c *checked) immutable(mistakes manifest.Mistakes, now *looked) {
-	places := make([]manifest.Place, len(mistakes))
-	for i, m := range mistakes {
-		places[i] = manifest.Place{Ref: m.Ref}
-		if field, _, found := strings.Cut(m.What, ": "); found && !strings.Contains(field, " ") {
-			places[i].Field = field
-		}
-	}
-	for i, source := range now.report.Set.Places(now.files, places) {
-		if source.Path != "" {
-			mistakes[i].Source = source
-		}
-	}
-	c.Mistakes = append(c.Mistakes, mistakes...)
-}
 
 // summary is the difference of two commits, and whose pods the plan replaces.
 func summary(before, now *manifest.Set, world *state.World, plan *reconcile.Plan) *merge {

@@ -68,6 +68,9 @@ func (l *Loop) refuse(c *loaded, err error) {
 		return
 	}
 	mistakes, wrong := mistakesOf(err)
+	if c.err == nil && wrong { // it can be read, but cannot take the place of what there is
+		c.set.Locate(c.commit.FS, mistakes)
+	}
 	l.log.Warn("commit is not adopted", "commit", c.commit.Hash, "mistakes", len(mistakes), "err", err)
 	l.tell(func(r *Report) {
 		if r.Newest.Hash != c.commit.Hash {

@@ -192,6 +192,23 @@ func TestLoop_AdoptsTheNewest(t *testing.T) {
 }
 
 // A declared Pod that ended is replaced once its manifest changes, after a restart of the loop too.
+func TestLoop_ImmutableFieldAtItsLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.close()
+		other := strings.NewReplacer("app: web}}\n  template", "app: shop}}\n  template", "labels: {app: web}", "labels: {app: shop}").Replace(fmt.Sprintf(deployment, 1, 1))
+		l, commits, stop := r.start(r.commit(1, tree(1, 1)))
+		defer stop()
+		settle()
+		commits <- r.commit(2, fstest.MapFS{"web.yaml": {Data: []byte(other)}})
+		settle()
+		rep := l.Report()
+		if len(rep.Mistakes) != 1 || !strings.HasPrefix(rep.Mistakes[0].String(), "web.yaml:8: Deployment/default/web: spec.selector: Invalid value") {
+			t.Errorf("mistakes %v, want that of the selector at its line", rep.Mistakes)
+		}
+	})
+}
+
 func TestLoop_MakesDeclaredPodsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
