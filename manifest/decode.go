@@ -36,6 +36,7 @@ func (o *object) take(k *kind, h *head) {
 	}
 	made := o.decode(k, h, data)
 	if made == nil {
+		o.failed = true // also where that is the fault of a stand-in, which nobody is told
 		return
 	}
 	made.SetNamespace(o.ref.Namespace)

@@ -201,10 +201,10 @@ type object struct {
 
 // mistake reports a problem of the object at the line of its field.
 func (o *object) mistake(p problem) {
-	o.failed = true
 	if o.unknown(p.path) {
 		return
 	}
+	o.failed = true
 	p.what = o.veil.hide(p.what)
 	o.reader.under(nil).report(o.ref, func() int { return o.line(p.path) }, p.String())
 }

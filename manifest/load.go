@@ -361,7 +361,10 @@ func (l *loader) file(f *folder, before *file, name string, e fs.DirEntry) error
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	made, id := before, identity(info)
-	if before == nil || id == "" || before.id != id || before.secret && l.rekeyed() {
+	if before != nil && before.secret && l.rekeyed() {
+		before = nil
+	}
+	if before == nil || id == "" || before.id != id {
 		data, err := l.readFile(name)
 		if err != nil || data == nil {
 			return err
@@ -370,7 +373,7 @@ func (l *loader) file(f *folder, before *file, name string, e fs.DirEntry) error
 			sum := sha256.Sum256(data)
 			id = hex.EncodeToString(sum[:])
 		}
-		if before == nil || before.id != id || before.secret {
+		if before == nil || before.id != id {
 			if made, err = readFile(l.Decrypter, name, id, data); err != nil {
 				return err
 			}

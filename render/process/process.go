@@ -53,6 +53,9 @@ func run(command *exec.Cmd) (*Process, error) {
 	return made, nil
 }
 
+// PID is the child's process.
+func (c *Process) PID() int { return c.command.Process.Pid }
+
 // Kill ends the child at once; it may be called from any goroutine while another one speaks to it.
 func (c *Process) Kill() { _ = c.command.Process.Kill() }
 
