@@ -55,24 +55,6 @@ func (f *clientFlags) client() *control.Client {
 	return control.NewClient(filepath.Join(f.runDir, socketName))
 }
 
-// outputFlag is the -o of commands that machines may read.
-type outputFlag string
-
-func (o *outputFlag) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP((*string)(o), "output", "o", "", `"json" for machines`)
-}
-
-// json says whether a machine reads; any other word than "json" is a mistake.
-func (o outputFlag) json() (bool, error) {
-	switch o {
-	case "":
-		return false, nil
-	case "json":
-		return true, nil
-	}
-	return false, usageError{fmt.Errorf("-o %s: only json is there", string(o))}
-}
-
 // object splits "kind/name".
 func object(arg string) (kind, name string, err error) {
 	kind, name, ok := strings.Cut(arg, "/")

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,66 +84,6 @@ func printEvents(out io.Writer, body io.Reader, asJSON, people bool) error {
 		} else {
 			printf(out, "%s%s\n", head, text)
 		}
-	}
-}
-
-func newHistory() *cobra.Command {
-	var (
-		flags  clientFlags
-		output outputFlag
-	)
-	cmd := &cobra.Command{
-		Use:   "history [OBJECT]",
-		Short: "Show the adopted commits, or the revisions of a Deployment",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := output.json()
-			if err != nil {
-				return err
-			}
-			query := url.Values{}
-			if len(args) == 1 {
-				if query, err = flags.query(args[0]); err != nil {
-					return err
-				}
-			}
-			var entries []control.Entry
-			if err := flags.client().Get(cmd.Context(), "/v1/history", query, &entries); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), document{control.SchemaVersion, entries})
-			}
-			printHistory(cmd.OutOrStdout(), entries, len(args) == 1)
-			return nil
-		},
-	}
-	flags.add(cmd, true)
-	output.add(cmd)
-	return cmd
-}
-
-func printHistory(out io.Writer, entries []control.Entry, ofObject bool) {
-	names := 0
-	for i := range entries {
-		names = max(names, len(entries[i].Name))
-	}
-	for i := range entries {
-		e := &entries[i]
-		mark := " "
-		if e.Current {
-			mark = "*"
-		}
-		if ofObject {
-			cause := e.Cause
-			if cause == "" {
-				cause = e.Subject
-			}
-			printf(out, "%s %-4d %-*s  %s\n", mark, e.Revision, names, e.Name, clip(cause, max(16, width-9-names)))
-			continue
-		}
-		author, _, _ := strings.Cut(e.Author, " <")
-		printf(out, "%s %s  %s  %-16s  %s\n", mark, short(e.Commit), e.Adopted.Local().Format(time.DateTime), clip(author, 16), clip(e.Subject, width-51))
 	}
 }
 

@@ -58,6 +58,12 @@ func (n *node) gauges() []prometheus.Collector {
 			}
 			return 0
 		}),
+		gauge("suspended", "1 while spec.suspend keeps every commit from being adopted.", func() float64 {
+			if n.loop.Report().Suspend != nil {
+				return 1
+			}
+			return 0
+		}),
 		gauge("troubles", "What does not work now and is tried again.", func() float64 { return float64(len(n.troubles())) }),
 		gauge("unhealthy_objects", "Objects of the adopted commit that are not healthy.", func() float64 {
 			s := control.Report(n.store.World(), n.Facts(), time.Now())

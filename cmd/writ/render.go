@@ -64,7 +64,11 @@ func printStatus(out io.Writer, s *control.Status, v view) {
 			paragraph(out, "  ", "    ", m, v.in(""))
 		}
 	}
+	printStanding(out, s, v)
 	for _, t := range s.Troubles {
+		if t.What == s.Held { // the newest commit is refused because of it
+			continue
+		}
 		line := fmt.Sprintf("%s: %s", t.Component, t.What)
 		if !t.Since.IsZero() {
 			line += fmt.Sprintf(" (since %s)", ago(s.At, t.Since))
@@ -83,6 +87,8 @@ func printStatus(out io.Writer, s *control.Status, v view) {
 // headline is the whole status in one word, and its colour.
 func headline(s *control.Status) (word, code string) {
 	switch {
+	case s.Suspended != nil && len(s.Mistakes) == 0:
+		return "SUSPENDED", yellow
 	case s.Held != "":
 		return "HELD", red
 	case s.Counts.Bad() > 0 || s.Impaired():

@@ -17,9 +17,22 @@ import (
 
 // Exit codes of `writ status --wait`.
 const (
-	exitUnhealthy = 3
-	exitHeld      = 4
+	exitUnhealthy  = 3
+	exitHeld       = 4
+	exitSuperseded = 5
 )
+
+const statusHelp = `Shows the adopted commit, the newest commit, how far that has come (seen, verified,
+rendered, adopted, healthy) and why it is not adopted, and every object's health.
+
+With --wait it ends as soon as waiting longer cannot help. Exit codes:
+  0    adopted and healthy
+  1    error, such as no daemon
+  2    used wrongly
+  3    adopted, but not healthy in time
+  4    held, refused, or not adopted in time
+  5    the --commit asked for was superseded by a newer one
+  130  interrupted`
 
 func newStatus() *cobra.Command {
 	var (
@@ -33,37 +46,33 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the adopted commit, the newest one and every object's health",
-		Long: "Shows the adopted commit, the newest commit and why it is not adopted, and every object's health.\n" +
-			"With --wait: exits 0 adopted and healthy, 3 adopted but not healthy in time, 4 held or refused, 1 error.",
-		Args: cobra.NoArgs,
+		Long:  statusHelp,
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := output.json()
+			format, err := output.format(formatJSON, formatYAML, formatWide)
 			if err != nil {
 				return err
 			}
+			all = all || format == formatWide
 			if wait != "" {
 				limit, err := time.ParseDuration(wait)
 				if err != nil {
 					return usageError{fmt.Errorf("--wait=%s is not a duration, as in 1m", wait)}
 				}
-				return waitHealthy(cmd, flags, limit, commit, asJSON)
+				return waitHealthy(cmd, flags, limit, commit, format)
 			}
 			if watch {
-				return watchStatus(cmd, flags, asJSON, all)
+				return watchStatus(cmd, flags, format, all)
 			}
 			var s control.Status
 			if err := flags.client().Get(cmd.Context(), "/v1/status", nil, &s); err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			printStatus(cmd.OutOrStdout(), &s, view{colour: colours(cmd.OutOrStdout()), all: all})
-			return nil
+			return showStatus(cmd.OutOrStdout(), &s, format, all)
 		},
 	}
 	flags.add(cmd, false)
-	output.add(cmd)
+	output.add(cmd, formatJSON, formatYAML, formatWide)
 	cmd.Flags().StringVar(&wait, "wait", "", "wait until the newest commit is adopted and healthy, at most this long (1m if empty)")
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1m"
 	cmd.Flags().StringVar(&commit, "commit", "", "with --wait: the commit (or the beginning of its hash) that must be adopted")
@@ -72,9 +81,18 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-// follow calls each with every status until it says stop.
-func follow(ctx context.Context, c *control.Client, each func(*control.Status) bool) error {
-	body, err := c.Stream(ctx, http.MethodGet, "/v1/status", url.Values{"watch": {"1"}})
+// showStatus prints a status once.
+func showStatus(out io.Writer, s *control.Status, format string, all bool) error {
+	if format == formatJSON || format == formatYAML {
+		return printAs(out, format, s)
+	}
+	printStatus(out, s, view{colour: colours(out), all: all})
+	return nil
+}
+
+// follow calls each with every status until it says stop. With a commit it also tells whether that is superseded.
+func follow(ctx context.Context, c *control.Client, commit string, each func(*control.Status) bool) error {
+	body, err := c.Stream(ctx, http.MethodGet, "/v1/status", url.Values{"watch": {"1"}, "commit": {commit}})
 	if err != nil {
 		return err
 	}
@@ -97,11 +115,11 @@ func follow(ctx context.Context, c *control.Client, each func(*control.Status) b
 	}
 }
 
-func waitHealthy(cmd *cobra.Command, flags clientFlags, limit time.Duration, commit string, asJSON bool) error {
+func waitHealthy(cmd *cobra.Command, flags clientFlags, limit time.Duration, commit, format string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
 	defer cancel()
 	var last control.Status
-	err := follow(ctx, flags.client(), func(s *control.Status) bool {
+	err := follow(ctx, flags.client(), commit, func(s *control.Status) bool {
 		last = *s
 		return settled(s, commit)
 	})
@@ -110,13 +128,7 @@ func waitHealthy(cmd *cobra.Command, flags clientFlags, limit time.Duration, com
 		return err
 	}
 	if last.Schema != "" {
-		if asJSON {
-			err = printJSON(cmd.OutOrStdout(), last)
-		} else {
-			printStatus(cmd.OutOrStdout(), &last, view{colour: colours(cmd.OutOrStdout())})
-			err = nil
-		}
-		if err != nil {
+		if err := showStatus(cmd.OutOrStdout(), &last, format, format == formatWide); err != nil {
 			return err
 		}
 	}
@@ -125,18 +137,25 @@ func waitHealthy(cmd *cobra.Command, flags clientFlags, limit time.Duration, com
 
 // settled says whether waiting longer for a commit cannot help.
 func settled(s *control.Status, commit string) bool {
-	if isAdopted(s, commit) {
-		return s.Healthy || commit == "" && s.Held != ""
+	switch {
+	case s.SupersededBy != "":
+		return true
+	case commit != "" && isAdopted(s, commit):
+		return s.Settled() // whatever becomes of a newer one
+	case commit == "" && s.Adopted != nil:
+		return s.Healthy || s.Held != ""
 	}
 	return s.Held != "" && (commit == "" || s.Newest != nil && begins(s.Newest.Hash, commit))
 }
 
 func verdict(s *control.Status, commit string, timedOut bool) error {
 	switch {
-	case s.Held != "" && settled(s, commit) && !(isAdopted(s, commit) && s.Healthy):
-		return exitCode{code: exitHeld}
-	case !timedOut:
+	case s.SupersededBy != "":
+		return exitCode{exitSuperseded, fmt.Sprintf("commit %s is superseded by %s", clip(commit, 12), short(s.SupersededBy))}
+	case !timedOut && isAdopted(s, commit) && (s.Healthy || commit != ""):
 		return nil
+	case !timedOut:
+		return exitCode{code: exitHeld}
 	case isAdopted(s, commit):
 		return exitCode{exitUnhealthy, "adopted, but not healthy in time"}
 	}
@@ -151,10 +170,14 @@ func begins(hash, prefix string) bool {
 	return len(hash) >= len(prefix) && hash[:len(prefix)] == prefix
 }
 
-func watchStatus(cmd *cobra.Command, flags clientFlags, asJSON, all bool) error {
+func watchStatus(cmd *cobra.Command, flags clientFlags, format string, all bool) error {
 	out := cmd.OutOrStdout()
+	asJSON := format == formatJSON
+	if format == formatYAML {
+		return usageError{errors.New("-w and -o yaml do not go together; -o json gives a document a line")}
+	}
 	live := terminal(out) && !asJSON
-	err := follow(cmd.Context(), flags.client(), func(s *control.Status) bool {
+	err := follow(cmd.Context(), flags.client(), "", func(s *control.Status) bool {
 		switch {
 		case asJSON:
 			return json.NewEncoder(out).Encode(s) != nil

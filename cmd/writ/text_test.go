@@ -39,6 +39,7 @@ func TestPrint_OfHostileText(t *testing.T) {
 	s := held()
 	s.Source.URL, s.Node = "https://git.example/"+strings.Repeat("x", 30)+evil, "n1"
 	s.Adopted.Subject, s.Adopted.Author, s.Newest.Subject = evil, evil, evil
+	s.Stages.Verified.Reason, s.Deletes, s.Allow = evil, []string{"ConfigMap/a"}, "Allow-Delete: ConfigMap/a"
 	s.Held, s.Mistakes, s.Warnings = evil, []string{"a.yaml:1: " + evil}, []string{evil}
 	s.Troubles = []control.Trouble{{Component: "sync", What: evil, Since: now()}}
 	s.Objects = []control.Object{{Kind: "Deployment", Namespace: "shop", Name: strings.Repeat("n", 70), Health: control.Degraded, Ready: "10/10 ready", Reason: evil, Path: "p\x1bq.yaml", Line: 1}}
@@ -47,12 +48,12 @@ func TestPrint_OfHostileText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries := []control.Entry{{Commit: "0123456789", Subject: evil, Author: evil, Revision: 12, Name: "web-0123456789", Cause: evil}}
+	entries := []control.Entry{{Commit: "0123456789", Subject: evil, Author: evil, Revision: 12, Name: "web-0123456789", Cause: evil, Reason: evil, Stages: &control.Stages{}}}
 	leaves := []control.Leaf{{Kind: "Pod", Namespace: "shop", Name: "web", State: evil, Below: []control.Leaf{{Kind: "container", Name: "c\x1b", State: evil}}}}
 	for name, print := range map[string]func(*bytes.Buffer){
 		"status":    func(b *bytes.Buffer) { printStatus(b, &s, view{}) },
-		"history":   func(b *bytes.Buffer) { printHistory(b, entries, false) },
-		"revisions": func(b *bytes.Buffer) { printHistory(b, entries, true) },
+		"history":   func(b *bytes.Buffer) { printCommits(b, entries, view{}) },
+		"revisions": func(b *bytes.Buffer) { printRevisions(b, entries) },
 		"tree":      func(b *bytes.Buffer) { printLeaves(b, leaves, true, "") },
 		"events": func(b *bytes.Buffer) {
 			if err := printEvents(b, bytes.NewReader(told), false, true); err != nil {
