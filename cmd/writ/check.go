@@ -17,7 +17,8 @@ const offline = "offline"
 
 const checkHelp = `Finds every mistake in a tree of manifests at once, offline: what is in the work
 tree counts, committed or not, without what git ignores. Nothing is asked of a
-cluster, a network or the settings of a node.
+cluster, a network or the settings of a node; charts that lie elsewhere are taken
+from this user's cache, into which --fetch-charts fetches them.
 
 With --base it reports only what the branch introduces since it left REV, and what
 a merge would do: fields that must not change, and deletions that need a trailer.
@@ -33,6 +34,9 @@ type checkOptions struct {
 	base   string
 	strict bool
 	advice bool
+	fetch  bool
+
+	secrets secretConfig
 }
 
 func newCheck() *cobra.Command {
@@ -55,6 +59,8 @@ func newCheck() *cobra.Command {
 	flags.StringVarP(&o.output, "output", "o", "text", "`FORMAT`: text, json, or github (annotations on the lines of a pull request)")
 	flags.StringVar(&o.base, "base", "", "report only what is new since the merge base with `REV`, a commit of this clone")
 	flags.BoolVar(&o.strict, "strict", false, "warnings, and advice where it is asked for, are mistakes")
+	flags.BoolVar(&o.fetch, "fetch-charts", false, "fetch charts that spec.charts names and that were not fetched before")
+	o.secrets.flags(flags)
 	flags.BoolVar(&o.advice, "advice", false, "tell also what is better done otherwise, by rule")
 	return cmd
 }
@@ -136,7 +142,7 @@ func (o checkOptions) run(cmd *cobra.Command) error {
 
 // check reads the tree, and the base where there is one.
 func (o checkOptions) check(ctx context.Context) (*checked, error) {
-	t, err := openTree(ctx, o.dir)
+	t, err := openTree(ctx, o.dir, o.fetch, o.secrets)
 	if err != nil {
 		return nil, err
 	}

@@ -16,9 +16,10 @@ import (
 type tree struct {
 	*gitsync.Checkout
 	loader manifest.Loader
+	sealed *unopened // files that are encrypted, where there are no keys
 }
 
-func openTree(ctx context.Context, dir string) (*tree, error) {
+func openTree(ctx context.Context, dir string, mayFetch bool, secrets secretConfig) (*tree, error) {
 	var program string
 	if err := beside(&program, rendererName); err != nil {
 		return nil, err
@@ -27,20 +28,31 @@ func openTree(ctx context.Context, dir string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tree{checkout, manifest.Loader{Folder: checkout.Folder(), Renderer: checkRenderer{program, ctx}}}, nil
+	decrypter, sealed, err := secrets.checkDecrypter(ctx, program)
+	if err != nil {
+		return nil, err
+	}
+	loader := manifest.Loader{Folder: checkout.Folder(), Renderer: checkRenderer{program, ctx, mayFetch, decrypter}, Decrypter: decrypter}
+	return &tree{checkout, loader, sealed}, nil
 }
 
 // checkRenderer renders where something has to be rendered; a plain tree needs no second program.
 type checkRenderer struct {
 	program string
 	ctx     context.Context
+	fetch   bool // charts that were never fetched before
+	secrets manifest.Decrypter
 }
 
 func (r checkRenderer) Render(fsys fs.FS, units []manifest.Unit) ([]manifest.Rendering, error) {
 	if info, err := os.Stat(r.program); err != nil || info.Mode()&0o111 == 0 {
 		return nil, errNoRenderer
 	}
-	return render.New(r.ctx, render.Config{Program: r.program}).Render(fsys, units)
+	charts, err := checkCharts(r.fetch)
+	if err != nil {
+		return nil, err
+	}
+	return render.New(r.ctx, render.Config{Program: r.program, Charts: charts, Decrypter: r.secrets}).Render(fsys, units)
 }
 
 // looked is everything that can be told of a tree.
@@ -69,7 +81,7 @@ func (t *tree) lookAt(files fs.FS, prev *manifest.Set, advise bool) (*looked, er
 	if err != nil {
 		return nil, err
 	}
-	l := &looked{files: files, report: report}
+	l := &looked{files: files, report: report, notes: t.sealed.notes()}
 	if report.Set == nil {
 		return l, nil
 	}

@@ -18,11 +18,9 @@ import (
 
 	"writ/api/control"
 	"writ/dns"
-	"writ/manifest"
 	"writ/network"
 	"writ/reconcile"
 	"writ/reconcile/loop"
-	"writ/render"
 	noderuntime "writ/runtime"
 	"writ/runtime/image"
 	"writ/sockets"
@@ -99,9 +97,13 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if n.dns, err = dns.New(names, n.store, log); err != nil {
 		return n, err
 	}
+	loader, err := nodeLoader(ctx, cfg, log)
+	if err != nil {
+		return n, err
+	}
 	n.loop, err = loop.New(loop.Config{
 		Commits: n.commits, Ancestor: n.mirror.Ancestor, Adopted: n.adoptedBefore, Record: n.events.Record, Progress: n.passed,
-		Loader:  manifest.Loader{Folder: cfg.path, Renderer: render.New(ctx, render.Config{Program: cfg.renderer, Log: log}), Signing: signing{}},
+		Loader:  loader,
 		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH},
 	}, n.store, log)
 	if err != nil {

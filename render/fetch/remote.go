@@ -2,6 +2,8 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -19,16 +22,30 @@ import (
 // remote asks servers for charts.
 type remote struct{ client *http.Client }
 
-func newRemote() remote {
+func newRemote(caFile string) (remote, error) {
+	trusted := &tls.Config{}
+	if caFile != "" {
+		data, err := os.ReadFile(caFile)
+		if err != nil {
+			return remote{}, fmt.Errorf("certificates to trust: %w", err)
+		}
+		if trusted.RootCAs, err = x509.SystemCertPool(); err != nil {
+			return remote{}, fmt.Errorf("certificates to trust: %w", err)
+		}
+		if !trusted.RootCAs.AppendCertsFromPEM(data) {
+			return remote{}, fmt.Errorf("certificates to trust: %s holds none", caFile)
+		}
+	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:       trusted,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 20 * time.Second,
 		ForceAttemptHTTP2:     true,
 		IdleConnTimeout:       10 * time.Second, // nothing is held between commits
 	}
-	return remote{&http.Client{Transport: guard{transport}, CheckRedirect: redirect}}
+	return remote{&http.Client{Transport: guard{transport}, CheckRedirect: redirect}}, nil
 }
 
 // guard lets nothing pass in clear text but to this machine itself.

@@ -27,17 +27,30 @@ const (
 	timeout    = time.Minute
 )
 
-// Store is a folder of fetched charts. It may be used by several goroutines, and by several processes.
-type Store struct {
-	dir    string
-	remote remote
-	flight singleflight.Group
-	log    *slog.Logger
+// Config is what a Store is made of.
+type Config struct {
+	Dir     string // made when something is fetched
+	CAFile  string // certificates to trust beside the system's, as PEM; may be empty
+	Offline string // if not empty, nothing is fetched: what is not in the folder is refused with this remedy
+	Log     *slog.Logger
 }
 
-// New makes a Store in a folder, which is made when something is fetched.
-func New(dir string, log *slog.Logger) *Store {
-	return &Store{dir: dir, remote: newRemote(), log: log.With("component", "charts")}
+// Store is a folder of fetched charts. It may be used by several goroutines, and by several processes.
+type Store struct {
+	dir     string
+	offline string
+	remote  remote
+	flight  singleflight.Group
+	log     *slog.Logger
+}
+
+// New makes a Store.
+func New(c Config) (*Store, error) {
+	remote, err := newRemote(c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{dir: c.Dir, offline: c.Offline, remote: remote, log: c.Log.With("component", "charts")}, nil
 }
 
 // record says which content a version had when it was fetched first.
@@ -80,6 +93,9 @@ func (s *Store) fetch(ctx context.Context, c manifest.Chart) ([]byte, string, er
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			s.log.Warn("kept chart cannot be used and is fetched again", "digest", want, "err", err)
 		}
+	}
+	if s.offline != "" {
+		return nil, "", fmt.Errorf("%w: %s was never fetched here; %s", render.ErrRefused, title(c), s.offline)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
