@@ -43,14 +43,13 @@ func toJSON(text []byte) (data []byte, problems []lineProblem) {
 	if err == nil {
 		return data, nil
 	}
-	problems = yamlProblems(err, text)
 	if !strings.Contains(err.Error(), "already set in map") {
-		return nil, problems
+		return nil, yamlProblems(err, text)
 	}
 	if data, err = yaml.YAMLToJSON(text); err != nil {
 		return nil, yamlProblems(err, text)
 	}
-	return data, problems
+	return data, repeatedKeys(text)
 }
 
 // checkJSON looks for keys that are written twice.
