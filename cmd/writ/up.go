@@ -34,6 +34,7 @@ type config struct {
 	trust                    trustConfig
 	hooks                    hookConfig
 	image                    imageConfig
+	secrets                  secretConfig
 }
 
 func (c *config) flags(f *pflag.FlagSet) {
@@ -61,6 +62,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	c.trust.flags(f)
 	c.hooks.flags(f)
 	c.image.flags(f)
+	c.secrets.flags(f)
 	f.StringVar(&c.reservedMem, "reserved-memory", "256Mi", "memory kept back from the pods")
 }
 
