@@ -23,6 +23,29 @@ type loaded struct {
 // be good for something; then that one is given up.
 const supersedeAfter = 10 * time.Second
 
+// What a commit needs from elsewhere may be away: a chart's server, a key service. Then it is read again,
+// at first soon and then more and more seldom.
+const (
+	retryFirst = 5 * time.Second
+	retryLast  = 5 * time.Minute
+)
+
+// retry is a commit that could not be read for a reason that lies outside of it.
+type retry struct {
+	commit Commit
+	at     <-chan time.Time // nil when there is none
+	wait   time.Duration    // until the last try, 0 before the first
+}
+
+// after plans another try, if there is a point in it.
+func (r retry) after(got loaded) retry {
+	if _, wrong := mistakesOf(got.err); got.err == nil || wrong {
+		return retry{}
+	}
+	wait := min(max(2*r.wait, retryFirst), retryLast)
+	return retry{got.commit, time.After(wait), wait}
+}
+
 // reading is a commit that is being read.
 type reading struct {
 	done   chan loaded
@@ -54,6 +77,7 @@ func (l *Loop) load(ctx context.Context, out chan<- loaded) {
 	var last loaded
 	var now *reading
 	var next *Commit
+	var again retry
 	defer func() { now.end(nil) }()
 	ready := l.loadAdopted(ctx)
 	if ready != nil {
@@ -89,6 +113,7 @@ func (l *Loop) load(ctx context.Context, out chan<- loaded) {
 				c.Seen = time.Now()
 			}
 			l.came(c)
+			again = retry{}
 			if next = &c; now != nil && now.late == nil {
 				now.late = time.After(supersedeAfter)
 			}
@@ -102,6 +127,12 @@ func (l *Loop) load(ctx context.Context, out chan<- loaded) {
 				last = got
 			}
 			ready = &got
+			if again = again.after(got); next != nil {
+				again = retry{}
+			}
+		case <-again.at:
+			c := again.commit
+			again.at, next = nil, &c
 		}
 	}
 }
