@@ -154,6 +154,22 @@ func checkImport(t *testing.T, s source, name, target string) {
 	t.Errorf("%s imports %s: %s may import %v", s.name, target, name, allowed)
 }
 
+// The libraries of the children and what they do with them stay out of the daemon's binary.
+func TestArchitecture_Children(t *testing.T) {
+	heavy := []string{"github.com/getsops/", "filippo.io/age", "sigs.k8s.io/kustomize/", "helm.sh/helm/", "writ/render/sops", "writ/render/kustomize", "writ/render/helm", "writ/render/child"}
+	children := []string{"render/sops", "render/kustomize", "render/helm", "render/child", "cmd/writ-render", "fixtures/secrets"}
+	for _, s := range sources(t) {
+		if slices.Contains(children, s.dir) {
+			continue
+		}
+		for _, target := range imports(s.file) {
+			if slices.ContainsFunc(heavy, func(h string) bool { return strings.HasPrefix(target, h) }) {
+				t.Errorf("%s imports %s: it belongs to writ-render", s.name, target)
+			}
+		}
+	}
+}
+
 // sync and runtime keep folder name = package name, which hides standard packages: only cmd imports
 // them, under other names.
 func TestArchitecture_RenamedImports(t *testing.T) {
