@@ -192,8 +192,8 @@ func (o *object) add(k *kind, made Object) {
 
 func (o *object) parsed(item Item) (*parsed, error) {
 	p, err := newParsed(item, o.within)
-	if p != nil && o.secret {
-		p.veil = o.veil
+	if p != nil && o.secret && item.Ref.GroupKind() != SecretRef("", "").GroupKind() {
+		p.veil = o.veil // what only the whole commit shows never repeats what a Secret holds
 	}
 	return p, err
 }
