@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"fmt"
+	"net/netip"
+	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -98,17 +100,18 @@ func (c *Chart) problems() []problem {
 
 // fetched checks the fields of a chart from a chart repository.
 func (c *Chart) fetched(add func(field, format string, args ...any)) {
+	at, err := url.Parse(c.Repository)
 	switch {
-	case strings.HasPrefix(c.Repository, "oci://"):
-		if c.Chart != "" {
-			add(".chart", "an oci URL names the chart itself")
-		}
-	case strings.HasPrefix(c.Repository, "https://"), strings.HasPrefix(c.Repository, "http://"):
-		if c.Chart == "" {
-			add(".chart", "is missing")
-		}
-	default:
+	case err != nil || at.Scheme != "https" && at.Scheme != "http" && at.Scheme != "oci" || at.Host == "":
 		add(".repository", "%q is neither an https nor an oci URL", c.Repository)
+	case at.User != nil:
+		add(".repository", "holds a user name or password; charts are fetched without")
+	case at.Scheme == "http" && !isLoopback(at.Hostname()):
+		add(".repository", "%s is not encrypted; http is for loopback addresses only", c.Repository)
+	case at.Scheme == "oci" && c.Chart != "":
+		add(".chart", "an oci URL names the chart itself")
+	case at.Scheme != "oci" && c.Chart == "":
+		add(".chart", "is missing")
 	}
 	if !exactVersion.MatchString(c.Version) {
 		add(".version", "%q is not an exact version such as 1.2.3", c.Version)
@@ -116,6 +119,11 @@ func (c *Chart) fetched(add func(field, format string, args ...any)) {
 	if c.Digest != "" && !chartDigest.MatchString(c.Digest) {
 		add(".digest", "%q is not of the form sha256:HEX", c.Digest)
 	}
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // Release is what a rendered chart is to Helm's own tools.
