@@ -188,6 +188,26 @@ note: blue/e.yaml:8: NetworkPolicy/default/e: NetworkPolicy is accepted, but not
 	}
 }
 
+// Whoever checks has no keys and trusts nobody by himself: what is encrypted is noted, signers are read.
+// A program that is missing is asked for only where there is something to render.
+func TestCheck_WithoutKeysAndRenderer(t *testing.T) {
+	p := newProject(t)
+	p.write(map[string]string{
+		"a.sops.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  a: ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]\n" +
+			"sops:\n  mac: ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]\n  version: 3.9.0\n  lastmodified: \"2026-01-01T00:00:00Z\"\n  age:\n  - {recipient: age1x, enc: y}\n",
+		"writ.yaml": "apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec:\n  signers:\n  - {path: shop/, keys: [nonsense]}\n",
+	})
+	code, out, _ := writ(t, "check", p.dir)
+	if code != exitError || !strings.Contains(out, "writ.yaml:5: spec.signers[0]: ") || strings.Contains(out, "cannot be checked here") || strings.Count(out, "\n") != 2 ||
+		!strings.Contains(out, "note: a.sops.yaml: is encrypted") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	p.write(map[string]string{"writ.yaml": "", "shop/kustomization.yaml": "resources: [a.yaml]\n", "shop/a.yaml": configMap("a", "")})
+	if code, _, errOut := writ(t, "check", p.dir); code != exitError || !strings.Contains(errOut, "no program writ-render lies beside writ") {
+		t.Errorf("without the program that renders: exit code %d, %s", code, errOut)
+	}
+}
+
 // What a node is configured with is of no interest to a check, not even that it is wrong.
 func TestCheck_IgnoresTheNodesConfiguration(t *testing.T) {
 	for _, cmd := range newRoot().Commands() {

@@ -32,7 +32,7 @@ func openTree(ctx context.Context, dir string, mayFetch bool, secrets secretConf
 	if err != nil {
 		return nil, err
 	}
-	loader := manifest.Loader{Folder: checkout.Folder(), Renderer: checkRenderer{program, ctx, mayFetch, decrypter}, Decrypter: decrypter}
+	loader := manifest.Loader{Folder: checkout.Folder(), Renderer: checkRenderer{program, ctx, mayFetch, decrypter}, Decrypter: decrypter, Signing: signing{}}
 	return &tree{checkout, loader, sealed}, nil
 }
 

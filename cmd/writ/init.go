@@ -66,7 +66,6 @@ func initialise(cmd *cobra.Command, dir string) error {
 	defer root.Close()
 	if _, err := root.Lstat(readmeFile); err == nil {
 		delete(files, readmeFile)
-		printf(cmd.ErrOrStderr(), "%s is there already and stays as it is\n", readmeFile)
 	}
 	names := make([]string, 0, len(files))
 	var inTheWay []string
@@ -86,6 +85,9 @@ func initialise(cmd *cobra.Command, dir string) error {
 			return fmt.Errorf("init %s: %w", dir, err)
 		}
 		printf(cmd.OutOrStdout(), "%s\n", filepath.Join(dir, name))
+	}
+	if _, wrote := files[readmeFile]; !wrote {
+		printf(cmd.ErrOrStderr(), "%s was there already and stays as it is\n", readmeFile)
 	}
 	printf(cmd.ErrOrStderr(), "next: commit this, and start a node with\n  writ up --repo %s\n", dir)
 	return nil

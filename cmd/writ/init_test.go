@@ -52,12 +52,12 @@ func TestInit_OverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	p := project{t, dir}
 	p.write(map[string]string{"README.md": "mine"})
-	if code, _, errOut := writ(t, "init", dir); code != exitFine || !strings.Contains(errOut, "README.md is there already") {
+	if code, _, errOut := writ(t, "init", dir); code != exitFine || !strings.Contains(errOut, "README.md was there already") {
 		t.Fatalf("beside a README: exit code %d, %s", code, errOut)
 	}
 	p.write(map[string]string{"writ.yaml": "mine", "hello/service.yaml": "mine", "hello/config.yaml": ""})
 	code, _, errOut := writ(t, "init", dir)
-	if code != exitError || !strings.Contains(errOut, "hello/service.yaml, writ.yaml are in the way") && !strings.Contains(errOut, "in the way; nothing was written") {
+	if code != exitError || !strings.Contains(errOut, "hello/service.yaml, writ.yaml are in the way; nothing was written") {
 		t.Errorf("over files: exit code %d, %s", code, errOut)
 	}
 	for _, name := range []string{"README.md", "writ.yaml", "hello/service.yaml"} {
