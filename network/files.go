@@ -3,8 +3,8 @@ package network
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+
+	"writ/disk"
 )
 
 // writeJSON replaces a file by one that is whole. It is not synced: what it describes lives in the
@@ -14,12 +14,8 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := os.WriteFile(temporary, append(data, '\n'), 0o600); err != nil {
+	if err := disk.ReplaceUnsynced(path, append(data, '\n')); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("replace %s: %w", path, err)
 	}
 	return nil
 }

@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"writ/disk"
 )
 
 // format of index.json. A newer one is refused rather than misread.
@@ -150,36 +151,8 @@ func (x *index) save(path string) error {
 	if err != nil {
 		return fmt.Errorf("write image index: %w", err)
 	}
-	tmp := path + ".new"
-	if err := writeThrough(tmp, data); err != nil {
+	if err := disk.Replace(path, data); err != nil {
 		return fmt.Errorf("write image index: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("write image index: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func writeThrough(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync folder %s: %w", path, err)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"writ/disk"
 )
 
 // blob is one layer as its source offers it, compressed or not.
@@ -125,7 +127,7 @@ func (s *Store) adopt(root, diffID string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(s.layersDir())
+	return disk.SyncFolder(s.layersDir())
 }
 
 // pin keeps Prune away from layers that a running pull will name. The returned

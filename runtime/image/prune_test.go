@@ -82,7 +82,7 @@ func TestOpen_AfterACrash(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(s.tmpDir(), "layer-1", "root"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.indexPath()+".new", []byte(`{"form`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(s.indexPath()), "."+filepath.Base(s.indexPath())+".new"), []byte(`{"form`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = openStore(t, dir)

@@ -9,12 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
+	"writ/disk"
 	"writ/state"
 )
 
@@ -164,7 +164,10 @@ func (h *History) rewrite() error {
 	}
 	slices.Reverse(lines)
 	data := bytes.Join(lines, nil)
-	f, err := replace(h.path, data)
+	if err := disk.Replace(h.path, data); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(h.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
@@ -174,40 +177,6 @@ func (h *History) rewrite() error {
 	h.file, h.size = f, int64(len(data))
 	h.commits = slices.Clone(h.commits[len(h.commits)-len(lines):])
 	return nil
-}
-
-// replace makes a file anew and answers it, to be written on. The old one is there until the new one is whole.
-func replace(path string, data []byte) (*os.File, error) {
-	temporary := path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // List is the last commits, newest first; limit 0 means all that are kept.

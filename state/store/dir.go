@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
+
+	"writ/disk"
 )
 
 // format is the number of the stored form. Any other is refused: a higher one is of a later version,
@@ -150,40 +152,12 @@ func (id identity) locked(cfg Config) (identity, key, error) {
 func (id identity) write(dir string) error {
 	data, err := json.Marshal(id)
 	if err == nil {
-		err = writeFile(filepath.Join(dir, identityFile), append(data, '\n'))
+		err = disk.Replace(filepath.Join(dir, identityFile), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", identityFile, err)
 	}
 	return nil
-}
-
-// writeFile makes or replaces a file that only its owner may read. It is on disk when it returns.
-func writeFile(path string, data []byte) error {
-	temporary := path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Rebuild removes the store in cfg.Dir so that Open makes a new one, unless a process has it open, and a
@@ -204,12 +178,12 @@ func Rebuild(cfg Config) (uuid.UUID, error) {
 		id = identity{}
 	}
 	// The identity goes last: without it, what is left of the rest would be refused.
-	for _, name := range []string{logDir, worldDir, checkpointDir, identityFile + ".new", identityFile} {
+	for _, name := range []string{logDir, worldDir, checkpointDir, identityFile} {
 		if err := os.RemoveAll(filepath.Join(cfg.Dir, name)); err != nil {
 			return uuid.Nil, fmt.Errorf("remove the old store: %w", err)
 		}
 	}
-	if err := syncDir(cfg.Dir); err != nil {
+	if err := disk.SyncFolder(cfg.Dir); err != nil {
 		return uuid.Nil, fmt.Errorf("remove the old store: %w", err)
 	}
 	if _, err := readKey(cfg.Key); errors.Is(err, errGarbledKey) {

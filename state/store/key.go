@@ -15,6 +15,8 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+
+	"writ/disk"
 )
 
 // key is what everything below the store's folder that holds values is encrypted with. It is the
@@ -67,7 +69,7 @@ func readKey(path string) (key, error) {
 func makeKey(path string) (key, error) {
 	k := make(key, keySize)
 	_, _ = rand.Read(k) // it never fails
-	if err := writeFile(path, fmt.Appendf(nil, "%s%x\n", keyMark, []byte(k))); err != nil {
+	if err := disk.Replace(path, fmt.Appendf(nil, "%s%x\n", keyMark, []byte(k))); err != nil {
 		return nil, fmt.Errorf("write key file: %w", err)
 	}
 	return k, nil
