@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"writ/manifest"
+	"writ/manifest/advice"
 )
 
 // project is a repository that somebody works in.
@@ -255,5 +256,28 @@ func TestAnnotate(t *testing.T) {
 	wantText := "::error file=" + name + "/deep/a.yaml,line=4,title=ConfigMap/default/a::unknown field \"dada\"\n::warning file=" + name + "/b.yaml,line=4,title=ConfigMap/default/b::status: is set by the cluster and was dropped\n"
 	if code != exitError || text != wantText {
 		t.Errorf("exit code %d, got:\n%s\nwant:\n%s", code, text, wantText)
+	}
+}
+
+// The page of the rules has each of them.
+func TestCheck_Documented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(page)) {
+		if strings.HasPrefix(line, "| `") && strings.Count(line, "|") == 3 && !strings.Contains(line, "path:line") && !strings.Contains(line, "...") {
+			rows++
+		}
+	}
+	rules := advice.Rules()
+	for _, r := range rules {
+		if !strings.Contains(string(page), "\n| `"+r.Name+"` | ") {
+			t.Errorf("docs/check.md does not have the rule %s", r.Name)
+		}
+	}
+	if rows != len(rules) {
+		t.Errorf("docs/check.md has %d rules, there are %d", rows, len(rules))
 	}
 }
