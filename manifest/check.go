@@ -54,7 +54,9 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	}
 	w.pods = indexPods(objects)
 	w.missing()
+	w.undefined()
 	w.services()
+	w.endpoints()
 	w.selectNothing()
 	w.addresses()
 	w.hostPorts()

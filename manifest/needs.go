@@ -23,10 +23,10 @@ func needsOf(p *parsed) []need {
 			n.add(need{ref: ServiceRef(n.namespace, o.Spec.ServiceName), field: "spec.serviceName", hint: true, why: "its pods get no names of their own"})
 		}
 		for i := range o.Spec.VolumeClaimTemplates {
-			n.storageClass(index("spec.volumeClaimTemplates", i)+".spec.storageClassName", o.Spec.VolumeClaimTemplates[i].Spec.StorageClassName)
+			n.claim(index("spec.volumeClaimTemplates", i)+".", &o.Spec.VolumeClaimTemplates[i])
 		}
 	case *corev1.PersistentVolumeClaim:
-		n.storageClass("spec.storageClassName", o.Spec.StorageClassName)
+		n.claim("", o)
 	case *networkingv1.Ingress:
 		n.ingress(o)
 	case *autoscalingv2.HorizontalPodAutoscaler:
@@ -50,9 +50,15 @@ type needs struct {
 
 func (n *needs) add(one need) { n.list = append(n.list, one) }
 
-func (n *needs) storageClass(field string, name *string) {
-	if name != nil && *name != "" {
-		n.add(need{ref: storageClassRef(*name), field: field, hint: true, why: "the claim stays unbound until something makes a volume of the class"})
+// claim adds the class of a claim's volume, which may be named by an annotation, the older way.
+func (n *needs) claim(at string, c *corev1.PersistentVolumeClaim) {
+	name, old := c.Annotations[corev1.BetaStorageClassAnnotation]
+	field := "metadata.annotations[" + corev1.BetaStorageClassAnnotation + "]"
+	if !old && c.Spec.StorageClassName != nil {
+		name, field = *c.Spec.StorageClassName, "spec.storageClassName"
+	}
+	if name != "" {
+		n.add(need{ref: storageClassRef(name), field: at + field, hint: true, why: "the claim stays unbound until something makes a volume of the class"})
 	}
 }
 
