@@ -287,7 +287,8 @@ func (o *object) locked() string {
 
 // nameless tells whether what identifies the object is encrypted and nobody has the key.
 func (o *object) nameless(h *head) bool {
-	return o.veil != nil && o.veil.Unknown && slices.Contains([]string{h.gvk.Version, h.gvk.Kind, h.ref.Namespace, h.ref.Name}, standIn)
+	unknown := func(name string) bool { return strings.Contains(name, standIn) }
+	return o.veil != nil && o.veil.Unknown && slices.ContainsFunc([]string{h.gvk.Version, h.gvk.Kind, h.ref.Namespace, h.ref.Name}, unknown)
 }
 
 func (o *object) list(items []json.RawMessage, err error) {

@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -11,8 +13,14 @@ import (
 // place of every value that is. What would be wrong about a stand-in is not told.
 type Sealed struct{}
 
-// standIn is text, and base64 of text, so that it passes as a value of both.
-const standIn = "dW5rbm93bg=="
+// standIn begins every stand-in. It is base64 of text, so that it passes as a value that is text and as one
+// that is base64; what follows it differs where the encrypted values differ, so that a change is seen.
+const standIn = "dW5rbm93bjog"
+
+func standInFor(encrypted string) string {
+	sum := sha256.Sum256([]byte(encrypted))
+	return standIn + base64.StdEncoding.EncodeToString(sum[:6])
+}
 
 // KeysID never changes.
 func (Sealed) KeysID() string { return "sealed" }
@@ -21,7 +29,7 @@ var cipherText = regexp.MustCompile(`ENC\[AES256_GCM,[^\]]*\]`)
 
 // Decrypt never fails: what cannot be made sense of becomes one stand-in.
 func (Sealed) Decrypt(e Encrypted) (Clear, error) {
-	clear := Clear{Text: []byte(standIn), Secrecy: Secrecy{Unknown: true}}
+	clear := Clear{Text: []byte(standInFor(string(e.Data))), Secrecy: Secrecy{Unknown: true}}
 	switch e.Format {
 	case "yaml":
 		var texts [][]byte
@@ -52,12 +60,12 @@ func unseal(data []byte) []byte {
 	decoder.UseNumber()
 	var fields map[string]any
 	if decoder.Decode(&fields) != nil {
-		return []byte(standIn)
+		return []byte(standInFor(string(data)))
 	}
 	delete(fields, "sops")
 	made, err := json.Marshal(replaceCipherText(fields))
 	if err != nil {
-		return []byte(standIn)
+		return []byte(standInFor(string(data)))
 	}
 	return made
 }
@@ -74,7 +82,7 @@ func replaceCipherText(value any) any {
 		}
 	case string:
 		if cipherText.MatchString(v) {
-			return standIn
+			return standInFor(v)
 		}
 	}
 	return value
@@ -85,7 +93,7 @@ func unsealLines(data []byte, own func(line string) bool) []byte {
 	var b bytes.Buffer
 	for line := range strings.Lines(string(data)) {
 		if !own(line) {
-			b.WriteString(cipherText.ReplaceAllString(line, standIn))
+			b.WriteString(cipherText.ReplaceAllStringFunc(line, standInFor))
 		}
 	}
 	return b.Bytes()
