@@ -116,6 +116,52 @@ func TestLoad_FoldersWithoutEnd(t *testing.T) {
 	})
 }
 
+// A million documents, and the files to hold them, end with a clear word long before they are read.
+func TestLoad_DocumentsWithoutEnd(t *testing.T) {
+	same := []byte(strings.Repeat("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n", maxDocuments))
+	files := fstest.MapFS{}
+	for i := range 100 {
+		files[fmt.Sprintf("%03d.yaml", i)] = &fstest.MapFile{Data: same}
+	}
+	before := make(map[string]*file)
+	one := &folder{name: ".", id: "x"}
+	for name := range files {
+		f := &file{path: name, id: name, objects: make([]*parsed, maxDocuments)}
+		before[name], one.files = f, append(one.files, f)
+	}
+	l := newLoader(Loader{}, identities{files}, &Set{root: one})
+	within(t, func() {
+		_, err := l.load()
+		if err == nil || err.Error() != "020.yaml: the tree has more than 200000 objects" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// identities is a tree whose files are told apart by their names alone, so that all are taken over.
+type identities struct{ fstest.MapFS }
+
+func (fsys identities) ReadDir(name string) ([]fs.DirEntry, error) {
+	var all []fs.DirEntry
+	for name := range fsys.MapFS {
+		all = append(all, fs.FileInfoToDirEntry(identified{name: name, id: name}))
+	}
+	return all, nil
+}
+
+func TestLoad_HundredThousandFiles(t *testing.T) {
+	files := fstest.MapFS{}
+	for i := range 100_000 {
+		files[fmt.Sprintf("%02d/%02d/%02d.txt", i/10_000, i/100%100, i%100)] = &fstest.MapFile{Data: []byte("x")}
+	}
+	files["05/a.yaml"] = &fstest.MapFile{Data: []byte(configMap("a"))}
+	within(t, func() {
+		if set, err := Load(files, nil); err != nil || set.Len() != 1 {
+			t.Errorf("got %v, %v", set, err)
+		}
+	})
+}
+
 func TestLoad_IgnoreRulesAreBounded(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"large", strings.Repeat("# comment\n", 7000), ".writignore: is larger than 64 KiB"},

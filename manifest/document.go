@@ -28,6 +28,7 @@ const (
 	maxFolderDepth    = 64        // folders inside each other
 	maxFolders        = 200_000   // folders of a commit
 	maxFiles          = 200_000   // manifests of a commit
+	maxObjects        = 200_000   // objects of a commit
 	maxMistakes       = 10_000    // what is reported at once
 	maxMistakesOfFile = 200       // what one file may report
 	maxMistakeBytes   = 2 << 10   // one mistake: upstream repeats the wrong value, however long it is

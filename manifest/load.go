@@ -23,6 +23,7 @@ type folder struct {
 	inside   bool     // below a folder with a kustomization: manifests here are read by it alone
 	builds   bool     // here or below is something that is built
 	count    int      // of files here and below
+	objects  int      // here and below
 	size     int      // of objects here and below, as JSON
 	warnings Mistakes // of the folder itself
 	warned   bool     // here or below
@@ -110,6 +111,7 @@ type loader struct {
 	broken   []declared
 	unread   bool // some object could not be identified: absence proves nothing
 	count    int
+	objects  int
 	folders  int // that were listed
 	size     int
 
@@ -188,7 +190,7 @@ func (l *loader) folder(name string, before *folder, rules ignore, depth int, in
 	}
 	f := &folder{name: name, id: identity(info), ignoring: rules.key, inside: inside}
 	if before != nil && f.id != "" && f.id == before.id && f.ignoring == before.ignoring && f.inside == before.inside && !(before.secret && l.rekeyed()) {
-		return before, l.grow(name, before.count, before.size)
+		return before, l.grow(name, before.count, before.objects, before.size)
 	}
 	if depth > maxFolderDepth {
 		l.unread = true
@@ -217,12 +219,15 @@ func (l *loader) folder(name string, before *folder, rules ignore, depth int, in
 }
 
 // grow counts what the tree holds and refuses one that is too large to go on with.
-func (l *loader) grow(name string, count, size int) error {
+func (l *loader) grow(name string, count, objects, size int) error {
 	l.count += count
+	l.objects += objects
 	l.size += size
 	switch {
 	case l.count > maxFiles:
 		return l.stop(name, fmt.Sprintf("the tree has more than %d manifests", maxFiles))
+	case l.objects > maxObjects:
+		return l.stop(name, fmt.Sprintf("the tree has more than %d objects", maxObjects))
 	case l.size > maxTreeBytes:
 		return l.stop(name, fmt.Sprintf("the tree's objects are larger than %d MiB", maxTreeBytes>>20))
 	case len(l.mistakes)+l.flawCount >= maxMistakes:
@@ -284,6 +289,7 @@ func (l *loader) entries(f, before *folder, entries []fs.DirEntry, rules ignore,
 			}
 			f.folders = append(f.folders, sub)
 			f.count += sub.count
+			f.objects += sub.objects
 			f.size += sub.size
 			f.warned = f.warned || sub.warned
 			f.builds = f.builds || sub.builds
@@ -384,9 +390,10 @@ func (l *loader) file(f *folder, before *file, name string, e fs.DirEntry) error
 	l.flawCount += len(made.mistakes)
 	f.files = append(f.files, made)
 	f.count++
+	f.objects += len(made.objects)
 	f.size += made.size
 	f.warned = f.warned || len(made.warnings) > 0
-	return l.grow(name, 1, made.size)
+	return l.grow(name, 1, len(made.objects), made.size)
 }
 
 // contents finds what a folder holds by path.

@@ -45,7 +45,7 @@ func (l *loader) units(settings Cluster, root *folder) ([]*unit, error) {
 	all = slices.DeleteFunc(all, func(u *unit) bool { return u == nil })
 	slices.SortFunc(all, func(a, b *unit) int { return strings.Compare(a.key, b.key) })
 	for _, u := range all {
-		if err := l.grow(u.folder, len(u.file.objects), u.file.size); err != nil {
+		if err := l.grow(u.folder, 0, len(u.file.objects), u.file.size); err != nil {
 			return nil, err
 		}
 	}

@@ -19,7 +19,7 @@ func parseTrailers(message string) map[string][]string {
 		case strings.HasPrefix(line, "#"):
 		case indented(line):
 			if values := trailers[last]; last != "" {
-				values[len(values)-1] += " " + strings.TrimSpace(line)
+				values[len(values)-1] = strings.TrimSpace(values[len(values)-1] + " " + strings.TrimSpace(line))
 			}
 		case !ok:
 			last = ""

@@ -88,6 +88,7 @@ func TestParseTrailers(t *testing.T) {
 		{"one", "subject\n\nbody\n\nWrit-Allow: all\n", map[string][]string{"Writ-Allow": {"all"}}},
 		{"right after the subject", "subject\n\nwrit-ALLOW : all", map[string][]string{"Writ-Allow": {"all"}}},
 		{"twice and folded", "s\n\nA: 1\nB: 2\n   3\na: 4\n", map[string][]string{"A": {"1", "4"}, "B": {"2 3"}}},
+		{"folded from the first line", "s\n\nA:\n 1\n  2\n", map[string][]string{"A": {"1 2"}}},
 		{"windows lines", "s\r\n\r\nA: 1\r\n", map[string][]string{"A": {"1"}}},
 		{"not the last paragraph", "s\n\nA: 1\n\nthe end\n", nil},
 		{"mixed with prose", "s\n\nsee below\nA: 1\n", nil},
