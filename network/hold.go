@@ -89,9 +89,7 @@ func isGoing(v state.View, l lease) bool {
 
 func isReadyPod(v state.View, l lease) bool {
 	r := podOfLease(v, l)
-	return r != nil && slices.ContainsFunc(r.PodStatus().Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+	return r != nil && state.PodIs(r.PodStatus(), corev1.PodReady)
 }
 
 // hold begins to keep what an earlier daemon routed, if there is anybody who tells when to stop.

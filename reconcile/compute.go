@@ -34,20 +34,6 @@ func Compute(w *state.World, now time.Time, o Options) (Plan, error) {
 	return d.run()
 }
 
-// ComputeFor plans for the given keys and for what their results wake. Fed with what Wakes says of
-// every change and with the keys whose time has come, it gives what Compute gives.
-func ComputeFor(w *state.World, keys []Key, now time.Time, o Options) (Plan, error) {
-	d := newDraft(w, now, o)
-	d.depends = newDependents(w)
-	if w.Adopted().Commit == "" {
-		return d.plan(), nil
-	}
-	for _, k := range keys {
-		d.queue.add(k)
-	}
-	return d.run()
-}
-
 // addAll queues every key there is.
 func (d *draft) addAll() {
 	d.queue.add(Key{Concern: builtins})

@@ -111,7 +111,7 @@ func (d *draft) revision(r *state.Record) *revision {
 
 // available says that a ready Pod has been so for long enough; if not, the key is looked at again then.
 func (d *draft) available(p *state.Record, minReady int32) bool {
-	c := podCondition(p.PodStatus(), corev1.PodReady)
+	c := state.PodCondition(p.PodStatus(), corev1.PodReady)
 	if c == nil || c.Status != corev1.ConditionTrue {
 		return false
 	}

@@ -89,10 +89,10 @@ func StatusText(s state.Status) string {
 	switch s := s.(type) {
 	case *corev1.PodStatus:
 		text := " phase=" + string(s.Phase)
-		if c := podCondition(s, corev1.PodReady); c != nil {
+		if c := state.PodCondition(s, corev1.PodReady); c != nil {
 			text += " ready=" + string(c.Status)
 		}
-		if c := podCondition(s, corev1.PodScheduled); c != nil && c.Status != corev1.ConditionTrue {
+		if c := state.PodCondition(s, corev1.PodScheduled); c != nil && c.Status != corev1.ConditionTrue {
 			text += fmt.Sprintf(" %s=%q", c.Reason, c.Message)
 		}
 		return text

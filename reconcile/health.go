@@ -164,7 +164,7 @@ func podHealth(r *state.Record) (State, string) {
 	case corev1.PodFailed:
 		return Degraded, because("failed", firstOf(s.Message, s.Reason, exitText(s)))
 	}
-	if c := podCondition(s, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse {
+	if c := state.PodCondition(s, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse {
 		if c.Reason == corev1.PodReasonSchedulingGated {
 			return Progressing, c.Message
 		}

@@ -75,6 +75,12 @@ func TestNode_RangesDoNotOverlap(t *testing.T) {
 func TestWakes_Zone(t *testing.T) {
 	c := scenario.NewCluster()
 	mustCommit(t, c, files("a.yaml", web))
+	memory := reconcile.NewMemory(c.Options)
+	first, err := memory.Plan(c.World, c.Now)
+	if err != nil || !first.Empty() {
+		t.Fatalf("before: %v, %s", err, first)
+	}
+	memory.Keep(&first)
 	r := c.World.Get(manifest.NodeRef("node-1"))
 	n := r.Object.(*corev1.Node).DeepCopy()
 	n.Labels[corev1.LabelTopologyZone] = "west"
@@ -82,7 +88,8 @@ func TestWakes_Zone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	few, err := reconcile.ComputeFor(c.World, reconcile.Wakes(c.World, changes), c.Now, c.Options)
+	memory.Learn(c.World, changes, 0)
+	few, err := memory.Plan(c.World, c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func nodeReady(r *state.Record) bool {
 
 // refuse states why a Pod waits, if that is news.
 func (d *draft) refuse(puts []state.Put, r *state.Record, reason, why string) []state.Put {
-	before := podCondition(r.PodStatus(), corev1.PodScheduled)
+	before := state.PodCondition(r.PodStatus(), corev1.PodScheduled)
 	if before != nil && before.Status == corev1.ConditionFalse && before.Message == why {
 		return puts
 	}

@@ -48,15 +48,6 @@ func (n Note) String() string {
 // Empty says that the World has converged.
 func (p *Plan) Empty() bool { return p.Batch.Empty() }
 
-// Computed yields the keys that the Plan was computed for.
-func (p *Plan) Computed(yield func(Key) bool) {
-	for k := range p.computed {
-		if !yield(k) {
-			return
-		}
-	}
-}
-
 func (d *draft) plan() Plan {
 	p := Plan{Batch: d.batch(), Events: d.events, Wakes: d.wakes, Told: d.notes, Suspended: d.suspended}
 	for _, t := range d.wakes {

@@ -113,24 +113,9 @@ func pending(pod *corev1.Pod) *corev1.PodStatus {
 	return &corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qos.ComputePodQOS(pod)}
 }
 
-func podCondition(s *corev1.PodStatus, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range s.Conditions {
-		if s.Conditions[i].Type == kind {
-			return &s.Conditions[i]
-		}
-	}
-	return nil
-}
+func podReady(r *state.Record) bool { return state.PodIs(r.PodStatus(), corev1.PodReady) }
 
-func podReady(r *state.Record) bool {
-	c := podCondition(r.PodStatus(), corev1.PodReady)
-	return c != nil && c.Status == corev1.ConditionTrue
-}
-
-func stopped(r *state.Record) bool {
-	c := podCondition(r.PodStatus(), state.PodStopped)
-	return c != nil && c.Status == corev1.ConditionTrue
-}
+func stopped(r *state.Record) bool { return state.PodIs(r.PodStatus(), state.PodStopped) }
 
 // terminal says that a Pod has ended by itself and will not run again.
 func terminal(r *state.Record) bool {

@@ -112,7 +112,7 @@ func deletionCost(p *state.Record) int64 {
 }
 
 func readyTime(p *state.Record) time.Time {
-	if c := podCondition(p.PodStatus(), corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+	if c := state.PodCondition(p.PodStatus(), corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
 		return c.LastTransitionTime.Time
 	}
 	return time.Time{}

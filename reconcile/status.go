@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"writ/manifest"
@@ -16,12 +15,12 @@ import (
 
 // generation is that which a record will have once the draft is true: however often the draft changed
 // its spec, it counts once.
-func (d *draft) generation(r *state.Record, same func(a, b *state.Record) bool) int64 {
+func (d *draft) generation(r *state.Record) int64 {
 	old := d.base.Get(r.Ref)
 	if old == nil || old.UID != r.UID {
 		return 1
 	}
-	if old.Object == r.Object || same(old, r) {
+	if state.SameSpec(old.Object, r.Object) {
 		return old.Generation
 	}
 	return old.Generation + 1
@@ -39,11 +38,8 @@ func (d *draft) replicaSetStatus(r *state.Record) {
 	v := d.revision(r)
 	next := &appsv1.ReplicaSetStatus{
 		Replicas: v.actual, ReadyReplicas: v.ready, AvailableReplicas: v.available,
-		Conditions: before.Conditions,
-		ObservedGeneration: d.generation(r, func(a, b *state.Record) bool {
-			x, ok := a.Object.(*appsv1.ReplicaSet)
-			return ok && equality.Semantic.DeepEqual(&x.Spec, &rs.Spec)
-		}),
+		Conditions:         before.Conditions,
+		ObservedGeneration: d.generation(r),
 	}
 	template := labels.SelectorFromValidatedSet(rs.Spec.Template.Labels)
 	var terminating int32
@@ -155,10 +151,7 @@ func (x *deployment) numbered() {
 func (x *deployment) counts(before *appsv1.DeploymentStatus) *appsv1.DeploymentStatus {
 	s := &appsv1.DeploymentStatus{
 		Conditions: slices.Clone(before.Conditions), CollisionCount: before.CollisionCount,
-		ObservedGeneration: x.d.generation(x.r, func(a, b *state.Record) bool {
-			old, ok := a.Object.(*appsv1.Deployment)
-			return ok && equality.Semantic.DeepEqual(&old.Spec, &x.dep.Spec)
-		}),
+		ObservedGeneration: x.d.generation(x.r),
 	}
 	var terminating int32
 	for _, v := range x.all() {

@@ -9,22 +9,6 @@ import (
 	"writ/state"
 )
 
-// Wakes gives the keys whose answer the changes may change, each once and in order. w is the World
-// after the changes.
-func Wakes(w *state.World, changes []state.Change) []Key {
-	q := newQueue()
-	depends := newDependents(w)
-	for i := range changes {
-		depends.wake(changes[i].Ref, q.add)
-		wakesOf(w, &changes[i], q.add)
-	}
-	var keys []Key
-	for k, ok := q.next(); ok; k, ok = q.next() {
-		keys = append(keys, k)
-	}
-	return keys
-}
-
 // wakesOf yields the keys that one change wakes.
 func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 	keysFor(c.Ref, yield)

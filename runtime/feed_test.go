@@ -160,18 +160,9 @@ func describe(s *corev1.PodStatus) string {
 	return s.String()
 }
 
-func condition(s *corev1.PodStatus, kind corev1.PodConditionType) bool {
-	for _, c := range s.Conditions {
-		if c.Type == kind {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
+func ready(s *corev1.PodStatus) bool { return state.PodIs(s, corev1.PodReady) }
 
-func ready(s *corev1.PodStatus) bool { return condition(s, corev1.PodReady) }
-
-func gone(s *corev1.PodStatus) bool { return condition(s, state.PodStopped) }
+func gone(s *corev1.PodStatus) bool { return state.PodIs(s, state.PodStopped) }
 
 // pod is a Pod with one container and upstream's defaults.
 func pod(name, image string, change func(*corev1.Pod)) *corev1.Pod {

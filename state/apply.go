@@ -154,7 +154,7 @@ func (t *transaction) born(p *Put) Record {
 
 func (t *transaction) fill(next, old *Record, p *Put) {
 	if p.Object != nil {
-		if old != nil && hasGeneration(p.Ref) && !sameSpec(old.Object, p.Object) {
+		if old != nil && hasGeneration(p.Ref) && !SameSpec(old.Object, p.Object) {
 			next.Generation++
 		}
 		next.Object, next.Origin = p.Object, p.Origin

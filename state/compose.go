@@ -99,6 +99,22 @@ func (r *Record) PodStatus() *corev1.PodStatus {
 	return &corev1.PodStatus{Phase: corev1.PodPending}
 }
 
+// PodCondition is a condition of a Pod's status, nil if it has none of that kind.
+func PodCondition(s *corev1.PodStatus, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == kind {
+			return &s.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// PodIs says that a condition of a Pod's status is true.
+func PodIs(s *corev1.PodStatus, kind corev1.PodConditionType) bool {
+	c := PodCondition(s, kind)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
 // Pod is the Pod as it was authored or derived, without facts; the caller must not modify it.
 func (r *Record) Pod() *corev1.Pod {
 	p, _ := r.Object.(*corev1.Pod)

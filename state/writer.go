@@ -57,8 +57,8 @@ func hasGeneration(ref manifest.Ref) bool {
 	return true
 }
 
-// sameSpec compares two objects without their metadata and status: what a generation counts.
-func sameSpec(a, b manifest.Object) bool {
+// SameSpec compares two objects without their metadata and status: what a generation counts.
+func SameSpec(a, b manifest.Object) bool {
 	if a == b {
 		return true
 	}

@@ -42,7 +42,7 @@ func podPhrase(r *state.Record) string {
 		text = "Terminating"
 	}
 	if r.Node == "" && r.Deletion == nil {
-		if c := condition(s, corev1.PodScheduled); c != nil && c.Message != "" {
+		if c := state.PodCondition(s, corev1.PodScheduled); c != nil && c.Message != "" {
 			text += ": " + c.Message
 		}
 	}
@@ -50,15 +50,6 @@ func podPhrase(r *state.Record) string {
 		text += fmt.Sprintf(", %d restarts", restarts)
 	}
 	return text
-}
-
-func condition(s *corev1.PodStatus, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range s.Conditions {
-		if s.Conditions[i].Type == kind {
-			return &s.Conditions[i]
-		}
-	}
-	return nil
 }
 
 func containerPhrase(c *corev1.ContainerStatus) string {

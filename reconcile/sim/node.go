@@ -147,7 +147,7 @@ func (s *stepper) pod(p *state.Record, used map[netip.Addr]bool) *corev1.PodStat
 		return nil
 	}
 	begun := s.now
-	if c := find(old, corev1.PodScheduled); c != nil {
+	if c := state.PodCondition(old, corev1.PodScheduled); c != nil {
 		begun = c.LastTransitionTime.Time
 	}
 	if at := begun.Add(how.StartAfter); at.After(s.now) {
@@ -249,7 +249,7 @@ func (s *stepper) set(status *corev1.PodStatus, kind corev1.PodConditionType, is
 	if is {
 		c.Status = corev1.ConditionTrue
 	}
-	if old := find(status, kind); old != nil {
+	if old := state.PodCondition(status, kind); old != nil {
 		if old.Status == c.Status {
 			return
 		}
@@ -257,13 +257,4 @@ func (s *stepper) set(status *corev1.PodStatus, kind corev1.PodConditionType, is
 		return
 	}
 	status.Conditions = slices.Concat(status.Conditions, []corev1.PodCondition{c})
-}
-
-func find(s *corev1.PodStatus, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range s.Conditions {
-		if s.Conditions[i].Type == kind {
-			return &s.Conditions[i]
-		}
-	}
-	return nil
 }
