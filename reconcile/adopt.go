@@ -51,6 +51,7 @@ func (d *draft) take(c Commit) error {
 		d.events = append(d.events, rewritten(before, c, d.now))
 	}
 	d.carryOut(diff)
+	d.keepReleases(c)
 	return d.err
 }
 

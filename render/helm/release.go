@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,7 +16,11 @@ import (
 )
 
 // maxBody bounds a release as Helm stores it, in bytes: as base64 it has to fit into a Secret of 1 MiB.
-const maxBody = 700 << 10
+// maxUnpacked bounds it without gzip.
+const (
+	maxBody     = 700 << 10
+	maxUnpacked = 16 << 20
+)
 
 // describe makes the release as Helm's own tools know it, under gzip. One that is too large goes without the
 // chart's files that are no templates, or is left out.
@@ -31,21 +36,20 @@ func (b *build) describe(texts map[string]string, values map[string]any) {
 	}
 	r := release.Release{Name: b.job.Release, Namespace: b.job.Namespace, Chart: b.chart, Config: values, Manifest: text.String(), Hooks: hooks}
 	body, err := pack(r)
-	if err == nil && len(body) > maxBody {
+	if errors.Is(err, errTooLarge) {
 		lean := *b.chart
 		lean.Files = []*common.File{}
 		r.Chart = &lean
 		body, err = pack(r)
 	}
-	switch {
-	case err != nil:
-		b.warn(b.chartFile, 0, "cannot be shown as a release of Helm: %v", err)
-	case len(body) > maxBody:
-		b.warn(b.chartFile, 0, "is too large to be shown as a release of Helm; its objects are not concerned")
-	default:
-		b.release = &wire.Release{Name: b.job.Release, Namespace: b.job.Namespace, Body: body}
+	if err != nil {
+		b.warn(b.chartFile, 0, "cannot be shown as a release of Helm, which does not concern its objects: %v", err)
+		return
 	}
+	b.release = &wire.Release{Name: b.job.Release, Namespace: b.job.Namespace, Body: body}
 }
+
+var errTooLarge = errors.New("it is too large")
 
 func pack(r release.Release) ([]byte, error) {
 	data, err := json.Marshal(r)
@@ -62,6 +66,9 @@ func pack(r release.Release) ([]byte, error) {
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
+	}
+	if len(data) > maxUnpacked || packed.Len() > maxBody {
+		return nil, errTooLarge
 	}
 	return packed.Bytes(), nil
 }
