@@ -45,7 +45,7 @@ type Server struct {
 	forward *forwarder
 	log     *slog.Logger
 	stats   Stats
-	trouble atomic.Pointer[string]
+	trouble atomic.Pointer[trouble]
 }
 
 // Stats counts since the start.
@@ -74,9 +74,34 @@ func (s *Server) Stats() *Stats { return &s.stats }
 // Trouble is why nothing is answered now, empty if all is well.
 func (s *Server) Trouble() string {
 	if t := s.trouble.Load(); t != nil {
-		return *t
+		return t.what
 	}
 	return ""
+}
+
+// TroubleSince is when the trouble began; zero while there is none.
+func (s *Server) TroubleSince() time.Time {
+	if t := s.trouble.Load(); t != nil {
+		return t.since
+	}
+	return time.Time{}
+}
+
+// trouble is why nothing is answered, and since when.
+type trouble struct {
+	what  string
+	since time.Time
+}
+
+// troubled notes a trouble and tells whether there was none before. Only Run calls it.
+func (s *Server) troubled(what string) bool {
+	before := s.trouble.Load()
+	next := trouble{what, time.Now()}
+	if before != nil {
+		next.since = before.since
+	}
+	s.trouble.Store(&next)
+	return before == nil
 }
 
 // Run follows the feed and answers until ctx ends.
@@ -117,8 +142,7 @@ func (s *Server) listen(ctx context.Context, l **listeners, v state.View) <-chan
 	next, err := s.open(ctx, at)
 	*l = next
 	if err != nil {
-		text := err.Error()
-		if s.trouble.Swap(&text) == nil {
+		if s.troubled(err.Error()) {
 			s.log.Warn("cannot listen", "address", at, "err", err)
 		}
 		return time.After(time.Second)

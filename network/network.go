@@ -42,6 +42,7 @@ type Network struct {
 	uplink   uplink
 	ranges   Ranges
 	trouble  string
+	since    time.Time // when it began
 	released []netip.Addr // detached pods whose connections are still tracked
 }
 
@@ -110,11 +111,22 @@ func (n *Network) Trouble() string {
 	return n.trouble
 }
 
+// TroubleSince is when the trouble began; zero while there is none.
+func (n *Network) TroubleSince() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.since
+}
+
 func (n *Network) setTrouble(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.trouble = ""
-	if err != nil {
-		n.trouble = err.Error()
+	if err == nil {
+		n.trouble, n.since = "", time.Time{}
+		return
 	}
+	if n.trouble == "" {
+		n.since = time.Now()
+	}
+	n.trouble = err.Error()
 }

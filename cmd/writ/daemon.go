@@ -71,10 +71,10 @@ func (n *node) troubles() []control.Trouble {
 		troubles = append(troubles, control.Trouble{Component: "reconcile", What: r.Trouble, Since: r.TroubleSince})
 	}
 	if t := n.network.Trouble(); t != "" {
-		troubles = append(troubles, control.Trouble{Component: "network", What: t})
+		troubles = append(troubles, control.Trouble{Component: "network", What: t, Since: n.network.TroubleSince()})
 	}
 	if t := n.dns.Trouble(); t != "" {
-		troubles = append(troubles, control.Trouble{Component: "dns", What: t})
+		troubles = append(troubles, control.Trouble{Component: "dns", What: t, Since: n.dns.TroubleSince()})
 	}
 	return troubles
 }

@@ -77,9 +77,9 @@ type usageError struct{ error }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "writ",
-		Short:         "Run a whole cluster from a Git repository",
-		Long:          "Writ runs a whole cluster from a Git repository of ordinary Kubernetes manifests.\nThe repository is the only input: merge, and it runs.\n\n" +
+		Use:   "writ",
+		Short: "Run a whole cluster from a Git repository",
+		Long: "Writ runs a whole cluster from a Git repository of ordinary Kubernetes manifests.\nThe repository is the only input: merge, and it runs.\n\n" +
 			"Exit codes: 0 fine, 1 error, 2 used wrongly, 130 interrupted; commands with more say so in their own help.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
