@@ -50,36 +50,8 @@ func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (int, error) {
 	return result.ExitCode, nil
 }
 
-// Attach connects to a running container's own streams; it returns when it ended.
-func (r *Runtime) Attach(ctx context.Context, o ExecOptions) (int, error) {
-	client, id, err := r.runningContainer(ctx, o.Namespace, o.Pod, o.Container)
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	result, err := client.Attach(ctx, id, o.streams())
-	if err != nil {
-		return 0, fmt.Errorf("attach to %s/%s: %w", o.Namespace, o.Pod, err)
-	}
-	return result.ExitCode, nil
-}
-
 func (o *ExecOptions) streams() shim.Streams {
 	return shim.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Resize: o.Resize}
-}
-
-// Snapshot is a Pod of this node as it is now.
-func (r *Runtime) Snapshot(namespace, pod string) (*Snapshot, error) {
-	w, err := r.find(namespace, pod)
-	if err != nil {
-		return nil, err
-	}
-	s := w.shown.Load()
-	if s == nil {
-		return nil, fmt.Errorf("pod %s/%s: %w", namespace, pod, ErrNotRunning)
-	}
-	return s, nil
 }
 
 func (r *Runtime) find(namespace, pod string) (*worker, error) {
@@ -151,20 +123,4 @@ func DefaultContainer(pod *corev1.Pod) string {
 		return ""
 	}
 	return pod.Spec.Containers[0].Name
-}
-
-// PodUsage is what one Pod uses.
-type PodUsage struct {
-	Namespace, Pod string
-	Stats          shim.PodStats
-}
-
-// Stats asks the shim of one Pod.
-func (r *Runtime) Stats(ctx context.Context, namespace, pod string) (PodUsage, error) {
-	w, err := r.find(namespace, pod)
-	if err != nil {
-		return PodUsage{}, err
-	}
-	stats, err := r.shims.Connect(w.paths.run).Stats(ctx)
-	return PodUsage{Namespace: namespace, Pod: pod, Stats: stats}, err
 }

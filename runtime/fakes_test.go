@@ -182,8 +182,6 @@ func (s *fakeShim) State(context.Context) (shim.PodState, error) {
 	return shim.PodState{Containers: slices.Clone(s.containers), Seq: s.seq}, nil
 }
 
-func (s *fakeShim) Stats(context.Context) (shim.PodStats, error) { return shim.PodStats{}, nil }
-
 func (s *fakeShim) PutRecord(_ context.Context, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,10 +227,6 @@ func (s *fakeShim) Exec(ctx context.Context, r shim.ExecRequest, _ shim.Streams)
 	case <-ctx.Done():
 		return shim.ExecResult{}, ctx.Err()
 	}
-}
-
-func (s *fakeShim) Attach(context.Context, string, shim.Streams) (shim.ExecResult, error) {
-	return shim.ExecResult{}, nil
 }
 
 func (s *fakeShim) Shutdown(context.Context) error {

@@ -242,21 +242,7 @@ func (w *worker) do(s Step) {
 
 // spec is a container of the Pod by name, nil if there is none.
 func (w *worker) spec(name string) *corev1.Container {
-	if name == "" {
-		return nil
-	}
-	spec := &w.desired.Pod.Spec
-	for i := range spec.InitContainers {
-		if spec.InitContainers[i].Name == name {
-			return &spec.InitContainers[i]
-		}
-	}
-	for i := range spec.Containers {
-		if spec.Containers[i].Name == name {
-			return &spec.Containers[i]
-		}
-	}
-	return nil
+	return oci.Container(&w.desired.Pod.Spec, name)
 }
 
 // task runs f beside the worker; the worker ends only after it.

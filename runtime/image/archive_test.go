@@ -197,7 +197,7 @@ func TestLoadArchives_Refused(t *testing.T) {
 			if err != nil || len(list) != 1 || list[0].Err == nil || !strings.Contains(list[0].Err.Error(), c.want) {
 				t.Errorf("archives are %+v, %v; want a refusal with %q", list, err, c.want)
 			}
-			if got := s.List(); len(got) != 0 {
+			if got := s.list(); len(got) != 0 {
 				t.Errorf("store holds %v, want nothing", got)
 			}
 			noTraces(t, s)
@@ -243,7 +243,7 @@ func TestLoadArchives_FolderOfOthersIsRefused(t *testing.T) {
 	if _, err := s.Archives(); err == nil {
 		t.Error("status does not show that the folder is refused")
 	}
-	if got := s.List(); len(got) != 0 {
+	if got := s.list(); len(got) != 0 {
 		t.Errorf("store holds %v, want nothing", got)
 	}
 	if os.Geteuid() == 0 {

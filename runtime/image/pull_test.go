@@ -78,7 +78,7 @@ func TestPull_Trouble(t *testing.T) {
 					t.Errorf("pull %s: %v is also %v", ref, err, k)
 				}
 			}
-			if got := s.List(); len(got) != 0 {
+			if got := s.list(); len(got) != 0 {
 				t.Errorf("store holds %v, want nothing", got)
 			}
 			noTraces(t, s)
@@ -342,9 +342,9 @@ func TestNormalize(t *testing.T) {
 		"nginx:":                   "",
 		"nginx@sha512:" + strings.Repeat("a", 128): "",
 	} {
-		got, err := Normalize(in)
-		if got != want || (want == "") != errors.Is(err, ErrInvalidName) {
-			t.Errorf("%q: got %q, %v; want %q", in, got, err, want)
+		r, err := parseRef(in)
+		if got := r.full; got != want || (want == "") != errors.Is(err, ErrInvalidName) {
+			t.Errorf("%q: got %q, %v; want %q", in, r.full, err, want)
 		}
 	}
 }

@@ -17,13 +17,8 @@ type ref struct {
 	digest     string // sha256:..., empty for a tag
 }
 
-// Normalize writes a reference in full, as Kubernetes reads it: the default
-// registry, "library/" and ":latest" are filled in. The error is ErrInvalidName.
-func Normalize(s string) (string, error) {
-	r, err := parseRef(s)
-	return r.full, err
-}
-
+// parseRef reads a reference as Kubernetes does: the default registry, "library/" and ":latest" are
+// filled in. The error is ErrInvalidName.
 func parseRef(s string) (ref, error) {
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {

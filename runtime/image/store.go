@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -139,26 +137,4 @@ func (s *Store) Resolve(reference string) (Image, bool) {
 		return Image{}, false
 	}
 	return s.current.Load().lookup(r)
-}
-
-// List is every reference and what it stands for, sorted by reference. Where an
-// archive hides a pulled tag, the archive's image is listed.
-func (s *Store) List() []Image {
-	x := s.current.Load()
-	names := map[string]bool{}
-	for n := range x.Pulled {
-		names[n] = true
-	}
-	for _, a := range x.Archives {
-		for n := range a.Names {
-			names[n] = true
-		}
-	}
-	var out []Image
-	for _, n := range slices.Sorted(maps.Keys(names)) {
-		if img, ok := s.Resolve(n); ok {
-			out = append(out, img)
-		}
-	}
-	return out
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -280,4 +282,26 @@ func waiting(s *Store) int {
 		n += f.waiting
 	}
 	return n
+}
+
+// list is every reference and what it stands for, sorted by reference. Where an
+// archive hides a pulled tag, the archive's image is listed.
+func (s *Store) list() []Image {
+	x := s.current.Load()
+	names := map[string]bool{}
+	for n := range x.Pulled {
+		names[n] = true
+	}
+	for _, a := range x.Archives {
+		for n := range a.Names {
+			names[n] = true
+		}
+	}
+	var out []Image
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		if img, ok := s.Resolve(n); ok {
+			out = append(out, img)
+		}
+	}
+	return out
 }

@@ -42,7 +42,7 @@ func FieldValue(f *Facts, path string) (string, error) {
 func ResourceValue(f *Facts, own *corev1.Container, ref *corev1.ResourceFieldSelector) (string, error) {
 	c := own
 	if ref.ContainerName != "" {
-		c = containerOf(&f.Pod.Spec, ref.ContainerName)
+		c = Container(&f.Pod.Spec, ref.ContainerName)
 	}
 	if c == nil {
 		return "", configErrorf("container %q not found", ref.ContainerName)
@@ -56,7 +56,8 @@ func ResourceValue(f *Facts, own *corev1.Container, ref *corev1.ResourceFieldSel
 	return value, nil
 }
 
-func containerOf(spec *corev1.PodSpec, name string) *corev1.Container {
+// Container is a container of a Pod by name, an init container too; nil if there is none.
+func Container(spec *corev1.PodSpec, name string) *corev1.Container {
 	for i := range spec.InitContainers {
 		if spec.InitContainers[i].Name == name {
 			return &spec.InitContainers[i]

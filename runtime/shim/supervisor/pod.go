@@ -68,6 +68,15 @@ func (p *pod) get(id string) (*container, error) {
 	return c, nil
 }
 
+// use returns a running container, whose handles stay valid until done is called.
+func (p *pod) use(id string) (c *container, done func(), err error) {
+	if c, err = p.get(id); err != nil {
+		return nil, nil, err
+	}
+	done, err = c.use()
+	return c, done, err
+}
+
 // change alters the state of a container, durably before anybody sees it. A
 // record that cannot be written is logged and told all the same: the kernel
 // still knows how the process ended, and hiding an exit would stop the pod.

@@ -66,11 +66,7 @@ func (p *pod) update(r shim.UpdateRequest) error {
 	if r.ID == "" {
 		return p.updatePod(r.Resources)
 	}
-	c, err := p.get(r.ID)
-	if err != nil {
-		return err
-	}
-	done, err := c.use()
+	c, done, err := p.use(r.ID)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,21 @@ func programs(t *testing.T, dir string) [][]byte {
 	return out
 }
 
+// cached is a pod with a cache of its own that holds one file: the filter of the container that runs.
+func cached(t *testing.T) (r *rig, file string) {
+	t.Helper()
+	r = pod(t)
+	r.cache = filepath.Join(r.logs, "cache")
+	r.killShim()
+	r.launch()
+	r.start(r.request("a", "sleep 600"))
+	entries, err := os.ReadDir(r.cache)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%d files, %v", len(entries), err)
+	}
+	return r, filepath.Join(r.cache, entries[0].Name())
+}
+
 // TestSeal_SameFilter: the first container compiles its profile, the second is
 // handed the result, and both run under the very same filter, whoever they are.
 func TestSeal_SameFilter(t *testing.T) {
@@ -136,16 +151,7 @@ func TestSeal_ExecAfterTakeover(t *testing.T) {
 
 // TestSeal_Damaged: a file that is not whole is not used, and replaced.
 func TestSeal_Damaged(t *testing.T) {
-	r := pod(t)
-	r.cache = filepath.Join(r.logs, "cache")
-	r.killShim()
-	r.launch()
-	r.start(r.request("a", "sleep 600"))
-	entries, err := os.ReadDir(r.cache)
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%d files, %v", len(entries), err)
-	}
-	file := filepath.Join(r.cache, entries[0].Name())
+	r, file := cached(t)
 	whole, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -165,20 +171,12 @@ func TestSeal_Damaged(t *testing.T) {
 // TestSeal_Refused: a filter that the kernel refuses keeps the container from
 // running its command.
 func TestSeal_Refused(t *testing.T) {
-	r := pod(t)
-	r.cache = filepath.Join(r.logs, "cache")
-	r.killShim()
-	r.launch()
-	r.start(r.request("a", "sleep 600"))
-	entries, err := os.ReadDir(r.cache)
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%d files, %v", len(entries), err)
-	}
+	r, file := cached(t)
 	cache, err := confine.NewCache(r.cache)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cache.Save(entries[0].Name(), bytes.Repeat([]byte{0xff}, 16)); err != nil {
+	if err := cache.Save(filepath.Base(file), bytes.Repeat([]byte{0xff}, 16)); err != nil {
 		t.Fatal(err)
 	}
 	state, err := r.client.Start(r.ctx, r.request("b", "echo ran"))

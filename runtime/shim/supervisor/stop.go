@@ -152,11 +152,7 @@ func (p *pod) signal(r shim.SignalRequest) error {
 	if err != nil {
 		return err
 	}
-	c, err := p.get(r.ID)
-	if err != nil {
-		return err
-	}
-	done, err := c.use()
+	c, done, err := p.use(r.ID)
 	if err != nil {
 		return err
 	}

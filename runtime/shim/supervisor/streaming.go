@@ -49,11 +49,7 @@ func (c *conversation) events(ctx context.Context) func(shim.EventsRequest) erro
 // exec runs a process and streams to and from it.
 func (c *conversation) exec(ctx context.Context) func(shim.ExecRequest) error {
 	return func(r shim.ExecRequest) error {
-		target, err := c.pod.get(r.ID)
-		if err != nil {
-			return c.refuse(err)
-		}
-		done, err := target.use()
+		target, done, err := c.pod.use(r.ID)
 		if err != nil {
 			return c.refuse(err)
 		}
@@ -109,11 +105,7 @@ func (c *conversation) receive(ctx context.Context, cancel context.CancelFunc, s
 // attach streams a running container's output from now on, and to its input.
 func (c *conversation) attach(ctx context.Context) func(shim.AttachRequest) error {
 	return func(r shim.AttachRequest) error {
-		target, err := c.pod.get(r.ID)
-		if err != nil {
-			return c.refuse(err)
-		}
-		done, err := target.use()
+		target, done, err := c.pod.use(r.ID)
 		if err != nil {
 			return c.refuse(err)
 		}
