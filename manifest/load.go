@@ -122,6 +122,7 @@ type loader struct {
 	identities   map[Input]string
 	texts        map[string][]chunk // of files that were looked at again for lines
 	textBytes    int
+	written      *locator // of writ.yaml, once a line of it was asked for
 }
 
 // mistake reports something about a path.

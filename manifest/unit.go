@@ -105,11 +105,13 @@ func (l *loader) chartUnits(settings Cluster) []Unit {
 
 // settingsLine is the line of a field of writ.yaml.
 func (l *loader) settingsLine(field string) int {
-	chunks := l.chunks(path.Join(l.Folder, settingsFile))
-	if len(chunks) == 0 {
-		return 0
+	if l.written == nil {
+		l.written = &locator{}
+		if chunks := l.chunks(path.Join(l.Folder, settingsFile)); len(chunks) > 0 {
+			l.written.chunk = chunks[0]
+		}
 	}
-	return (&locator{chunk: chunks[0]}).line(field)
+	return l.written.line(field)
 }
 
 // unchanged tells whether a unit would be rendered just the same now.
