@@ -7,6 +7,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
@@ -16,13 +17,21 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/endpoints/request"
 )
 
+// maxRuleCost is what the rules (x-kubernetes-validations) of all custom resources of one commit may
+// cost; upstream allows a twentieth of it to one object, which is about a second.
+const maxRuleCost = 20 * celconfig.RuntimeCELCostBudget
+
 // customRules are what an API server applies to objects of one version of a kind that a
-// CustomResourceDefinition defines: the fields that its schema has, their defaults, and upstream's rules.
+// CustomResourceDefinition defines: the fields that its schema has, their defaults, upstream's rules, and
+// those that the definition has of its own.
 type customRules struct {
 	fields *structural.Structural
 	rules  rules
+	own    *cel.Validator // nil if there are none
 }
 
 // customRulesOf compiles the schema of a version.
@@ -59,12 +68,26 @@ func customRulesOf(crd *apiextensionsv1.CustomResourceDefinition, version string
 	}
 	gvk := schema.GroupVersionKind{Group: crd.Spec.Group, Version: version, Kind: crd.Spec.Names.Kind}
 	strategy := customresource.NewStrategy(crdserverscheme.NewUnstructuredObjectTyper(), crd.Spec.Scope == apiextensionsv1.NamespaceScoped,
-		gvk, validator, nil, fields, below.Status, below.Scale, nil)
-	return &customRules{fields, strategyRules{strategy, gvk, crd.Spec.Names.Plural}}, nil
+		gvk, validator, nil, withoutRules(fields), below.Status, below.Scale, nil)
+	own := cel.NewValidator(fields, true, celconfig.PerCallLimit)
+	return &customRules{fields, strategyRules{strategy, gvk, crd.Spec.Names.Plural}, own}, nil
 }
 
-// check tells which fields of an object the schema does not have, and what is wrong with the others.
-func (c *customRules) check(obj *unstructured.Unstructured, secret bool) (unknown []string, problems []problem) {
+// withoutRules is a schema without x-kubernetes-validations, whose cost is counted here.
+func withoutRules(fields *structural.Structural) *structural.Structural {
+	made := fields.DeepCopy()
+	v := structural.Visitor{Structural: func(s *structural.Structural) bool {
+		had := len(s.XValidations) > 0
+		s.XValidations = nil
+		return had
+	}}
+	v.Visit(made)
+	return made
+}
+
+// check tells which fields of an object the schema does not have, and what is wrong with the others. What
+// the definition's own rules cost is taken off budget.
+func (c *customRules) check(obj *unstructured.Unstructured, secret bool, budget *int64) (unknown []string, problems []problem) {
 	made := obj.DeepCopy()
 	track := structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
 	unknown = pruning.PruneWithOptions(made.Object, c.fields, true, track)
@@ -73,9 +96,12 @@ func (c *customRules) check(obj *unstructured.Unstructured, secret bool) (unknow
 	unknown = append(unknown, more...)
 	defaulting.Default(made.Object, c.fields)
 	c.rules.prepare(made)
-	errs := slices.DeleteFunc(c.rules.validate(made), isOnlyNote)
+	errs := c.rules.validate(made)
 	if wrong != nil {
 		errs = append(errs, wrong)
+	}
+	if len(errs) == 0 && c.own != nil {
+		errs = c.obey(made, budget)
 	}
 	if secret {
 		return unknown, secretProblemsOf(errs)
@@ -83,14 +109,18 @@ func (c *customRules) check(obj *unstructured.Unstructured, secret bool) (unknow
 	return unknown, problemsOf(errs)
 }
 
-// isOnlyNote tells upstream's "some rules were not checked" beside real errors, which is about no field.
-func isOnlyNote(e *field.Error) bool {
-	return e.Type == field.ErrorTypeInvalid && e.BadValue == nil && e.Field == (*field.Path)(nil).String()
+// obey applies the definition's own rules.
+func (c *customRules) obey(made *unstructured.Unstructured, budget *int64) field.ErrorList {
+	most := min(*budget, celconfig.RuntimeCELCostBudget)
+	errs, left := c.own.Validate(request.NewContext(), nil, c.fields, made.Object, nil, most)
+	*budget -= most - max(left, 0)
+	return errs
 }
 
 // conform checks custom resources against the schemas of their definitions.
 func (l *loader) conform(objects []*parsed, known scopes) {
 	compiled := make(map[schema.GroupVersionKind]*customRules)
+	budget := int64(maxRuleCost)
 	for _, p := range objects {
 		gvk := p.Object.GetObjectKind().GroupVersionKind()
 		s, defined := known[p.Ref.GroupKind()]
@@ -103,7 +133,7 @@ func (l *loader) conform(objects []*parsed, known scopes) {
 			compiled[gvk] = c
 		}
 		if c != nil {
-			l.conforms(p, c, s.definition)
+			l.conforms(p, c, s.definition, &budget)
 		}
 	}
 }
@@ -120,13 +150,13 @@ func (l *loader) compile(definition *parsed, version string) *customRules {
 }
 
 // conforms reports what is wrong with a custom resource.
-func (l *loader) conforms(p *parsed, c *customRules, definition *parsed) {
+func (l *loader) conforms(p *parsed, c *customRules, definition *parsed, budget *int64) {
 	defer l.survive(p)
 	obj, custom := p.Object.(*unstructured.Unstructured)
 	if !custom || p.veil != nil && p.veil.Unknown {
 		return // nobody knows the values
 	}
-	unknown, problems := c.check(obj, p.veil != nil)
+	unknown, problems := c.check(obj, p.veil != nil, budget)
 	for _, name := range unknown {
 		l.about(p, name, fmt.Sprintf("unknown field, %s in %s does not have it", definition.Ref, definition.Source))
 	}

@@ -3,6 +3,9 @@ package manifest
 import (
 	"strings"
 	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const widgetDefinition = `-- crd.yaml --
@@ -74,6 +77,34 @@ func TestLoad_CustomResourcesFitTheirDefinition(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+// The rules of a definition cannot cost more than there is to spend on a commit.
+func TestCustomRules_Cost(t *testing.T) {
+	set := mustLoad(t, tree(t, widget("v1", "  size: 1")), nil)
+	definition, _ := set.Get(Ref{Group: definitionKind.Group, Kind: definitionKind.Kind, Name: "widgets.example.com"})
+	item, _ := set.Get(Ref{Group: "example.com", Kind: "Widget", Namespace: "default", Name: "w"})
+	rules, err := customRulesOf(definition.Object.(*apiextensionsv1.CustomResourceDefinition), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	budget := int64(maxRuleCost)
+	if _, problems := rules.check(item.Object.(*unstructured.Unstructured), false, &budget); len(problems) > 0 {
+		t.Error(problems)
+	}
+	cost := maxRuleCost - budget
+	if cost < 1 || cost > 100 {
+		t.Errorf("one small rule costs %d", cost)
+	}
+	for budget = cost; budget > 0; {
+		if _, problems := rules.check(item.Object.(*unstructured.Unstructured), false, &budget); len(problems) > 0 {
+			t.Errorf("with %d left: %v", budget, problems)
+		}
+	}
+	_, problems := rules.check(item.Object.(*unstructured.Unstructured), false, &budget)
+	if len(problems) != 1 || !strings.Contains(problems[0].what, "running out of cost budget") {
+		t.Errorf("with nothing left: %v", problems)
 	}
 }
 
