@@ -14,8 +14,8 @@
 //
 // Upstream's scheme, defaulters and registry strategies do the work, on copies; upstream's internal
 // types never leave the package. Custom resources are checked by the schema and the rules of their
-// definition in the commit (customrules.go), and kept as they are written. What is unchanged since the Set before is taken over by pointer, so
-// a commit costs what it changes.
+// definition in the commit (customrules.go), and kept as they are written. What is unchanged since the
+// Set before is taken over by pointer, so a commit costs what it changes.
 //
 // It never opens a file by itself (it is given an fs.FS), never looks at the cluster and never keeps
 // state. Invariant: what Load returns depends on the tree alone, and objects in a Set are never
