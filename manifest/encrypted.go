@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -87,6 +88,9 @@ func sopsOf(format string, text []byte) (mac string, encrypted bool) {
 	if !bytes.Contains(text, []byte("sops")) {
 		return "", false
 	}
+	if format == "yaml" && len(text) > maxDocumentBytes { // too large to be parsed in this process
+		return "", sopsYAML.Match(text)
+	}
 	if format == "yaml" {
 		text, _ = toJSON(text)
 	}
@@ -101,8 +105,9 @@ func sopsOf(format string, text []byte) (mac string, encrypted bool) {
 	return metadata.MAC, true
 }
 
-// sopsFormat is how SOPS reads a file of that name.
-func sopsFormat(name string) string {
+// sopsFormat is how SOPS reads a file of that name. Where the name says nothing it is a whole file in JSON,
+// unless the content shows that SOPS was told otherwise.
+func sopsFormat(name string, data []byte) string {
 	switch {
 	case strings.HasSuffix(name, ".yaml"), strings.HasSuffix(name, ".yml"):
 		return "yaml"
@@ -112,22 +117,37 @@ func sopsFormat(name string) string {
 		return "dotenv"
 	case strings.HasSuffix(name, ".ini"):
 		return "ini"
+	case sopsDotenv.Match(data):
+		return "dotenv"
+	case sopsINI.Match(data):
+		return "ini"
+	}
+	if _, encrypted := sopsOf("json", data); encrypted {
+		var fields map[string]json.RawMessage
+		_ = json.Unmarshal(data, &fields)
+		if fields["data"] == nil || len(fields) > 2 {
+			return "json"
+		}
+	} else if slices.ContainsFunc(splitYAML(data), func(c chunk) bool { _, encrypted := sopsOf("yaml", c.text); return encrypted }) {
+		return "yaml"
 	}
 	return "binary"
 }
 
 var (
 	sopsDotenv = regexp.MustCompile(`(?m)^sops_mac=`)
+	sopsYAML   = regexp.MustCompile(`(?m)^["']?sops["']?[ \t]*:`)
 	sopsINI    = regexp.MustCompile(`(?m)^\[sops\]\s*$`)
 )
 
 // Open returns what a file says that reader, a kustomization, reads. The Secrecy is nil for a file that
 // is not encrypted. Documents of YAML begin on the line on which they are written, as far as there is room.
 func Open(d Decrypter, name, reader string, data []byte) ([]byte, *Secrecy, error) {
-	e := Encrypted{Path: name, Reader: reader, Format: sopsFormat(path.Base(name)), Data: data}
-	switch {
-	case d == nil, !bytes.Contains(data, []byte("sops")):
+	if d == nil || !bytes.Contains(data, []byte("sops")) {
 		return data, nil, nil
+	}
+	e := Encrypted{Path: name, Reader: reader, Format: sopsFormat(path.Base(name), data), Data: data}
+	switch {
 	case e.Format == "yaml":
 		return openYAML(d, e)
 	case e.Format == "dotenv" && !sopsDotenv.Match(data), e.Format == "ini" && !sopsINI.Match(data):
@@ -148,15 +168,17 @@ func openYAML(d Decrypter, e Encrypted) ([]byte, *Secrecy, error) {
 	}
 	var text bytes.Buffer
 	var secrecy *Secrecy
+	added := make(map[*veil]bool) // documents that were opened as one have the same
 	line := 1
 	for _, p := range all {
 		if p.reason != "" {
 			return nil, nil, errors.New(p.reason)
 		}
-		if p.veil != nil {
+		if p.veil != nil && !added[p.veil] {
 			if secrecy == nil {
 				secrecy = &Secrecy{}
 			}
+			added[p.veil] = true
 			secrecy.Add(p.veil.Secrecy)
 		}
 		for ; line < p.line; line++ {
@@ -164,6 +186,9 @@ func openYAML(d Decrypter, e Encrypted) ([]byte, *Secrecy, error) {
 		}
 		if line > 1 || bytes.HasPrefix(p.text, []byte("\n")) {
 			text.WriteString("---\n")
+		}
+		if p.veil != nil {
+			p.clear = bytes.TrimLeft(p.clear, "\n")
 		}
 		text.Write(bytes.TrimPrefix(p.clear, []byte("\n")))
 		if !bytes.HasSuffix(text.Bytes(), []byte("\n")) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -453,4 +454,51 @@ func lineOf(text, begin string) string {
 		}
 	}
 	return ""
+}
+
+// A chart is rendered with encrypted value files; what it says about a value stays hidden.
+func TestLoad_Chart(t *testing.T) {
+	key := secrets.NewAge(t)
+	r := newRig(t, "- age: "+key.Identity+"\n  paths: [shop/]\n  namespaces: [shop]\n")
+	files := tree(map[string]string{
+		"ns.yaml":                          namespace,
+		"writ.yaml":                        "apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec:\n  charts:\n  - {name: db, namespace: shop, path: charts/db, valueFiles: [shop/values.yaml]}\n",
+		"charts/db/Chart.yaml":             "apiVersion: v2\nname: db\nversion: 1.0.0\n",
+		"charts/db/templates/secret.yaml":  "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: {{ .Values.password | quote }}}\n",
+		"charts/db/templates/service.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {selector: {app: db}, ports: [{port: {{ .Values.port }}}]}\n",
+		"shop/.writignore":                 "values.yaml\n",
+		"shop/values.yaml":                 yaml(t, "password: "+secret+"\nport: 5432\n", "^password$", key),
+	})
+	set, err := r.load(files, r.d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.secretOf(set, "db")["password"]; got != secret {
+		t.Errorf("password %q", got)
+	}
+	if _, err := r.load(files, manifest.Sealed{}, nil); err != nil {
+		t.Errorf("without keys: %v", err)
+	}
+	change := func(name, text string) fstest.MapFS {
+		changed := maps.Clone(files)
+		changed[name] = &fstest.MapFile{Data: []byte(text)}
+		return changed
+	}
+	for name, test := range map[string]struct {
+		files fstest.MapFS
+		want  string
+	}{
+		"fails with a value":  {change("charts/db/templates/fail.yaml", "{{ fail .Values.password }}\n"), "charts/db/templates/fail.yaml"},
+		"a value of no use":   {change("shop/values.yaml", yaml(t, "password: a\nport: "+secret+"\n", "^port$", key)), "Service/shop/db: spec.ports[0].port: must be a whole number"},
+		"in another place":    {change("writ.yaml", strings.Replace(string(files["writ.yaml"].Data), "namespace: shop", "namespace: default", 1)), "Secret/default/db: metadata.namespace: is in namespace default, and was decrypted with age key"},
+		"a copied value file": {change("writ.yaml", strings.Replace(string(files["writ.yaml"].Data), "shop/values.yaml", "copy.values", 1)), "copy.values:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.t = t
+			test.files["copy.values"] = &fstest.MapFile{Data: files["shop/values.yaml"].Data}
+			if got := r.refused(test.files); !strings.Contains(got, test.want) {
+				t.Errorf("got:\n%s\nwant: %s", got, test.want)
+			}
+		})
+	}
 }
