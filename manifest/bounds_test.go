@@ -220,3 +220,19 @@ func mustRead(name, id string, data []byte) *file {
 	}
 	return f
 }
+
+// Every value of a wrong type is told, in the words that manifests get.
+func TestReadSettings_WrongTypes(t *testing.T) {
+	for text, want := range map[string]string{
+		"spec: [1]": "writ.yaml:3: spec: must be a mapping, found a list",
+		"spec:\n  podCIDR: 10\n  guards: {maxDeletes: {objects: five}}\n  charts: {a: b}\n": "writ.yaml:4: spec.podCIDR: must be a string, found number 10 (put it in quotes)\n" +
+			"writ.yaml:5: spec.guards.maxDeletes.objects: must be a whole number, found string \"five\"\nwrit.yaml:6: spec.charts: must be a list, found a mapping",
+		"spec: {suspend: {reason: a, until: 2027-01-31}, nodePort: 5, nodePorts: 5}": "writ.yaml:3: spec.nodePorts: must be a string, found number 5 (put it in quotes)\nwrit.yaml:3: unknown field \"spec.nodePort\"",
+	} {
+		_, mistakes := readSettings("writ.yaml", []byte("apiVersion: writ.dev/v1alpha1\nkind: Cluster\n"+text))
+		mistakes.Sort()
+		if got := mistakes.Error(); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", text, got, want)
+		}
+	}
+}

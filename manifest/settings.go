@@ -2,9 +2,11 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -80,7 +82,21 @@ func readSettings(name string, data []byte) (Cluster, Mistakes) {
 		report(loc.line(p.path), p.what)
 	}
 	if err != nil {
-		report(loc.begin(), strings.TrimPrefix(err.Error(), "json: "))
+		decoder := json.NewDecoder(bytes.NewReader(converted))
+		decoder.UseNumber()
+		var value any
+		if decoder.Decode(&value) == nil {
+			wrong, unknown := typeProblems(value, reflect.TypeFor[Cluster]())
+			for _, p := range wrong {
+				report(loc.line(p.path), p.String())
+			}
+			for _, p := range unknown {
+				report(loc.line(p.path), p.what)
+			}
+		}
+		if len(mistakes) == 0 {
+			report(loc.begin(), strings.TrimPrefix(err.Error(), "json: "))
+		}
 		return defaultSettings(), mistakes
 	}
 	if settings.APIVersion != settingsVersion || settings.Kind != settingsKind {

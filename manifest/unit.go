@@ -63,14 +63,10 @@ func (u Unit) key() string {
 	return fmt.Sprintf("chart %s/%s %s %s", u.Chart.Namespace, u.Chart.Name, u.Folder, spec)
 }
 
-// kustomizationUnits are the kustomizations that no other one uses.
+// kustomizationUnits are the kustomizations that no other one uses, and one of each circle that nothing
+// else leads to, whose rendering tells what is wrong with it.
 func (l *loader) kustomizationUnits(root *folder) []Unit {
-	used := make(map[string]bool)
-	root.kustomizations(func(at *folder) {
-		for _, name := range at.build.uses {
-			used[name] = true
-		}
-	})
+	used := circles(root)
 	var all []Unit
 	var last string // the root that was found last; what lies below it is its own
 	root.kustomizations(func(at *folder) {
@@ -86,6 +82,42 @@ func (l *loader) kustomizationUnits(root *folder) []Unit {
 		all = append(all, Unit{Folder: at.name, Source: Source{Path: at.build.file}})
 	})
 	return all
+}
+
+// circles are the kustomizations that others use, without one of each circle that is entered from nowhere.
+func circles(root *folder) (used map[string]bool) {
+	used = make(map[string]bool)
+	uses := make(map[string][]string)
+	root.kustomizations(func(at *folder) {
+		uses[at.name] = at.build.uses
+		for _, name := range at.build.uses {
+			used[name] = true
+		}
+	})
+	reached := make(map[string]bool)
+	var reach func(name string)
+	reach = func(name string) {
+		for _, next := range uses[name] {
+			if !reached[next] {
+				reached[next] = true
+				reach(next)
+			}
+		}
+	}
+	root.kustomizations(func(at *folder) {
+		if !used[at.name] {
+			reach(at.name)
+		}
+	})
+	root.kustomizations(func(at *folder) {
+		if reached[at.name] || !used[at.name] {
+			return
+		}
+		if reach(at.name); reached[at.name] { // it comes back to itself
+			used[at.name] = false
+		}
+	})
+	return used
 }
 
 // chartUnits are the charts of writ.yaml.

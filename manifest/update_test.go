@@ -83,7 +83,7 @@ func TestReadSettings(t *testing.T) {
 		{"defaults", head, ""},
 		{"everything", head + "spec: {podCIDR: 10.0.0.0/16, serviceCIDR: 10.1.0.0/20, clusterDomain: a.b, nodePorts: 1000-2000}", ""},
 		{"another kind", "apiVersion: v1\nkind: Cluster", "writ.yaml:1: must have apiVersion: writ.dev/v1alpha1 and kind: Cluster"},
-		{"wrong type", head + "spec: []", "writ.yaml:1: cannot unmarshal array into Go struct field Cluster.spec of type manifest.ClusterSpec"},
+		{"wrong type", head + "spec: []", "writ.yaml:3: spec: must be a mapping, found a list"},
 		{"overlap", head + "spec:\n  podCIDR: 10.0.0.0/8\n", "writ.yaml:3: spec.serviceCIDR: 10.96.0.0/16 overlaps the pods' range 10.0.0.0/8"},
 		{"IPv6", head + "spec:\n  podCIDR: fd00::/48\n", "writ.yaml:4: spec.podCIDR: fd00::/48 is not an IPv4 range; IPv6 is not supported yet"},
 		{"too small", head + "spec:\n  serviceCIDR: 10.0.0.0/30\n", "writ.yaml:4: spec.serviceCIDR: 10.0.0.0/30 must have a length between 8 and 28"},

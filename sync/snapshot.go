@@ -195,7 +195,7 @@ func (s *snapshot) EncodedObject(_ plumbing.ObjectType, h plumbing.Hash) (plumbi
 	}
 	f, err := s.root.Open(at.path)
 	if err != nil {
-		return nil, err
+		return nil, unwrapPath(err)
 	}
 	defer f.Close()
 	made := &plumbing.MemoryObject{}
