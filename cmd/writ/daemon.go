@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"writ/api/control"
@@ -20,7 +21,7 @@ func (n *node) Facts() control.Facts {
 	f := control.Facts{
 		Node: n.cfg.node, Version: version,
 		Source:   control.Source{URL: source.URL, Ref: source.Ref, Path: source.Path, LastCheck: source.Checked},
-		Warnings: append(texts(report.Warnings), n.signersWarning()...),
+		Warnings: slices.Concat(texts(report.Warnings), n.signersWarning(), n.refusedArchives()),
 		Notes:    map[manifest.Ref][]string{},
 		Places:   n.place(),
 	}
@@ -37,6 +38,7 @@ func (n *node) Facts() control.Facts {
 	case report.Adopted:
 	case len(report.Mistakes) > 0:
 		f.Held, f.Mistakes = fmt.Sprintf("%d mistakes", len(report.Mistakes)), texts(report.Mistakes)
+		f.Warnings = texts(report.Hints) // what the author of the fix has to know; those of the adopted commit come back with it
 		if len(report.Mistakes) == 1 {
 			f.Held = "a mistake"
 		}
@@ -60,6 +62,21 @@ func (n *node) Facts() control.Facts {
 	}
 	f.Troubles = n.troubles()
 	return f
+}
+
+// refusedArchives are the files of the archive folder that are no images, and why.
+func (n *node) refusedArchives() []string {
+	list, err := n.images.Archives()
+	var lines []string
+	if err != nil {
+		lines = append(lines, err.Error())
+	}
+	for _, a := range list {
+		if a.Err != nil {
+			lines = append(lines, fmt.Sprintf("image archive %s is refused: %v", a.File, a.Err))
+		}
+	}
+	return lines
 }
 
 func (n *node) troubles() []control.Trouble {
