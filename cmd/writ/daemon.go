@@ -21,7 +21,7 @@ func (n *node) Facts() control.Facts {
 	f := control.Facts{
 		Node: n.cfg.node, Version: version,
 		Source:   control.Source{URL: source.URL, Ref: source.Ref, Path: source.Path, LastCheck: source.Checked},
-		Warnings: slices.Concat(texts(report.Warnings), n.signersWarning(), n.refusedArchives()),
+		Warnings: texts(report.Warnings),
 		Notes:    map[manifest.Ref][]string{},
 		Places:   n.place(),
 	}
@@ -38,7 +38,6 @@ func (n *node) Facts() control.Facts {
 	case report.Adopted:
 	case len(report.Mistakes) > 0:
 		f.Held, f.Mistakes = fmt.Sprintf("%d mistakes", len(report.Mistakes)), texts(report.Mistakes)
-		f.Warnings = texts(report.Hints) // what the author of the fix has to know; those of the adopted commit come back with it
 		if len(report.Mistakes) == 1 {
 			f.Held = "a mistake"
 		}
@@ -47,6 +46,7 @@ func (n *node) Facts() control.Facts {
 	case report.Unread != "":
 		f.Held = report.Unread
 	}
+	f.Warnings = slices.Concat(f.Warnings, n.signersWarning(), n.refusedArchives())
 	if f.Held != "" {
 		f.HeldSince = report.Since
 	}
