@@ -38,6 +38,7 @@ func (n *node) Facts() control.Facts {
 	case report.Adopted:
 	case len(report.Mistakes) > 0:
 		f.Held, f.Mistakes = fmt.Sprintf("%d mistakes", len(report.Mistakes)), texts(report.Mistakes)
+		f.Warnings = texts(report.Hints) // what the author of the fix has to know; those of the adopted commit come back with it
 		if len(report.Mistakes) == 1 {
 			f.Held = "a mistake"
 		}

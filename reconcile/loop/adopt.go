@@ -80,7 +80,7 @@ func (l *Loop) refuse(c *loaded, err error) {
 		switch {
 		case wrong:
 			r.hold("")
-			r.Mistakes = mistakes
+			r.Mistakes, r.Hints = mistakes, c.hints
 			r.Stages.stop(c.err != nil, mistakenText(mistakes))
 		case errors.As(err, &held):
 			r.hold(held.Reason)

@@ -15,8 +15,9 @@ type loaded struct {
 	commit  Commit
 	set     *manifest.Set
 	err     error
-	at      time.Time // when it was read
-	restore bool      // the adopted commit again, after a start
+	hints   manifest.Mistakes // what is warned of beside mistakes
+	at      time.Time         // when it was read
+	restore bool              // the adopted commit again, after a start
 }
 
 // supersedeAfter is how long a commit that came waits for the one before it to be read, which may still
@@ -184,8 +185,11 @@ func (l *Loop) read(ctx context.Context, c Commit, last loaded) (got loaded) {
 			got = loaded{commit: c, err: panicked(p)}
 		}
 	}()
-	set, err := l.cfg.Loader.Load(revocable{ctx, c.FS}, last.set)
-	return loaded{commit: c, set: set, err: err}
+	told, err := l.cfg.Loader.Check(revocable{ctx, c.FS}, last.set)
+	if err == nil && len(told.Mistakes) > 0 {
+		return loaded{commit: c, err: told.Mistakes, hints: told.Warnings}
+	}
+	return loaded{commit: c, set: told.Set, err: err}
 }
 
 // panicked makes a panic a mistake that can be reported.

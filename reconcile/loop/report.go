@@ -17,6 +17,8 @@ type Report struct {
 	Adopted bool `json:"adopted"`
 	// Loading says that Newest is still being read.
 	Loading bool `json:"loading,omitempty"`
+	// Hints are what is warned of in Newest beside its Mistakes.
+	Hints manifest.Mistakes `json:"hints,omitempty"`
 	// Mistakes and Held say why Newest is not adopted, Unread that its tree could not be read.
 	Mistakes manifest.Mistakes `json:"mistakes,omitempty"`
 	Held     string            `json:"held,omitempty"`
@@ -57,7 +59,7 @@ func (l *Loop) Report() Report {
 
 // hold says that the newest commit is not adopted, and why; empty where something else says why.
 func (r *Report) hold(why string) {
-	r.Adopted, r.Since, r.Mistakes, r.Held, r.Unread = false, time.Now(), nil, why, ""
+	r.Adopted, r.Since, r.Mistakes, r.Hints, r.Held, r.Unread = false, time.Now(), nil, nil, why, ""
 	r.Deletes, r.Add, r.Suspend = nil, "", nil
 	r.Stages.Adopted, r.Stages.Healthy = state.Stage{Reason: why}, state.Stage{}
 }

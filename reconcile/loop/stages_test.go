@@ -62,8 +62,11 @@ func TestLoop_Stages(t *testing.T) {
 			t.Errorf("healthy %s after it was adopted", took)
 		}
 
-		commits <- r.commit(2, fstest.MapFS{"web.yaml": {Data: []byte("kind: Deployment\napiVersion: apps/v1\nmetadata: {name: web}\nspec: {replica: 1}\n")}})
+		commits <- r.commit(2, fstest.MapFS{"web.yaml": {Data: []byte("kind: Deployment\napiVersion: apps/v1\nmetadata: {name: web, uid: dropped}\nspec: {replica: 1}\n")}})
 		settle()
+		if hints := l.Report().Hints; len(hints) != 1 || !strings.Contains(hints[0].String(), "uid") {
+			t.Errorf("beside a mistake it warns of %v", hints)
+		}
 		s = l.Report().Stages
 		if got := reached(s); got != "seen verified" || !strings.Contains(s.Rendered.Reason, "web.yaml:4: ") || s.Verified.Reason != "signatures are not asked for" {
 			t.Errorf("with a mistake: %s, %+v", got, s)
