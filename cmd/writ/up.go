@@ -130,11 +130,10 @@ func (c *config) Validate() error {
 	if !nodeName.MatchString(c.node) {
 		errs = append(errs, fmt.Errorf("--node %q is not a name: lower case letters, digits, '-' and '.'", c.node))
 	}
-	if info, err := os.Stat(c.shim); err != nil || info.Mode()&0o111 == 0 {
-		errs = append(errs, fmt.Errorf("--shim %s is not a program: `make build` leaves writ-shim beside writ", c.shim))
-	}
-	if info, err := os.Stat(c.renderer); err != nil || info.Mode()&0o111 == 0 {
-		errs = append(errs, fmt.Errorf("--renderer %s is not a program: `make build` leaves writ-render beside writ", c.renderer))
+	for _, p := range []struct{ flag, path, name string }{{"--shim", c.shim, "writ-shim"}, {"--renderer", c.renderer, rendererName}} {
+		if info, err := os.Stat(p.path); err != nil || info.Mode()&0o111 == 0 {
+			errs = append(errs, fmt.Errorf("%s %s is not a program: `make build` leaves %s beside writ", p.flag, p.path, p.name))
+		}
 	}
 	if c.repo != "" {
 		if err := c.source().Validate(); err != nil {
