@@ -174,7 +174,7 @@ func TestChart_Bombs(t *testing.T) {
 		files[name+"/templates/a.yaml"] = &fstest.MapFile{Data: []byte(template)}
 	}
 	const cm = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
-	chart("output", cm+"data: {a: \"{{ range until 1000000 }}{{ range until 1000 }}x{{ end }}{{ end }}\"}")
+	chart("output", cm+"data: {a: \"{{ range until 100 }}{{ repeat 30000000 \"x\" }}{{ end }}\"}")
 	chart("large", cm+"data: {a: \"{{ repeat 20000000 \"x\" }}\"}")
 	chart("forever", `{{ define "r" }}{{ range until 1000 }}{{ range until 1000 }}{{ range until 1000000 }}{{ end }}{{ end }}{{ end }}{{ end }}{{ include "r" . }}`)
 	chart("deep", `{{ define "r" }}{{ template "r" . }}{{ end }}{{ template "r" . }}`)
