@@ -163,6 +163,8 @@ func TestCheck_Flaws(t *testing.T) {
 		{"average", hpa(`type: AverageValue, averageValue: "1"`), ""},
 		{"average in the place of the value", hpa(`type: Value, averageValue: "1"`), "a.yaml:12: HorizontalPodAutoscaler/default/h: spec.metrics[0].object.target: a target of type Value has its number in value, which is missing: the metric could never be compared"},
 		{"value in the place of the average", hpa(`type: AverageValue, value: "1"`), "spec.metrics[0].object.target: a target of type AverageValue has its number in averageValue, which is missing"},
+		{"a kind that is not there", strings.Replace(hpa(`type: Value, value: "1"`), "v1, kind: Service", "extensions/v1, kind: Ingress", 1), "warning: a.yaml:11: HorizontalPodAutoscaler/default/h: spec.metrics[0].object.describedObject.apiVersion: extensions/v1 has no kind \"Ingress\"; write apiVersion: networking.k8s.io/v1, kind: Ingress"},
+		{"a kind of one's own", strings.Replace(hpa(`type: Value, value: "1"`), "v1, kind: Service", "example.com/v1, kind: Queue", 1), ""},
 		{"policy", policy("policyTypes: [Egress]\n  egress: [{}]"), ""},
 		{"policy with rules of the other direction", policy("policyTypes: [Egress]\n  ingress: [{}]"), "warning: a.yaml:7: NetworkPolicy/default/p: spec.ingress: has no effect, as spec.policyTypes does not name Ingress"},
 		{"policy whose types are left out", policy("egress: [{}]"), ""},

@@ -9,6 +9,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // A flaw is a need without a Ref: nothing is missing, but a field of the object by itself is what
@@ -25,11 +26,16 @@ func (n *needs) image(at string, c *corev1.Container) {
 	}
 }
 
-// objectMetrics adds metrics of objects that have the number of another type than they say.
+// objectMetrics adds metrics of kinds that there are not, and those that have the number of another type
+// than they say.
 func (n *needs) objectMetrics(a *autoscalingv2.HorizontalPodAutoscaler) {
 	for i, m := range a.Spec.Metrics {
 		if m.Object == nil {
 			continue
+		}
+		about := m.Object.DescribedObject
+		if _, p := find(schema.FromAPIVersionAndKind(about.APIVersion, about.Kind)); p != nil && about.APIVersion != "" {
+			n.add(need{field: index("spec.metrics", i) + ".object.describedObject." + p.path, hint: true, why: p.what})
 		}
 		target, field := m.Object.Target, ""
 		switch {
