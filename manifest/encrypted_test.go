@@ -149,3 +149,21 @@ func TestSecret_PlainValuesAreNotTold(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a file claims to be, reading it without keys ends, and plain text stays as it is.
+func FuzzOpen(f *testing.F) {
+	for _, name := range []string{"a.yaml", "a.json", "a.env", "a.ini", "a"} {
+		f.Add(name, encryptedMap("a", "one")+"---\n"+encryptedMap("ENC[AES256_GCM,data:x,type:str]", "one"))
+		f.Add(name, `{"data": "ENC[AES256_GCM,data:x,type:str]", "sops": {"mac": 1}}`)
+		f.Add(name, "A=ENC[AES256_GCM,data:x,type:str]\nsops_mac=x\n[sops]\nb=c\n")
+	}
+	f.Fuzz(func(t *testing.T, name, text string) {
+		clear, secrecy, err := Open(Sealed{}, name, "", []byte(text))
+		if err == nil && secrecy == nil && string(clear) != text {
+			t.Errorf("plain text became %q", clear)
+		}
+		if _, err := readFile(Sealed{}, name, "", []byte(text)); err != nil {
+			t.Error(err)
+		}
+	})
+}
