@@ -29,10 +29,12 @@ func ReplaceUnsynced(path string, data []byte) error {
 
 func replace(path string, data []byte, sync func(*os.File) error) error {
 	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	f, err := create(temporary)
+	if errors.Is(err, fs.ErrExist) { // a crash left it
+		if err = os.Remove(temporary); err == nil {
+			f, err = create(temporary)
+		}
 	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -47,6 +49,10 @@ func replace(path string, data []byte, sync func(*os.File) error) error {
 		_ = os.Remove(temporary)
 	}
 	return err
+}
+
+func create(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 // SyncFolder makes the names in a folder survive a loss of power.
