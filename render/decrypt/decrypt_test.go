@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/getsops/sops/v3/hcvault"
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/fixtures/secrets"
@@ -383,6 +385,23 @@ func TestDecrypter_Process(t *testing.T) {
 		t.Errorf("keys that are away are told as a mistake of the commit: %v", err)
 	}
 	r.silent()
+}
+
+// With a key service in the file of keys the process may reach it, and only then.
+func TestDecrypter_KeyService(t *testing.T) {
+	url, asked := secrets.KeyService(t, http.StatusOK)
+	key := hcvault.NewMasterKey(url, "transit", "shop")
+	e := manifest.Encrypted{Path: "a.yaml", Format: "yaml", Data: []byte(yaml(t, db, onlyData, secrets.Remote{Key: key}))}
+	without := newRig(t, "- age: "+secrets.NewAge(t).Identity+"\n")
+	if _, err := without.d.Decrypt(e); err == nil || !strings.Contains(err.Error(), "it was not asked") || len(asked()) > 0 {
+		t.Errorf("a service that only the document names: %v, asked %v", err, asked())
+	}
+	with := newRig(t, "- vault: {address: "+url+", key: shop, token: s.token}\n")
+	clear, err := with.d.Decrypt(e)
+	if err != nil || string(clear.Text) != db {
+		t.Errorf("clear text %q, error %v", clear.Text, err)
+	}
+	with.confined(t)
 }
 
 func TestDecrypter_Idle(t *testing.T) {

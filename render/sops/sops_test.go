@@ -1,9 +1,7 @@
 package sops
 
 import (
-	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/getsops/sops/v3"
 	"github.com/getsops/sops/v3/hcvault"
-	sopskeys "github.com/getsops/sops/v3/keys"
 	"github.com/getsops/sops/v3/kms"
 
 	"writ/fixtures/secrets"
@@ -195,41 +192,12 @@ func TestOpen_Bindings(t *testing.T) {
 	}
 }
 
-// locked is a data key that a key service would open.
-type locked struct{ key sopskeys.MasterKey }
-
-func (l locked) Lock(_ testing.TB, dataKey []byte) sopskeys.MasterKey {
-	l.key.SetEncryptedDataKey([]byte(base64.StdEncoding.EncodeToString(dataKey)))
-	return l.key
-}
-
-// keyService is a server that opens what locked closed, as Vault or AWS would answer.
-func keyService(t *testing.T, code int) (url string, asked *[]string) {
-	asked = new([]string)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		*asked = append(*asked, r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Vault-Token"))
-		w.WriteHeader(code)
-		text := string(body)
-		if _, rest, vault := strings.Cut(text, `"ciphertext":"`); vault {
-			text, _, _ = strings.Cut(rest, `"`)
-			fmt.Fprintf(w, `{"data": {"plaintext": %q}}`, text)
-			return
-		}
-		_, rest, _ := strings.Cut(text, `"CiphertextBlob":"`)
-		text, _, _ = strings.Cut(rest, `"`)
-		fmt.Fprintf(w, `{"Plaintext": %q}`, text)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL, asked
-}
-
 func TestOpen_Vault(t *testing.T) {
-	ours, asked := keyService(t, http.StatusOK)
-	elsewhere, askedElsewhere := keyService(t, http.StatusOK)
+	ours, asked := secrets.KeyService(t, http.StatusOK)
+	elsewhere, askedElsewhere := secrets.KeyService(t, http.StatusOK)
 	ring := keysFile(t, "keys:\n- vault: {address: "+ours+", key: shop, token: s.token}\n  paths: [apps/shop/**]\n")
 	encrypt := func(address, engine, key string) []byte {
-		return secrets.Encrypt(t, secrets.File{Format: "yaml", Text: manifestText, Keys: []secrets.Locker{locked{hcvault.NewMasterKey(address, engine, key)}}})
+		return secrets.Encrypt(t, secrets.File{Format: "yaml", Text: manifestText, Keys: []secrets.Locker{secrets.Remote{Key: hcvault.NewMasterKey(address, engine, key)}}})
 	}
 	for name, data := range map[string][]byte{
 		"another server": encrypt(elsewhere, "transit", "shop"),
@@ -245,24 +213,24 @@ func TestOpen_Vault(t *testing.T) {
 	if opened, _ := ring.open(t.Context(), wire.Open{Path: "apps/bank/a.yaml", Format: "yaml"}, encrypt(ours, "transit", "shop")); !strings.Contains(opened.Refused, "is bound to apps/shop/**") {
 		t.Errorf("bound elsewhere: refused %q", opened.Refused)
 	}
-	if len(*asked)+len(*askedElsewhere) > 0 {
-		t.Fatalf("servers were asked: %v %v", *asked, *askedElsewhere)
+	if len(asked())+len(askedElsewhere()) > 0 {
+		t.Fatalf("servers were asked: %v %v", asked(), askedElsewhere())
 	}
 	opened, clear := ring.open(t.Context(), place, encrypt(ours, "transit", "shop"))
 	if opened.Refused != "" || string(clear) != manifestText {
 		t.Errorf("refused %q", opened.Refused)
 	}
-	if want := []string{"PUT /v1/transit/decrypt/shop s.token"}; !slices.Equal(*asked, want) {
-		t.Errorf("asked %v, want %v", *asked, want)
+	if want := []string{"PUT /v1/transit/decrypt/shop s.token"}; !slices.Equal(asked(), want) {
+		t.Errorf("asked %v, want %v", asked(), want)
 	}
 }
 
 func TestOpen_AWS(t *testing.T) {
 	const arn = "arn:aws:kms:eu-central-1:111122223333:key/12345678-1234-1234-1234-123456789012"
-	url, asked := keyService(t, http.StatusOK)
+	url, asked := secrets.KeyService(t, http.StatusOK)
 	ring := keysFile(t, "keys:\n- aws: {arn: '"+arn+"', accessKeyID: AKIA, secretAccessKey: s3cr3t, endpoint: "+url+"}\n")
 	encrypt := func(arn, role string) []byte {
-		return secrets.Encrypt(t, secrets.File{Format: "yaml", Text: manifestText, Keys: []secrets.Locker{locked{kms.NewMasterKey(arn, role, nil)}}})
+		return secrets.Encrypt(t, secrets.File{Format: "yaml", Text: manifestText, Keys: []secrets.Locker{secrets.Remote{Key: kms.NewMasterKey(arn, role, nil)}}})
 	}
 	if opened, _ := ring.open(t.Context(), place, encrypt(strings.Replace(arn, "eu-central-1", "evil", 1), "")); !strings.Contains(opened.Refused, "do not list") {
 		t.Errorf("another region: refused %q", opened.Refused)
@@ -270,8 +238,8 @@ func TestOpen_AWS(t *testing.T) {
 	if opened, _ := ring.open(t.Context(), place, encrypt(arn, "arn:aws:iam::1:role/admin")); !strings.Contains(opened.Refused, "role/admin, which the node's keys do not list") {
 		t.Errorf("role: refused %q", opened.Refused)
 	}
-	if len(*asked) > 0 {
-		t.Fatalf("asked %v", *asked)
+	if len(asked()) > 0 {
+		t.Fatalf("asked %v", asked())
 	}
 	if opened, clear := ring.open(t.Context(), place, encrypt(arn, "")); opened.Refused != "" || string(clear) != manifestText {
 		t.Errorf("refused %q", opened.Refused)
@@ -282,14 +250,14 @@ func TestOpen_AWS(t *testing.T) {
 func TestOpen_Away(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	forbidden, _ := keyService(t, http.StatusForbidden)
+	forbidden, _ := secrets.KeyService(t, http.StatusForbidden)
 	for name, test := range map[string]struct {
 		url  string
 		away bool
 	}{"closed": {gone.URL, true}, "forbidden": {forbidden, false}} {
 		t.Run(name, func(t *testing.T) {
 			ring := keysFile(t, "keys:\n- vault: {address: "+test.url+", key: shop, token: t}\n")
-			data := secrets.Encrypt(t, secrets.File{Format: "yaml", Text: manifestText, Keys: []secrets.Locker{locked{hcvault.NewMasterKey(test.url, "transit", "shop")}}})
+			data := secrets.Encrypt(t, secrets.File{Format: "yaml", Text: manifestText, Keys: []secrets.Locker{secrets.Remote{Key: hcvault.NewMasterKey(test.url, "transit", "shop")}}})
 			if opened, _ := ring.open(t.Context(), place, data); opened.Refused == "" || opened.Away != test.away {
 				t.Errorf("got %+v", opened)
 			}
