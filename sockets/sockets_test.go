@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -339,7 +338,9 @@ func TestSystemd(t *testing.T) {
 	if said != "FDSTORE=1\nFDPOLL=0\nFDNAME=dns" || len(fds) != 2 {
 		t.Fatalf("then %q with %d descriptors", said, len(fds))
 	}
-	defer closeAll(fds)
+	defer closeAll(fds[1:])
+	kept := os.NewFile(uintptr(fds[0]), "udp")
+	defer kept.Close()
 	at := u.LocalAddr().String()
 	u.Close()
 	say(t, at, "question")
@@ -350,13 +351,11 @@ func TestSystemd(t *testing.T) {
 	}
 	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0"`, binary)
 	cmd.Env = append(os.Environ(), "SOCKETS_TEST=take", "LISTEN_FDS=1", "LISTEN_FDNAMES=dns")
-	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(fds[0]), "udp")}
+	cmd.ExtraFiles = []*os.File{kept}
 	out, err := cmd.CombinedOutput()
 	if err != nil || string(out) != "question\n" {
 		t.Errorf("the next process says %q, %v", out, err)
 	}
-	fds = slices.Delete(fds, 0, 1) // the file's
-	cmd.ExtraFiles[0].Close()
 }
 
 func notified(t *testing.T, manager *net.UnixConn) (string, []int) {
