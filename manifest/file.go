@@ -234,7 +234,15 @@ func (o *object) line(field string) int {
 	if o.within == "" && field == "" {
 		return o.loc.begin()
 	}
-	return o.loc.line(o.within + "." + field)
+	return o.loc.line(o.within + "." + o.written(o.loc, field))
+}
+
+// written is where a field is written: what becomes data of a Secret may be written as stringData.
+func (o *object) written(in *locator, field string) string {
+	if rest, found := strings.CutPrefix(field, "data["); found && o.ref.Kind == "Secret" && in.node(o.within+"."+field) == nil {
+		return "stringData[" + rest
+	}
+	return field
 }
 
 // read takes up the object that data, JSON, holds, or the objects of a List.

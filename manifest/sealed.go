@@ -104,6 +104,6 @@ func (o *object) unknown(field string) bool {
 	if o.veil == nil || !o.veil.Unknown {
 		return false
 	}
-	node := (&locator{chunk: chunk{text: o.text}}).node(o.within + "." + field)
-	return holds(node, standIn)
+	in := &locator{chunk: chunk{text: o.text}}
+	return holds(in.node(o.within+"."+o.written(in, field)), standIn)
 }

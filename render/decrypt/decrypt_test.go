@@ -184,7 +184,7 @@ func TestLoad_MistakesTellNoValue(t *testing.T) {
 		"short value":        {"apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n    type: " + short + "\n    ports: [{port: 80}]\n", "^type$", "a.yaml:LINE: Service/default/web: spec.type: Unsupported value: supported values"},
 		"quantity":           {"apiVersion: v1\nkind: LimitRange\nmetadata: {name: a}\nspec:\n    limits:\n    - type: Pod\n      max: {cpu: " + secret + "}\n", "^cpu$", "a.yaml:LINE: LimitRange/default/a"},
 		"data is no base64":  {strings.Replace(db, "stringData", "data", 1), onlyData, "a.yaml:LINE: Secret/shop/db: data[password]: cannot be read as base64"},
-		"registry":           {"apiVersion: v1\nkind: Secret\ntype: kubernetes.io/dockerconfigjson\nmetadata: {name: pull, namespace: shop}\nstringData:\n    .dockerconfigjson: " + secret + "\n", onlyData, "Secret/shop/pull: data[.dockerconfigjson]: Invalid value: is not what the type"},
+		"registry":           {"apiVersion: v1\nkind: Secret\ntype: kubernetes.io/dockerconfigjson\nmetadata: {name: pull, namespace: shop}\nstringData:\n    .dockerconfigjson: " + secret + "\n", onlyData, "a.yaml:LINE: Secret/shop/pull: data[.dockerconfigjson]: Invalid value: is not what the type"},
 		"whole document":     {strings.Replace(db, "name: db", "name: Not_A_Name", 1), "", "Secret/shop/Not_A_Name: metadata.name: Invalid value"},
 		"unknown kind":       {"apiVersion: " + secret + "/v1\nkind: X\n", "", "a.yaml:"},
 		"list where mapping": {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: [" + secret + "]\n", "^data$", "ConfigMap/default/a: data: must be a mapping"},
@@ -314,7 +314,7 @@ func TestLoad_Sealed(t *testing.T) {
 	r := newRig(t, "- age: "+key.Identity+"\n")
 	files := kustomized(t, key)
 	files["whole.yaml"] = &fstest.MapFile{Data: []byte(yaml(t, db, "", key))}
-	files["pull.yaml"] = &fstest.MapFile{Data: []byte(yaml(t, "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/dockerconfigjson\nmetadata: {name: pull, namespace: shop}\ndata:\n    .dockerconfigjson: "+secret+"\n", onlyData, key))}
+	files["pull.yaml"] = &fstest.MapFile{Data: []byte(yaml(t, "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/dockerconfigjson\nmetadata: {name: pull, namespace: shop}\nstringData:\n    .dockerconfigjson: "+secret+"\n", onlyData, key))}
 	files["port.yaml"] = &fstest.MapFile{Data: []byte(yaml(t, "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n    ports:\n    - port: 80\n", "^port$", key))}
 	set, err := r.load(files, manifest.Sealed{}, nil)
 	if err != nil {
