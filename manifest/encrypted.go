@@ -31,8 +31,11 @@ func parts(d Decrypter, e Encrypted, chunks []chunk) ([]part, error) {
 	var order []string
 	for i, c := range chunks {
 		all[i] = part{chunk: c, clear: c.text}
+		if d == nil {
+			continue
+		}
 		mac, encrypted := sopsOf(e.Format, c.text)
-		if !encrypted || d == nil {
+		if !encrypted {
 			continue
 		}
 		if mac == "" || e.Format != "yaml" {
