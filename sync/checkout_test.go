@@ -4,60 +4,14 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"writ/fixtures/gitserver"
 	gitsync "writ/sync"
 )
-
-// workTree is a repository with a work tree, and git as its owner runs it.
-type workTree struct {
-	*testing.T
-	dir string
-}
-
-func newWorkTree(t *testing.T) workTree {
-	t.Helper()
-	w := workTree{t, t.TempDir()}
-	w.git("init", "-q", "-b", "main")
-	return w
-}
-
-func (w workTree) git(args ...string) string {
-	w.Helper()
-	cmd := exec.Command("git", append([]string{"-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always"}, args...)...)
-	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		w.Fatalf("git %v: %v\n%s", args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
-func (w workTree) write(files map[string]string) {
-	w.Helper()
-	for name, text := range files {
-		at := filepath.Join(w.dir, name)
-		err := os.MkdirAll(filepath.Dir(at), 0o755)
-		if err == nil {
-			err = os.WriteFile(at, []byte(text), 0o644)
-		}
-		if err != nil {
-			w.Fatal(err)
-		}
-	}
-}
-
-func (w workTree) commit(message string, files map[string]string) {
-	w.Helper()
-	w.write(files)
-	w.git("add", "-A")
-	w.git("commit", "-q", "--allow-empty", "-m", message)
-}
 
 func checkout(t *testing.T, dir string) *gitsync.Checkout {
 	t.Helper()
@@ -91,26 +45,26 @@ func names(t *testing.T, fsys fs.FS) string {
 
 // What is read is what `git add -A` would take, in the same words as a commit of it.
 func TestCheckout_Files(t *testing.T) {
-	other := newWorkTree(t)
-	other.commit("lib", map[string]string{"lib.yaml": "x"})
-	w := newWorkTree(t)
-	w.git("submodule", "add", "-q", other.dir, "vendored/lib")
-	w.commit("first", map[string]string{
+	other := gitserver.NewWorkTree(t)
+	other.Commit("lib", map[string]string{"lib.yaml": "x"})
+	w := gitserver.NewWorkTree(t)
+	w.Git("submodule", "add", "-q", other.Dir, "vendored/lib")
+	w.Commit("first", map[string]string{
 		"a.yaml": "1", "b/b.yaml": "1", "kept/by/force.tmp": "t", "gone.yaml": "1", ".git-not": "x",
 	})
-	w.write(map[string]string{
+	w.Write(map[string]string{
 		".gitignore": "*.tmp\nbuild/\n", "b/.gitignore": "/c.yaml\n", "b/c.yaml": "ignored", "b/d/c.yaml": "not ignored",
 		"a.yaml": "changed", "new.yaml": "new", "x.tmp": "ignored", "build/out.yaml": "ignored", ".git/info/exclude": "/mine.yaml\n", "mine.yaml": "excluded",
 	})
-	w.git("rm", "-q", "--cached", "gone.yaml") // it is still there and not tracked: git add would take it again
-	if err := os.Symlink("../a.yaml", filepath.Join(w.dir, "b/link.yaml")); err != nil {
+	w.Git("rm", "-q", "--cached", "gone.yaml") // it is still there and not tracked: git add would take it again
+	if err := os.Symlink("../a.yaml", filepath.Join(w.Dir, "b/link.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/etc/passwd", filepath.Join(w.dir, "out.yaml")); err != nil {
+	if err := os.Symlink("/etc/passwd", filepath.Join(w.Dir, "out.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	c := checkout(t, filepath.Join(w.dir, "b"))
-	if c.Root() != w.dir || c.Folder() != "b" || !c.Versioned() {
+	c := checkout(t, filepath.Join(w.Dir, "b"))
+	if c.Root() != w.Dir || c.Folder() != "b" || !c.Versioned() {
 		t.Errorf("root %s, folder %s, versioned %t", c.Root(), c.Folder(), c.Versioned())
 	}
 	files, err := c.Files(t.Context())
@@ -151,9 +105,9 @@ func identity(t *testing.T, fsys fs.FS, name string) string {
 }
 
 func TestCheckout_PlainAndIgnoredFolders(t *testing.T) {
-	dir := t.TempDir()
-	w := workTree{t, dir}
-	w.write(map[string]string{"a.yaml": "1", ".gitignore": "a.yaml\n"})
+	plain := gitserver.NewWorkTree(t)
+	plain.Write(map[string]string{"a.yaml": "1", ".gitignore": "a.yaml\n", ".git": ""})
+	dir := plain.Dir
 	c := checkout(t, dir)
 	files, err := c.Files(t.Context())
 	if err != nil || c.Versioned() || c.Folder() != "." || names(t, files) != ".gitignore a.yaml" {
@@ -162,10 +116,10 @@ func TestCheckout_PlainAndIgnoredFolders(t *testing.T) {
 	if _, err := c.Base(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "lies in no repository") {
 		t.Errorf("base: %v", err)
 	}
-	r := newWorkTree(t)
-	r.commit("first", map[string]string{".gitignore": "/out/\n", "x.yaml": ""})
-	r.write(map[string]string{"out/deep/y.yaml": "made"})
-	c = checkout(t, filepath.Join(r.dir, "out/deep"))
+	r := gitserver.NewWorkTree(t)
+	r.Commit("first", map[string]string{".gitignore": "/out/\n", "x.yaml": "1"})
+	r.Write(map[string]string{"out/deep/y.yaml": "made"})
+	c = checkout(t, filepath.Join(r.Dir, "out/deep"))
 	files, err = c.Files(t.Context())
 	if err != nil || c.Versioned() || names(t, files) != "y.yaml" {
 		t.Errorf("a folder that git ignores: %v, versioned %t, %s", err, c.Versioned(), names(t, files))
@@ -174,24 +128,24 @@ func TestCheckout_PlainAndIgnoredFolders(t *testing.T) {
 
 // Revisions mean what they mean to git.
 func TestCheckout_Revisions(t *testing.T) {
-	w := newWorkTree(t)
-	w.commit("one", map[string]string{"a": "1"})
-	w.git("tag", "-a", "-m", "t", "v1")
-	w.commit("two", map[string]string{"a": "2"})
-	w.git("switch", "-q", "-c", "team/side", "HEAD~1")
-	w.commit("side\n\nAllow-Delete: 3", map[string]string{"b": "1"})
-	w.git("merge", "-q", "-m", "merge", "main")
-	w.commit("last\n\nAllow-Delete: Pod/a/b\nSigned-off-by: T <t@example.org>", nil)
-	w.git("update-ref", "refs/remotes/origin/main", "main~1")
-	w.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+	w := gitserver.NewWorkTree(t)
+	w.Commit("one", map[string]string{"a": "1"})
+	w.Git("tag", "-a", "-m", "t", "v1")
+	w.Commit("two", map[string]string{"a": "2"})
+	w.Git("switch", "-q", "-c", "team/side", "HEAD~1")
+	w.Commit("side\n\nAllow-Delete: 3", map[string]string{"b": "1"})
+	w.Git("merge", "-q", "-m", "merge", "main")
+	w.Commit("last\n\nAllow-Delete: Pod/a/b\nSigned-off-by: T <t@example.org>", nil)
+	w.Git("update-ref", "refs/remotes/origin/main", "main~1")
+	w.Git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
 	linked := filepath.Join(t.TempDir(), "linked")
-	w.git("worktree", "add", "-q", linked, "-b", "linked", "team/side")
-	for _, dir := range []string{w.dir, linked} {
+	w.Git("worktree", "add", "-q", linked, "-b", "linked", "team/side")
+	for _, dir := range []string{w.Dir, linked} {
 		c := checkout(t, dir)
 		for _, rev := range []string{"HEAD", "main", "v1", "v1^0", "team/side", "heads/main", "origin/main", "origin", "refs/heads/main", "HEAD~1", "HEAD^", "HEAD~^2", "HEAD^^1~1",
-			w.git("rev-parse", "main"), w.git("rev-parse", "--short=7", "main"), w.git("rev-parse", "--short=8", "main")} {
+			w.Git("rev-parse", "main"), w.Git("rev-parse", "--short=7", "main"), w.Git("rev-parse", "--short=8", "main")} {
 			base, err := c.Base(t.Context(), rev)
-			if want := w.git("merge-base", "team/side", rev); err != nil || base.Hash != want {
+			if want := w.Git("merge-base", "team/side", rev); err != nil || base.Hash != want {
 				t.Errorf("%s: got %s, %v, want %s", rev, base.Hash, err, want)
 			}
 		}
@@ -201,7 +155,7 @@ func TestCheckout_Revisions(t *testing.T) {
 			}
 		}
 	}
-	base, err := checkout(t, w.dir).Base(t.Context(), "v1")
+	base, err := checkout(t, w.Dir).Base(t.Context(), "v1")
 	slices.Sort(base.Branch["Allow-Delete"])
 	if got := strings.Join(base.Branch["Allow-Delete"], ", "); err != nil || got != "3, Pod/a/b" {
 		t.Errorf("trailers of the branch: %q, %v", got, err)
@@ -209,23 +163,23 @@ func TestCheckout_Revisions(t *testing.T) {
 }
 
 func TestCheckout_HistoryThatIsNotThere(t *testing.T) {
-	empty := newWorkTree(t)
-	if _, err := checkout(t, empty.dir).Base(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "no commit yet") {
+	empty := gitserver.NewWorkTree(t)
+	if _, err := checkout(t, empty.Dir).Base(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "no commit yet") {
 		t.Errorf("no commit: %v", err)
 	}
-	w := newWorkTree(t)
-	w.commit("one", map[string]string{"a": "1"})
-	w.git("switch", "-q", "-c", "early")
-	w.commit("early", map[string]string{"a": "3"})
-	w.git("switch", "-q", "main")
-	w.commit("two", map[string]string{"a": "2"})
-	w.git("switch", "-q", "--orphan", "alone")
-	w.commit("alone", map[string]string{"a": "2"})
-	if _, err := checkout(t, w.dir).Base(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "no commit in common") {
+	w := gitserver.NewWorkTree(t)
+	w.Commit("one", map[string]string{"a": "1"})
+	w.Git("switch", "-q", "-c", "early")
+	w.Commit("early", map[string]string{"a": "3"})
+	w.Git("switch", "-q", "main")
+	w.Commit("two", map[string]string{"a": "2"})
+	w.Git("switch", "-q", "--orphan", "alone")
+	w.Commit("alone", map[string]string{"a": "2"})
+	if _, err := checkout(t, w.Dir).Base(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "no commit in common") {
 		t.Errorf("unrelated: %v", err)
 	}
 	shallow := filepath.Join(t.TempDir(), "shallow")
-	w.git("clone", "-q", "--depth=1", "--no-single-branch", "--branch=main", "file://"+w.dir, shallow)
+	w.Git("clone", "-q", "--depth=1", "--no-single-branch", "--branch=main", "file://"+w.Dir, shallow)
 	if _, err := checkout(t, shallow).Base(t.Context(), "origin/early"); !errors.Is(err, gitsync.ErrShallow) {
 		t.Errorf("shallow: %v", err)
 	}

@@ -4,62 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"writ/fixtures/gitserver"
 	"writ/manifest"
 	"writ/manifest/advice"
 )
-
-// project is a repository that somebody works in.
-type project struct {
-	*testing.T
-	dir string
-}
-
-func newProject(t *testing.T) project {
-	t.Helper()
-	p := project{t, t.TempDir()}
-	p.git("init", "-q", "-b", "main")
-	return p
-}
-
-func (p project) git(args ...string) {
-	p.Helper()
-	cmd := exec.Command("git", append([]string{"-c", "user.name=T", "-c", "user.email=t@example.org"}, args...)...)
-	cmd.Dir = p.dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		p.Fatalf("git %v: %v\n%s", args, err, out)
-	}
-}
-
-// write writes files; an empty text removes one.
-func (p project) write(files map[string]string) {
-	p.Helper()
-	for name, text := range files {
-		at := filepath.Join(p.dir, name)
-		if text == "" {
-			os.Remove(at)
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			p.Fatal(err)
-		}
-		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
-			p.Fatal(err)
-		}
-	}
-}
-
-func (p project) commit(message string, files map[string]string) {
-	p.Helper()
-	p.write(files)
-	p.git("add", "-A")
-	p.git("commit", "-q", "--allow-empty", "-m", message)
-}
 
 const (
 	shopNamespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
@@ -122,17 +74,17 @@ func TestCheck_Base(t *testing.T) {
 		{"a folder that is new", nil, map[string]string{"blue/a.yaml": configMap("a", "")}, "", []string{"blue"}, exitFine, []string{"merging creates   1: ConfigMap/default/a"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newProject(t)
-			p.write(old)
-			p.commit("base", c.base)
-			p.git("switch", "-q", "-c", "branch")
-			p.write(c.now)
+			p := gitserver.NewWorkTree(t)
+			p.Write(old)
+			p.Commit("base", c.base)
+			p.Git("switch", "-q", "-c", "branch")
+			p.Write(c.now)
 			if c.message != "" {
-				p.commit(c.message, nil)
+				p.Commit(c.message, nil)
 			}
-			dir, args := p.dir, c.args
+			dir, args := p.Dir, c.args
 			if len(args) == 1 && !strings.HasPrefix(args[0], "-") {
-				dir, args = filepath.Join(p.dir, args[0]), nil
+				dir, args = filepath.Join(p.Dir, args[0]), nil
 			}
 			code, out, errOut := writ(t, append([]string{"check", dir, "--base", "main"}, args...)...)
 			all := out + errOut
@@ -159,22 +111,22 @@ func TestCheck_Base(t *testing.T) {
 // A folder of a repository is checked with what it uses outside of itself; git's rules say what is part
 // of a commit; warnings are told beside mistakes; what is not acted on yet is a note.
 func TestCheck_Tree(t *testing.T) {
-	p := newProject(t)
-	p.commit("base", map[string]string{
+	p := gitserver.NewWorkTree(t)
+	p.Commit("base", map[string]string{
 		".gitignore":   "*.gen.yaml\n",
 		"blue/a.yaml":  configMap("a", "status: {}\n"),
 		"blue/b.yaml":  configMap("b", "dada: {}\n"),
 		"red/c.yaml":   "nonsense",
 		"shared/d.txt": configMap("d", ""),
 	})
-	p.write(map[string]string{
+	p.Write(map[string]string{
 		"blue/x.gen.yaml": "nonsense",
 		"blue/e.yaml":     "apiVersion: v1\nkind: Pod\nmetadata: {name: e}\nspec:\n  containers: [{name: a, image: b}]\n  hostNetwork: true\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: e}\nspec: {podSelector: {}}\n",
 	})
-	if err := os.Symlink("../shared/d.txt", filepath.Join(p.dir, "blue/d.yaml")); err != nil {
+	if err := os.Symlink("../shared/d.txt", filepath.Join(p.Dir, "blue/d.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	code, out, errOut := writ(t, "check", filepath.Join(p.dir, "blue"))
+	code, out, errOut := writ(t, "check", filepath.Join(p.Dir, "blue"))
 	want := `blue/b.yaml:4: ConfigMap/default/b: unknown field "dada"
 warning: blue/a.yaml:4: ConfigMap/default/a: status: is set by the cluster and was dropped
 note: blue/e.yaml:6: Pod/default/e: spec.hostNetwork: the node's own network is not supported yet; the object is accepted, but not started
@@ -192,19 +144,19 @@ note: blue/e.yaml:8: NetworkPolicy/default/e: NetworkPolicy is accepted, but not
 // Whoever checks has no keys and trusts nobody by himself: what is encrypted is noted, signers are read.
 // A program that is missing is asked for only where there is something to render.
 func TestCheck_WithoutKeysAndRenderer(t *testing.T) {
-	p := newProject(t)
-	p.write(map[string]string{
+	p := gitserver.NewWorkTree(t)
+	p.Write(map[string]string{
 		"a.sops.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  a: ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]\n" +
 			"sops:\n  mac: ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]\n  version: 3.9.0\n  lastmodified: \"2026-01-01T00:00:00Z\"\n  age:\n  - {recipient: age1x, enc: y}\n",
 		"writ.yaml": "apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec:\n  signers:\n  - {path: shop/, keys: [nonsense]}\n",
 	})
-	code, out, _ := writ(t, "check", p.dir)
+	code, out, _ := writ(t, "check", p.Dir)
 	if code != exitError || !strings.Contains(out, "writ.yaml:5: spec.signers[0]: ") || strings.Contains(out, "cannot be checked here") || strings.Count(out, "\n") != 2 ||
 		!strings.Contains(out, "note: a.sops.yaml: is encrypted") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
-	p.write(map[string]string{"writ.yaml": "", "shop/kustomization.yaml": "resources: [a.yaml]\n", "shop/a.yaml": configMap("a", "")})
-	if code, _, errOut := writ(t, "check", p.dir); code != exitError || !strings.Contains(errOut, "no program writ-render lies beside writ") {
+	p.Write(map[string]string{"writ.yaml": "", "shop/kustomization.yaml": "resources: [a.yaml]\n", "shop/a.yaml": configMap("a", "")})
+	if code, _, errOut := writ(t, "check", p.Dir); code != exitError || !strings.Contains(errOut, "no program writ-render lies beside writ") {
 		t.Errorf("without the program that renders: exit code %d, %s", code, errOut)
 	}
 }
@@ -220,10 +172,10 @@ func TestCheck_IgnoresTheNodesConfiguration(t *testing.T) {
 }
 
 func TestCheck_JSON(t *testing.T) {
-	p := newProject(t)
-	p.commit("base", map[string]string{"a.yaml": configMap("a", "")})
-	p.write(map[string]string{"a.yaml": configMap("a", "data: {password: s3cret}\n")})
-	code, out, _ := writ(t, "check", p.dir, "-o", "json", "--advice", "--base", "HEAD")
+	p := gitserver.NewWorkTree(t)
+	p.Commit("base", map[string]string{"a.yaml": configMap("a", "")})
+	p.Write(map[string]string{"a.yaml": configMap("a", "data: {password: s3cret}\n")})
+	code, out, _ := writ(t, "check", p.Dir, "-o", "json", "--advice", "--base", "HEAD")
 	var c checked
 	if err := json.Unmarshal([]byte(out), &c); err != nil || code != exitFine || !c.OK || c.Mistakes == nil || c.Base == nil || c.Base.Merge == nil || len(c.Base.Merge.Change) != 1 {
 		t.Errorf("exit code %d, %v:\n%s", code, err, out)
@@ -231,7 +183,7 @@ func TestCheck_JSON(t *testing.T) {
 	if len(c.Advice) != 1 || c.Advice[0].Rule != "plain-secret" || c.Advice[0].Source.Line != 4 || strings.Contains(out, "s3cret") {
 		t.Errorf("advice: %+v", c.Advice)
 	}
-	if code, _, _ := writ(t, "check", p.dir, "--advice", "--strict"); code != exitError {
+	if code, _, _ := writ(t, "check", p.Dir, "--advice", "--strict"); code != exitError {
 		t.Errorf("--strict with advice: exit code %d", code)
 	}
 }
@@ -248,11 +200,11 @@ func TestAnnotate(t *testing.T) {
 	if got := out.String(); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	p := newProject(t)
-	p.write(map[string]string{"deep/a.yaml": configMap("a", "dada: {}\n"), "b.yaml": configMap("b", "status: {}\n")})
-	t.Setenv("GITHUB_WORKSPACE", filepath.Dir(p.dir))
-	code, text, _ := writ(t, "check", p.dir, "-o", "github")
-	name := filepath.Base(p.dir)
+	p := gitserver.NewWorkTree(t)
+	p.Write(map[string]string{"deep/a.yaml": configMap("a", "dada: {}\n"), "b.yaml": configMap("b", "status: {}\n")})
+	t.Setenv("GITHUB_WORKSPACE", filepath.Dir(p.Dir))
+	code, text, _ := writ(t, "check", p.Dir, "-o", "github")
+	name := filepath.Base(p.Dir)
 	wantText := "::error file=" + name + "/deep/a.yaml,line=4,title=ConfigMap/default/a::unknown field \"dada\"\n::warning file=" + name + "/b.yaml,line=4,title=ConfigMap/default/b::status: is set by the cluster and was dropped\n"
 	if code != exitError || text != wantText {
 		t.Errorf("exit code %d, got:\n%s\nwant:\n%s", code, text, wantText)

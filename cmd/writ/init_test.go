@@ -9,14 +9,15 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"writ/fixtures/gitserver"
 	"writ/manifest/schema"
 )
 
 // What init writes passes the strictest check, as a pull request of its own and with all that it uses.
 func TestInit(t *testing.T) {
-	p := newProject(t)
-	p.commit("first", map[string]string{"LICENSE": "x"})
-	dir := filepath.Join(p.dir, "new", "cluster")
+	p := gitserver.NewWorkTree(t)
+	p.Commit("first", map[string]string{"LICENSE": "x"})
+	dir := filepath.Join(p.Dir, "new", "cluster")
 	code, out, errOut := writ(t, "init", dir)
 	if code != exitFine || !strings.Contains(out, filepath.Join(dir, "writ.yaml")) || !strings.Contains(errOut, "writ up --repo "+dir) {
 		t.Fatalf("init: exit code %d\n%s%s", code, out, errOut)
@@ -49,13 +50,13 @@ func TestInit(t *testing.T) {
 }
 
 func TestInit_OverwritesNothing(t *testing.T) {
-	dir := t.TempDir()
-	p := project{t, dir}
-	p.write(map[string]string{"README.md": "mine"})
+	p := gitserver.NewWorkTree(t)
+	dir := p.Dir
+	p.Write(map[string]string{"README.md": "mine"})
 	if code, _, errOut := writ(t, "init", dir); code != exitFine || !strings.Contains(errOut, "README.md was there already") {
 		t.Fatalf("beside a README: exit code %d, %s", code, errOut)
 	}
-	p.write(map[string]string{"writ.yaml": "mine", "hello/service.yaml": "mine", "hello/config.yaml": ""})
+	p.Write(map[string]string{"writ.yaml": "mine", "hello/service.yaml": "mine", "hello/config.yaml": ""})
 	code, _, errOut := writ(t, "init", dir)
 	if code != exitError || !strings.Contains(errOut, "hello/service.yaml, writ.yaml are in the way; nothing was written") {
 		t.Errorf("over files: exit code %d, %s", code, errOut)
@@ -69,7 +70,7 @@ func TestInit_OverwritesNothing(t *testing.T) {
 		t.Error("something was written")
 	}
 	file := filepath.Join(dir, "file")
-	p.write(map[string]string{"file": "x"})
+	p.Write(map[string]string{"file": "x"})
 	if code, _, errOut := writ(t, "init", file); code != exitError {
 		t.Errorf("into a file: exit code %d, %s", code, errOut)
 	}

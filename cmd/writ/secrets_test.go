@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"writ/fixtures/gitserver"
 )
 
 // sealedSecret is a Secret as SOPS writes it; nobody has the key.
@@ -26,22 +28,22 @@ sops:
 `
 
 func TestCheck_WithoutKeys(t *testing.T) {
-	p := newProject(t)
-	p.commit("base", map[string]string{"ns.yaml": shopNamespace, "db.yaml": sealedSecret})
-	code, out, errOut := writ(t, "check", p.dir, "--strict")
+	p := gitserver.NewWorkTree(t)
+	p.Commit("base", map[string]string{"ns.yaml": shopNamespace, "db.yaml": sealedSecret})
+	code, out, errOut := writ(t, "check", p.Dir, "--strict")
 	if code != exitFine || !strings.Contains(out, "note: db.yaml: is encrypted; its values are not checked without --decryption-keys") {
 		t.Errorf("exit code %d: %s%s", code, out, errOut)
 	}
-	p.git("switch", "-q", "-c", "branch")
-	p.write(map[string]string{"db.yaml": strings.Replace(sealedSecret, "password: ENC[AES256_GCM,data:9Qv8", "password: ENC[AES256_GCM,data:AAAA", 1)})
-	if code, out, errOut = writ(t, "check", p.dir, "--base", "main"); code != exitFine || !strings.Contains(out, "merging changes   1: Secret/shop/db") {
+	p.Git("switch", "-q", "-c", "branch")
+	p.Write(map[string]string{"db.yaml": strings.Replace(sealedSecret, "password: ENC[AES256_GCM,data:9Qv8", "password: ENC[AES256_GCM,data:AAAA", 1)})
+	if code, out, errOut = writ(t, "check", p.Dir, "--base", "main"); code != exitFine || !strings.Contains(out, "merging changes   1: Secret/shop/db") {
 		t.Errorf("a value changed: exit code %d: %s%s", code, out, errOut)
 	}
-	p.write(map[string]string{"db.yaml": strings.Replace(sealedSecret, "stringData:", "stringdata:", 1)})
-	if code, out, errOut = writ(t, "check", p.dir); code != exitError || !strings.Contains(out, `db.yaml:6: Secret/shop/db: unknown field "stringdata"`) {
+	p.Write(map[string]string{"db.yaml": strings.Replace(sealedSecret, "stringData:", "stringdata:", 1)})
+	if code, out, errOut = writ(t, "check", p.Dir); code != exitError || !strings.Contains(out, `db.yaml:6: Secret/shop/db: unknown field "stringdata"`) {
 		t.Errorf("a wrong field: exit code %d: %s%s", code, out, errOut)
 	}
-	if code, out, errOut = writ(t, "check", p.dir, "--decryption-keys", p.dir+"/nowhere"); code != exitError {
+	if code, out, errOut = writ(t, "check", p.Dir, "--decryption-keys", p.Dir+"/nowhere"); code != exitError {
 		t.Errorf("keys that are missing: exit code %d: %s%s", code, out, errOut)
 	}
 }
