@@ -75,6 +75,15 @@ func TestChart_Mistakes(t *testing.T) {
 	}
 }
 
+// Every template that is broken is told of at once.
+func TestChart_AllMistakesAtOnce(t *testing.T) {
+	_, err := load(t, small("-- chart/templates/a.yaml --\n{{ nonsense }}\n-- chart/templates/b.yaml --\na: 1\n-- chart/templates/c.yaml --\n{{ fail \"no\" }}\n-- chart/templates/d.yaml --\n\n{{ required \"say d\" .Values.d }}"), "")
+	want := "chart/templates/a.yaml:1: function \"nonsense\" not defined\nchart/templates/c.yaml:1: no\nchart/templates/d.yaml:2: say d"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
 // A chart sees nothing but itself: not the node's files, not those beside it, no server's name.
 func TestChart_SeesOnlyItself(t *testing.T) {
 	set, err := load(t, small(`-- other.txt --

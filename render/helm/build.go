@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"text/template"
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
@@ -117,10 +118,7 @@ func (b *build) place(c *chart.Chart) {
 func (b *build) twice(given common.Values) map[string]string {
 	var runs [2]map[string]string
 	for i := range runs {
-		var err error
-		runs[i], err = engine.Engine{CustomTemplateFuncs: chance(i)}.Render(b.chart, given)
-		if err != nil {
-			b.explain(err)
+		if runs[i] = b.once(given, chance(i)); len(b.mistakes) > 0 {
 			return nil
 		}
 	}
@@ -141,6 +139,19 @@ func (b *build) twice(given common.Values) map[string]string {
 		b.mistake("", 0, "the chart renders %d MiB, at most %d MiB are allowed", size>>20, maxRendered>>20)
 	}
 	return runs[0]
+}
+
+// once renders all templates, or reports those that cannot be.
+func (b *build) once(given common.Values, functions template.FuncMap) map[string]string {
+	for {
+		texts, err := engine.Engine{CustomTemplateFuncs: functions}.Render(b.chart, given)
+		if err == nil {
+			return texts
+		}
+		if broken := b.explain(err); len(b.mistakes) >= maxBroken || !b.without(b.chart, broken) {
+			return nil
+		}
+	}
 }
 
 // kept is what a template rendered without hooks that are left out: tests often have random names.

@@ -1,9 +1,14 @@
 package helm
 
 import (
+	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 )
 
 // maxMessage bounds what an error repeats of a template's text, in bytes.
@@ -15,8 +20,9 @@ var (
 	errorHead  = regexp.MustCompile(`(?s)^(?:parse error at|execution error at) \([^)]*\): (.*)$`)
 )
 
-// explain turns the engine's error, which tells the whole way down, into what is wrong and where.
-func (b *build) explain(err error) {
+// explain turns the engine's error, which tells the whole way down, into what is wrong and where. It
+// returns the name of the template that could not be rendered, empty if that is not known.
+func (b *build) explain(err error) (broken string) {
 	text := err.Error()
 	type place struct {
 		name string
@@ -26,6 +32,9 @@ func (b *build) explain(err error) {
 	for _, m := range inTemplate.FindAllStringSubmatch(text, -1) {
 		if t, known := b.templates[m[1]]; known {
 			line, _ := strconv.Atoi(m[2])
+			if broken == "" {
+				broken = m[1]
+			}
 			if p := (place{t.path, line}); len(places) == 0 || places[len(places)-1] != p {
 				places = append(places, p)
 			}
@@ -46,11 +55,28 @@ func (b *build) explain(err error) {
 	}
 	if len(places) == 0 {
 		b.mistake(b.chartFile, 0, "%s", what)
-		return
+		return ""
 	}
 	last := places[len(places)-1]
 	if first := places[0]; first.name != last.name {
 		what += " (used by " + first.name + ":" + strconv.Itoa(first.line) + ")"
 	}
 	b.mistake(last.name, last.line, "%s", what)
+	return broken
+}
+
+// maxBroken bounds how many templates of a chart are reported at once.
+const maxBroken = 20
+
+// without takes a template that is broken out of a chart, so that the rest can be looked at. It is false
+// for one that others may use.
+func (b *build) without(c *chart.Chart, name string) bool {
+	if t := b.templates[name]; name == "" || strings.HasPrefix(path.Base(name), "_") || strings.Contains(t.text, "define ") || strings.Contains(t.text, "block ") {
+		return false
+	}
+	c.Templates = slices.DeleteFunc(c.Templates, func(t *common.File) bool { return path.Join(c.ChartFullPath(), t.Name) == name })
+	for _, sub := range c.Dependencies() {
+		b.without(sub, name)
+	}
+	return true
 }
