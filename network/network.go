@@ -42,7 +42,7 @@ type Network struct {
 	uplink   uplink
 	ranges   Ranges
 	trouble  string
-	since    time.Time // when it began
+	since    time.Time    // when it began
 	released []netip.Addr // detached pods whose connections are still tracked
 }
 
