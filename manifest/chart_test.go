@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"io/fs"
 	"strings"
 	"testing"
 )
@@ -37,5 +38,27 @@ func TestChart_Settings(t *testing.T) {
 				t.Errorf("repeats a password: %s", got)
 			}
 		})
+	}
+}
+
+// sealedRelease renders a chart to a release that rests on a key which is bound to namespaces.
+type sealedRelease []string
+
+func (s sealedRelease) Render(_ fs.FS, units []Unit) ([]Rendering, error) {
+	secrecy := Secrecy{Uses: []Use{{Key: "age1key", Namespaces: s}}}
+	return []Rendering{{Release: &Release{Name: units[0].Chart.Name, Namespace: units[0].Chart.Namespace}, Secrecy: &secrecy}}, nil
+}
+
+// A release holds the values that it was rendered with: it must not carry them into another namespace.
+func TestChart_ReleaseStaysWhereItsKeysAre(t *testing.T) {
+	files := tree(t, "-- writ.yaml --\napiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec: {charts: [{name: a, path: charts/a}]}\n")
+	for namespace, want := range map[string]int{"default": 1, "other": 0} {
+		set, err := Loader{Renderer: sealedRelease{namespace}}.Load(files, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(set.Releases()); got != want {
+			t.Errorf("key bound to %s: %d releases, want %d", namespace, got, want)
+		}
 	}
 }

@@ -223,11 +223,14 @@ func (l *loader) unit(from Unit, r Rendering) *unit {
 	if name == "" {
 		name = from.Source.Path
 	}
-	u := &unit{key: from.key(), folder: name, inputs: l.identified(r.Inputs), release: r.Release}
+	u := &unit{key: from.key(), folder: name, inputs: l.identified(r.Inputs)}
 	u.file = &file{path: name, unread: len(r.Mistakes) > 0}
 	var v *veil
 	if r.Secrecy != nil {
 		u.keys, v = cmp.Or(l.keysID(), "none"), newVeil(*r.Secrecy)
+	}
+	if r.Release != nil && v.misuse(SecretRef(r.Release.Namespace, r.Release.Name)) == "" {
+		u.release = r.Release // which holds the values, and is kept as a Secret
 	}
 	u.file.mistakes, u.file.warnings = v.over(r.Mistakes), v.over(r.Warnings)
 	if n := len(r.Documents); n > maxDocuments {
