@@ -106,7 +106,7 @@ func (c *Chart) fetched(add func(field, format string, args ...any)) {
 		add(".repository", "%q is neither an https nor an oci URL", c.Repository)
 	case at.User != nil:
 		add(".repository", "holds a user name or password; charts are fetched without")
-	case at.Scheme == "http" && !isLoopback(at.Hostname()):
+	case at.Scheme == "http" && !IsLoopback(at.Hostname()):
 		add(".repository", "%s is not encrypted; http is for loopback addresses only", c.Repository)
 	case at.Scheme == "oci" && c.Chart != "":
 		add(".chart", "an oci URL names the chart itself")
@@ -121,7 +121,9 @@ func (c *Chart) fetched(add func(field, format string, args ...any)) {
 	}
 }
 
-func isLoopback(host string) bool {
+// IsLoopback tells whether a host of an address is this machine itself, the only one that charts are
+// fetched from in clear text.
+func IsLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }

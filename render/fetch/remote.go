@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -52,15 +51,10 @@ func newRemote(caFile string) (remote, error) {
 type guard struct{ http.RoundTripper }
 
 func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && (r.URL.Scheme != "http" || !isLoopback(r.URL.Hostname())) {
+	if r.URL.Scheme != "https" && (r.URL.Scheme != "http" || !manifest.IsLoopback(r.URL.Hostname())) {
 		return nil, fmt.Errorf("%w: %s is not an https address; http is for loopback addresses only", render.ErrRefused, r.URL.Redacted())
 	}
 	return g.RoundTripper.RoundTrip(r)
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // redirect refuses to be sent from elsewhere to this machine's own services.
@@ -68,7 +62,7 @@ func redirect(r *http.Request, via []*http.Request) error {
 	if len(via) > 5 {
 		return errors.New("redirected more than 5 times")
 	}
-	if isLoopback(r.URL.Hostname()) && !isLoopback(via[0].URL.Hostname()) {
+	if manifest.IsLoopback(r.URL.Hostname()) && !manifest.IsLoopback(via[0].URL.Hostname()) {
 		return fmt.Errorf("%w: %s redirects to %s, an address of this machine", render.ErrRefused, via[0].URL.Redacted(), r.URL.Redacted())
 	}
 	return nil
