@@ -142,9 +142,9 @@ func TestRender_Mistakes(t *testing.T) {
 		{"program", "-- kustomization.yaml --\ngenerators:\n- gen.yaml\n-- gen.yaml --\napiVersion: x/v1\nkind: G\nmetadata:\n  name: g\n  annotations:\n    config.kubernetes.io/function: |\n      exec: {path: ./run.sh}", "gen.yaml:6: functions that run a program or a container are refused"},
 		{"helm charts", "-- kustomization.yaml --\nhelmCharts:\n- name: x", "kustomization.yaml:1: helmCharts runs the helm program; name the chart in spec.charts of writ.yaml"},
 		{"cycle", "-- a/kustomization.yaml --\nresources: [../b]\n-- b/kustomization.yaml --\nresources: [../a]\n-- c/kustomization.yaml --\nresources: [../a]", "cycle detected"},
-		{"itself", "-- a/kustomization.yaml --\nresources: [../a]", "a/kustomization.yaml:1: "},
-		{"itself by another name", "-- kustomization.yaml --\nresources: [.]", "kustomization.yaml:1: "},
-		{"a circle that nothing leads to", "-- a/kustomization.yaml --\nresources: [../b]\n-- b/kustomization.yaml --\nresources: [../a]", "cycle detected"},
+		{"itself", "-- a/kustomization.yaml --\nresources: [../a]", "a/kustomization.yaml:1: cycle detected: this leads back to a, which is being built"},
+		{"itself by another name", "-- kustomization.yaml --\nresources: [.]", "kustomization.yaml:1: cycle detected: this leads back to ., which is being built"},
+		{"a circle that nothing leads to", "-- a/kustomization.yaml --\nresources: [../b]\n-- b/kustomization.yaml --\nresources: [../a]", "b/kustomization.yaml:1: cycle detected: this leads back to a, which is being built"},
 		{"broken resource", "-- kustomization.yaml --\nresources: [web.yaml]\n-- web.yaml --\nkind: Service\n  metadata: {}", "web.yaml:2: mapping values are not allowed in this context"},
 		{"invalid object", "-- kustomization.yaml --\nresources: [web.yaml]\nnamePrefix: a-\n-- web.yaml --\napiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n  - port: 0", "web.yaml:7: Service/default/a-web: spec.ports[0].port: Invalid value: 0"},
 	} {

@@ -17,6 +17,7 @@ import (
 var (
 	recursed   = regexp.MustCompile(`recursed accumulation of path '([^']+)'`)
 	resourceOf = regexp.MustCompile(`accumulating (?:resources|components|configurations) from '([^']+)'`)
+	circle     = regexp.MustCompile(`cycle detected: candidate root '[^']+' contains visited root '([^']+)'`)
 	yamlLine   = regexp.MustCompile(`yaml: (?:unmarshal errors:\s+)?line (\d+): `)
 	prefixes   = regexp.MustCompile(`^(?:accumulating (?:resources|components)(?: from '[^']*')?|accumulation err='.*?'|recursed (?:accumulation of|merging from) path '[^']*'|loader\.New|accumulateDirectory): "?`)
 )
@@ -39,6 +40,10 @@ func (b *build) explain(err error) []wire.Note {
 			note.What = all[len(all)-1][1] + " does not exist"
 			return []wire.Note{note}
 		}
+	}
+	if m := circle.FindStringSubmatch(text); m != nil {
+		note.What = "cycle detected: this leads back to " + below(m[1]) + ", which is being built"
+		return []wire.Note{note}
 	}
 	for before := ""; before != text; {
 		before, text = text, prefixes.ReplaceAllString(text, "")
