@@ -8,13 +8,8 @@ import (
 	"testing"
 	"testing/fstest"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"writ/fixtures/secrets"
 	"writ/manifest"
-	"writ/render"
-	"writ/render/child"
-	"writ/render/sops"
 )
 
 func TestLoad_Encrypted(t *testing.T) {

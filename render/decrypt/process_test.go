@@ -1,29 +1,20 @@
 package decrypt
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/getsops/sops/v3/hcvault"
-	corev1 "k8s.io/api/core/v1"
 
 	"writ/fixtures/secrets"
 	"writ/manifest"
-	"writ/render"
-	"writ/render/child"
-	"writ/render/sops"
 )
 
 // A process that is killed, or idle, or has old keys, is replaced; one that cannot be replaced says

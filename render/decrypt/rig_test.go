@@ -3,20 +3,14 @@ package decrypt
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/fstest"
-	"time"
 
-	"github.com/getsops/sops/v3/hcvault"
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/fixtures/secrets"
