@@ -20,7 +20,10 @@ type Charts interface {
 }
 
 // ErrRefused is wrapped by errors that another try would not mend.
-var ErrRefused = errors.New("chart refused")
+var ErrRefused = errors.New("refused")
+
+// why is what such an error says.
+func why(err error) string { return strings.Replace(err.Error(), ErrRefused.Error()+": ", "", 1) }
 
 // kubernetesVersion is what charts find in .Capabilities.KubeVersion: the minor version whose types,
 // defaults and rules are linked.
@@ -50,7 +53,7 @@ func (w *worker) job(ctx context.Context, unit manifest.Unit) (job *wire.Job, re
 	}
 	if unit.Chart.Repository != "" {
 		if chart.Archive, err = w.fetch(ctx, *unit.Chart); errors.Is(err, ErrRefused) {
-			return nil, strings.TrimPrefix(err.Error(), ErrRefused.Error()+": "), nil
+			return nil, why(err), nil
 		}
 	}
 	return &wire.Job{Chart: chart}, "", err

@@ -21,6 +21,7 @@ type Config struct {
 	Memory    int64              // bytes for one child, DefaultMemory if 0
 	Timeout   time.Duration      // for one unit, DefaultTimeout if 0
 	Charts    Charts             // may be nil: charts that lie elsewhere cannot be rendered then
+	Bases     Bases              // may be nil: remote bases are refused then
 	Log       *slog.Logger
 }
 
@@ -86,8 +87,8 @@ func rendering(unit manifest.Unit, result *wire.Result) manifest.Rendering {
 	}
 	r.Mistakes, r.Warnings = notes(unit, result.Mistakes), notes(unit, result.Warnings)
 	for _, ask := range result.Used {
-		if isArchive(ask.Path) {
-			continue // what a chart's version and digest stand for does not change
+		if isArchive(ask.Path) || ask.Op == wire.Base {
+			continue // what a chart's version and digest, or a base's tag or commit stand for does not change
 		}
 		r.Inputs = append(r.Inputs, manifest.Input{Path: ask.Path, List: ask.Op == wire.List})
 	}

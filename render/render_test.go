@@ -138,7 +138,7 @@ func TestRender_Mistakes(t *testing.T) {
 		{"missing resource", "-- a/kustomization.yaml --\nresources:\n- web.yaml", "a/kustomization.yaml:2: web.yaml does not exist"},
 		{"leads out", "-- a/kustomization.yaml --\nresources:\n- ../../../etc", "a/kustomization.yaml:2: ../../../etc leads out of the repository"},
 		{"absolute", "-- kustomization.yaml --\nresources:\n- /etc/passwd", "kustomization.yaml:2: /etc/passwd is an absolute path"},
-		{"remote", "-- kustomization.yaml --\nresources:\n- https://github.com/org/repo//base?ref=v1", "kustomization.yaml:2: https://github.com/org/repo//base?ref=v1 lies outside of the repository"},
+		{"remote", "-- kustomization.yaml --\nresources:\n- https://github.com/org/repo//base?ref=v1", "kustomization.yaml:2: https://github.com/org/repo//base?ref=v1: lies outside of the repository, and github.com is not among the hosts of --remote-bases"},
 		{"program", "-- kustomization.yaml --\ngenerators:\n- gen.yaml\n-- gen.yaml --\napiVersion: x/v1\nkind: G\nmetadata:\n  name: g\n  annotations:\n    config.kubernetes.io/function: |\n      exec: {path: ./run.sh}", "gen.yaml:6: functions that run a program or a container are refused"},
 		{"helm charts", "-- kustomization.yaml --\nhelmCharts:\n- name: x", "kustomization.yaml:1: helmCharts runs the helm program; name the chart in spec.charts of writ.yaml"},
 		{"cycle", "-- a/kustomization.yaml --\nresources: [../b]\n-- b/kustomization.yaml --\nresources: [../a]\n-- c/kustomization.yaml --\nresources: [../a]", "cycle detected"},

@@ -12,7 +12,6 @@ import (
 type secrets struct {
 	secrecy  *manifest.Secrecy // of what the child was given, nil if nothing was encrypted
 	mistakes manifest.Mistakes // files that were not opened
-	away     error             // the keys could not be used
 }
 
 // clear answers with what a file says, be it encrypted or not.
@@ -24,7 +23,7 @@ func (s *server) clear(ask wire.Ask, data []byte) (wire.Answer, []byte) {
 	text, secrecy, err := manifest.Open(s.decrypter, ask.Path, reader, data)
 	switch {
 	case errors.Is(err, manifest.ErrUnavailable):
-		s.secrets.away = err
+		s.away = err
 		return wire.Answer{Refused: "cannot be decrypted now"}, nil
 	case err != nil:
 		s.secrets.mistakes = append(s.secrets.mistakes, manifest.Mistake{Source: manifest.Source{Path: ask.Path, Line: sopsLine(data)}, What: err.Error()})
@@ -59,8 +58,8 @@ func (w *worker) settle(r manifest.Rendering) (manifest.Rendering, error) {
 	if s.secrecy != nil {
 		w.stop()
 	}
-	if s.away != nil {
-		return manifest.Rendering{}, s.away
+	if w.files.away != nil {
+		return manifest.Rendering{}, w.files.away
 	}
 	if len(s.mistakes) > 0 {
 		r = manifest.Rendering{Inputs: r.Inputs, Mistakes: s.mistakes}

@@ -32,11 +32,19 @@ func (w *worker) render(ctx context.Context, unit manifest.Unit) (manifest.Rende
 		}
 		w.child = c
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errTimeout)
-	defer cancel()
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(w.config.Timeout, func() { cancel(errTimeout) })
+	defer timer.Stop()
 	stop := context.AfterFunc(ctx, w.child.Kill)
 	defer stop()
-	result, err := w.talk(job)
+	result, err := w.talk(job, func(ask wire.Ask) wire.Answer {
+		if timer.Stop() { // what a server takes is not the child's time
+			defer timer.Reset(w.config.Timeout)
+		}
+		return w.base(outer, ask)
+	})
 	if err == nil {
 		return w.settle(rendering(unit, result))
 	}
@@ -52,8 +60,8 @@ func (w *worker) render(ctx context.Context, unit manifest.Unit) (manifest.Rende
 
 var errTimeout = errors.New("too slow")
 
-// talk gives the child a job and answers until the result comes.
-func (w *worker) talk(job *wire.Job) (*wire.Result, error) {
+// talk gives the child a job and answers until the result comes; base answers questions for remote bases.
+func (w *worker) talk(job *wire.Job, base func(wire.Ask) wire.Answer) (*wire.Result, error) {
 	conn := w.child.Conn
 	if err := conn.Send(wire.Message{Job: job}, nil); err != nil {
 		return nil, err
@@ -68,7 +76,13 @@ func (w *worker) talk(job *wire.Job) (*wire.Result, error) {
 		case m.Ask == nil:
 			return nil, errors.New("the child neither asked nor ended")
 		}
-		answer, body := w.files.answer(*m.Ask)
+		var answer wire.Answer
+		var body []byte
+		if m.Ask.Op == wire.Base {
+			answer = base(*m.Ask)
+		} else {
+			answer, body = w.files.answer(*m.Ask)
+		}
 		if err := conn.Send(wire.Message{Answer: &answer}, body); err != nil {
 			return nil, err
 		}

@@ -24,19 +24,33 @@ func nodeLoader(ctx context.Context, cfg config, log *slog.Logger) (manifest.Loa
 	if err != nil {
 		return manifest.Loader{}, err
 	}
-	renderer := render.New(ctx, render.Config{Program: cfg.renderer, Charts: charts, Decrypter: decrypter, Log: log})
+	bases, err := cfg.bases.open(cfg.dataDir, cfg.ca, log)
+	if err != nil {
+		return manifest.Loader{}, err
+	}
+	renderer := render.New(ctx, render.Config{Program: cfg.renderer, Charts: charts, Bases: bases, Decrypter: decrypter, Log: log})
 	return manifest.Loader{Folder: cfg.path, Renderer: renderer, Decrypter: decrypter, Signing: signing{}}, nil
 }
 
 // checkCharts are the charts that `writ check` knows from before, and others if it may fetch.
 func checkCharts(mayFetch bool) (render.Charts, error) {
+	c, err := checkFetching(chartsDir, mayFetch)
+	if err != nil {
+		return nil, nil
+	}
+	return fetch.New(c)
+}
+
+// checkFetching is how `writ check` uses a folder of the user's cache. Without a home, which is the error,
+// there is nothing from before.
+func checkFetching(folder string, mayFetch bool) (fetch.Config, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return nil, nil // without a home there is nothing from before
+		return fetch.Config{}, err
 	}
-	c := fetch.Config{Dir: filepath.Join(cache, "writ", chartsDir), Log: slog.New(slog.DiscardHandler)}
+	c := fetch.Config{Dir: filepath.Join(cache, "writ", folder), Log: slog.New(slog.DiscardHandler)}
 	if !mayFetch {
 		c.Offline = "--fetch-charts fetches it"
 	}
-	return fetch.New(c)
+	return c, nil
 }

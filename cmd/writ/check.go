@@ -18,8 +18,8 @@ const offline = "offline"
 
 const checkHelp = `Finds every mistake in a tree of manifests at once, offline: what is in the work
 tree counts, committed or not, without what git ignores. Nothing is asked of a
-cluster, a network or the settings of a node; charts that lie elsewhere are taken
-from this user's cache, into which --fetch-charts fetches them.
+cluster, a network or the settings of a node; charts and remote bases that lie elsewhere
+are taken from this user's cache, into which --fetch-charts fetches them.
 
 With --base it reports only what the branch introduces since it left REV, and what
 a merge would do: fields that must not change, and deletions that need a trailer.
@@ -38,6 +38,7 @@ type checkOptions struct {
 	fetch  bool
 
 	secrets secretConfig
+	bases   baseConfig
 }
 
 func newCheck() *cobra.Command {
@@ -60,8 +61,9 @@ func newCheck() *cobra.Command {
 	flags.StringVarP(&o.output, "output", "o", "text", "`FORMAT`: text, json, or github (annotations on the lines of a pull request)")
 	flags.StringVar(&o.base, "base", "", "report only what is new since the merge base with `REV`, a commit of this clone")
 	flags.BoolVar(&o.strict, "strict", false, "warnings, and advice where it is asked for, are mistakes")
-	flags.BoolVar(&o.fetch, "fetch-charts", false, "fetch charts that spec.charts names and that were not fetched before")
+	flags.BoolVar(&o.fetch, "fetch-charts", false, "fetch charts and remote bases that were not fetched before")
 	o.secrets.flags(flags)
+	o.bases.flags(flags)
 	flags.BoolVar(&o.advice, "advice", false, "tell also what is better done otherwise, by rule")
 	return cmd
 }
@@ -145,7 +147,7 @@ func (o checkOptions) run(cmd *cobra.Command) error {
 
 // check reads the tree, and the base where there is one.
 func (o checkOptions) check(ctx context.Context) (*checked, error) {
-	t, err := openTree(ctx, o.dir, o.fetch, o.secrets)
+	t, err := openTree(ctx, o.dir, o.fetch, o.secrets, o.bases)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type tree struct {
 	sealed *unopened // files that are encrypted, where there are no keys
 }
 
-func openTree(ctx context.Context, dir string, mayFetch bool, secrets secretConfig) (*tree, error) {
+func openTree(ctx context.Context, dir string, mayFetch bool, secrets secretConfig, bases baseConfig) (*tree, error) {
 	var program string
 	if err := beside(&program, rendererName); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func openTree(ctx context.Context, dir string, mayFetch bool, secrets secretConf
 	if err != nil {
 		return nil, err
 	}
-	loader := manifest.Loader{Folder: checkout.Folder(), Renderer: checkRenderer{program, ctx, mayFetch, decrypter}, Decrypter: decrypter, Signing: signing{}}
+	loader := manifest.Loader{Folder: checkout.Folder(), Renderer: checkRenderer{program, ctx, mayFetch, decrypter, bases}, Decrypter: decrypter, Signing: signing{}}
 	return &tree{checkout, loader, sealed}, nil
 }
 
@@ -40,8 +40,9 @@ func openTree(ctx context.Context, dir string, mayFetch bool, secrets secretConf
 type checkRenderer struct {
 	program string
 	ctx     context.Context
-	fetch   bool // charts that were never fetched before
+	fetch   bool // charts and remote bases that were never fetched before
 	secrets manifest.Decrypter
+	bases   baseConfig
 }
 
 func (r checkRenderer) Render(fsys fs.FS, units []manifest.Unit) ([]manifest.Rendering, error) {
@@ -52,7 +53,11 @@ func (r checkRenderer) Render(fsys fs.FS, units []manifest.Unit) ([]manifest.Ren
 	if err != nil {
 		return nil, err
 	}
-	return render.New(r.ctx, render.Config{Program: r.program, Charts: charts, Decrypter: r.secrets}).Render(fsys, units)
+	bases, err := r.bases.check(r.fetch)
+	if err != nil {
+		return nil, err
+	}
+	return render.New(r.ctx, render.Config{Program: r.program, Charts: charts, Bases: bases, Decrypter: r.secrets}).Render(fsys, units)
 }
 
 // looked is everything that can be told of a tree.

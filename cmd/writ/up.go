@@ -35,6 +35,7 @@ type config struct {
 	hooks                    hookConfig
 	image                    imageConfig
 	secrets                  secretConfig
+	bases                    baseConfig
 }
 
 func (c *config) flags(f *pflag.FlagSet) {
@@ -63,6 +64,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	c.hooks.flags(f)
 	c.image.flags(f)
 	c.secrets.flags(f)
+	c.bases.flags(f)
 	f.StringVar(&c.reservedMem, "reserved-memory", "256Mi", "memory kept back from the pods")
 }
 

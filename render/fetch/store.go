@@ -171,11 +171,11 @@ func (s *Store) kept(digest string) ([]byte, error) {
 // keep writes an archive, and then that the version is it.
 func (s *Store) keep(c manifest.Chart, digest string, data []byte) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("keep a chart: %w", err)
+		return fmt.Errorf("keep what was fetched: %w", err)
 	}
 	text, err := json.Marshal(record{c.Repository, c.Chart, c.Version, digest})
 	if err != nil {
-		return fmt.Errorf("keep a chart: %w", err)
+		return fmt.Errorf("keep what was fetched: %w", err)
 	}
 	if err := write(s.archiveFile(digest), data); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (s *Store) keep(c manifest.Chart, digest string, data []byte) error {
 func write(name string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-") // 0600
 	if err != nil {
-		return fmt.Errorf("keep a chart: %w", err)
+		return fmt.Errorf("keep what was fetched: %w", err)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
@@ -198,7 +198,7 @@ func write(name string, data []byte) error {
 		err = syncFolder(filepath.Dir(name))
 	}
 	if err != nil {
-		return fmt.Errorf("keep a chart: %w", err)
+		return fmt.Errorf("keep what was fetched: %w", err)
 	}
 	return nil
 }

@@ -26,11 +26,12 @@ func isKustomization(name string) bool { return slices.Contains(names, name) }
 type Kustomizer struct {
 	files     *wire.Files
 	documents map[string][]document // of the files that resources came from
+	view      view
 }
 
 // New makes a Kustomizer for a tree.
 func New(files *wire.Files) *Kustomizer {
-	return &Kustomizer{files: files, documents: make(map[string][]document)}
+	return &Kustomizer{files: files, documents: make(map[string][]document), view: newView()}
 }
 
 // Build builds the kustomization in a folder of the repository. What is wrong is in the result.
@@ -38,7 +39,16 @@ func New(files *wire.Files) *Kustomizer {
 // Kustomize's own notes about origins cost it a third of its time. They are asked for only where kind and name
 // do not tell in which file a resource was written.
 func (k *Kustomizer) Build(folder string) wire.Result {
-	b := build{Kustomizer: k, folder: folder, screened: make(map[string]bool), places: places{byKind: make(map[string][]*place)}}
+	b := build{
+		Kustomizer: k, folder: folder, screened: make(map[string]bool), places: places{byKind: make(map[string][]*place)},
+		remotes: make(map[string][]remote), written: make(map[string]string),
+	}
+	r := b.build()
+	k.view.tell(&r)
+	return r
+}
+
+func (b *build) build() wire.Result {
 	resources, err := b.run(false)
 	if len(b.mistakes) > 0 {
 		return wire.Result{Mistakes: b.mistakes}
@@ -64,16 +74,18 @@ type build struct {
 	screened map[string]bool
 	mistakes []wire.Note
 	places   places
-	keep     bool // the kustomization asks for origin annotations itself
+	remotes  map[string][]remote // by the kustomization that names them
+	written  map[string]string   // names of remote bases, by what kustomize reads instead
+	keep     bool                // the kustomization asks for origin annotations itself
 }
 
 // run lets kustomize build, with a note at each resource about its origin if that is wanted.
 func (b *build) run(origins bool) (resmap.ResMap, error) {
-	system := &fileSystem{files: b.files, root: b.folder, trace: b.screen, origins: origins}
+	system := &fileSystem{files: b.files, view: b.view, root: b.folder, trace: b.screen, rewrite: b.withFolders, origins: origins}
 	options := krusty.MakeDefaultOptions()
 	// The repository is the border, not each folder: overlays patch with files from beside them.
 	options.LoadRestrictions = types.LoadRestrictionsNone
-	return krusty.MakeKustomizer(options).Run(system, "/"+b.folder)
+	return krusty.MakeKustomizer(options).Run(system, b.view.of(b.folder))
 }
 
 // result is the resources as documents; where tells for each of them.
@@ -114,7 +126,10 @@ func (b *build) origin(res *resource.Resource) wire.Note {
 	if written == "" {
 		written = origin.ConfiguredIn
 	}
-	name := path.Join(b.folder, written)
+	name, ok := b.view.below(path.Join(b.view.of(b.folder), written))
+	if !ok {
+		return wire.Note{Path: b.file(b.folder)}
+	}
 	return wire.Note{Path: name, Line: b.lineIn(name, res.GetKind(), res.GetName())}
 }
 
@@ -129,8 +144,11 @@ func (b *build) file(folder string) string {
 	return path.Join(folder, names[0])
 }
 
-// inside tells whether a relative path stays in the repository, and where it leads.
+// inside tells whether a relative path stays in the repository, or in the remote base, and where it leads.
 func inside(folder, name string) (string, bool) {
 	joined := path.Join(folder, name)
+	if root := wire.BaseRoot(folder); root != "" {
+		return joined, !path.IsAbs(name) && (joined == root || strings.HasPrefix(joined, root+"/"))
+	}
 	return joined, !path.IsAbs(name) && joined != ".." && !strings.HasPrefix(joined, "../")
 }

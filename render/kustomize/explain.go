@@ -31,18 +31,25 @@ func (b *build) explain(err error) []wire.Note {
 	text := err.Error()
 	folder := b.folder
 	if all := recursed.FindAllStringSubmatch(text, -1); len(all) > 0 {
-		folder = below(all[len(all)-1][1])
+		if below, ok := b.view.below(all[len(all)-1][1]); ok {
+			folder = below
+		}
 	}
 	note := wire.Note{Path: b.file(folder)}
 	if all := resourceOf.FindAllStringSubmatch(text, -1); len(all) > 0 {
-		note.Line = b.lineOfValue(note.Path, all[len(all)-1][1])
-		if name, ok := inside(folder, all[len(all)-1][1]); ok && !b.exists(name) {
-			note.What = all[len(all)-1][1] + " does not exist"
+		value := all[len(all)-1][1]
+		if written, remote := b.written[value]; remote {
+			value = written
+		}
+		note.Line = b.lineOfValue(note.Path, value)
+		if name, ok := inside(folder, value); ok && !isRemote(value) && !b.exists(name) {
+			note.What = value + " does not exist"
 			return []wire.Note{note}
 		}
 	}
 	if m := circle.FindStringSubmatch(text); m != nil {
-		note.What = "cycle detected: this leads back to " + below(m[1]) + ", which is being built"
+		at, _ := b.view.below(m[1])
+		note.What = "cycle detected: this leads back to " + strings.TrimPrefix(at, "/") + ", which is being built"
 		return []wire.Note{note}
 	}
 	for before := ""; before != text; {

@@ -18,26 +18,26 @@ import (
 // errReadOnly is the answer to everything that would change the repository.
 var errReadOnly = errors.New("a repository is only read")
 
-// fileSystem shows the repository to kustomize, its root as "/".
+// errOutside is the answer to what lies neither in the repository nor in a remote base.
+var errOutside = errors.New("leads out of the repository")
+
+// fileSystem shows the repository and remote bases to kustomize.
 type fileSystem struct {
-	files *wire.Files
-	root  string                         // folder of the kustomization that is built
-	trace func(name string, data []byte) // told of every kustomization file that is read
+	files   *wire.Files
+	view    view
+	root    string                                // folder of the kustomization that is built
+	trace   func(name string, data []byte)        // told of every kustomization file that is read
+	rewrite func(name string, data []byte) []byte // what kustomize reads of it
 
 	origins bool // let kustomize note where each resource comes from
 }
 
-// below is a path of kustomize as one of the repository.
-func below(name string) string {
-	name = path.Clean("/" + name)[1:]
-	if name == "" {
-		return "."
-	}
-	return name
-}
-
 func (f *fileSystem) kind(name string) wire.Kind {
-	kind, _, err := f.files.Kind(below(name))
+	below, ok := f.view.below(name)
+	if !ok {
+		return wire.Absent
+	}
+	kind, _, err := f.files.Kind(below)
 	if err != nil {
 		return wire.Absent
 	}
@@ -49,21 +49,29 @@ func (f *fileSystem) Exists(name string) bool { return f.kind(name) != wire.Abse
 
 // CleanedAbs is where a path leads once links are followed.
 func (f *fileSystem) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
-	kind, real, err := f.files.Kind(below(name))
+	below, ok := f.view.below(name)
+	if !ok {
+		return "", "", errOutside
+	}
+	kind, real, err := f.files.Kind(below)
 	switch {
 	case err != nil:
 		return "", "", err
 	case kind == wire.Folder:
-		return filesys.ConfirmedDir(path.Clean("/" + real)), "", nil
+		return filesys.ConfirmedDir(f.view.of(real)), "", nil
 	case kind == wire.File:
-		dir, file := path.Split(path.Clean("/" + real))
+		dir, file := path.Split(f.view.of(real))
 		return filesys.ConfirmedDir(path.Clean(dir)), file, nil
 	}
-	return "", "", fmt.Errorf("%s: %w", below(name), fs.ErrNotExist)
+	return "", "", fmt.Errorf("%s: %w", below, fs.ErrNotExist)
 }
 
 func (f *fileSystem) ReadDir(name string) ([]string, error) {
-	entries, err := f.files.List(below(name))
+	below, ok := f.view.below(name)
+	if !ok {
+		return nil, errOutside
+	}
+	entries, err := f.files.List(below)
 	names := make([]string, len(entries))
 	for i, e := range entries {
 		names[i] = e.Name
@@ -72,13 +80,18 @@ func (f *fileSystem) ReadDir(name string) ([]string, error) {
 }
 
 func (f *fileSystem) ReadFile(name string) ([]byte, error) {
-	data, err := f.files.Read(below(name))
+	below, ok := f.view.below(name)
+	if !ok {
+		return nil, errOutside
+	}
+	data, err := f.files.Read(below)
 	if err != nil {
 		return nil, err
 	}
-	if isKustomization(path.Base(name)) {
-		f.trace(below(name), data)
-		if below(path.Dir(path.Clean("/"+name))) == f.root && f.origins {
+	if isKustomization(path.Base(below)) {
+		f.trace(below, data)
+		data = f.rewrite(below, data)
+		if path.Dir(below) == path.Clean(f.root) && f.origins {
 			return withOrigins(data), nil
 		}
 	}

@@ -31,6 +31,9 @@ func (b *build) gather(kustomization, field string, value *yaml.Node) {
 	switch field {
 	case "resources":
 		for _, item := range value.Content {
+			if isRemote(item.Value) {
+				continue
+			}
 			name := path.Join(path.Dir(kustomization), item.Value)
 			if kind, _, err := b.files.Kind(name); err == nil && kind == wire.File {
 				for _, d := range b.documentsOf(name) {

@@ -69,40 +69,44 @@ func (b *build) screenField(name, key string, value *yaml.Node) {
 	for _, item := range items {
 		if keys := withPath[key]; keys != nil {
 			for _, k := range keys {
-				b.screenPaths(name, tree.Field(item, k))
+				b.screenPaths(name, key, tree.Field(item, k))
 			}
 			continue
 		}
-		b.screenPaths(name, item)
+		b.screenPaths(name, key, item)
 		b.screenPlugin(name, key, item)
 	}
 }
 
 // screenPaths looks at a path, or a list of them. In files of generators a path may follow a key.
-func (b *build) screenPaths(name string, node *yaml.Node) {
+func (b *build) screenPaths(name, key string, node *yaml.Node) {
 	switch {
 	case node == nil:
 	case node.Kind == yaml.SequenceNode:
 		for _, item := range node.Content {
-			b.screenPaths(name, item)
+			b.screenPaths(name, key, item)
 		}
 	case node.Kind == yaml.ScalarNode && !strings.Contains(node.Value, "\n"):
-		b.screenPath(name, node)
+		b.screenPath(name, key, node)
 	}
 }
 
-func (b *build) screenPath(name string, node *yaml.Node) {
+func (b *build) screenPath(name, key string, node *yaml.Node) {
 	target := node.Value
 	if _, after, found := strings.Cut(target, "="); found && !strings.Contains(target, "?") {
 		target = after
 	}
 	switch _, ok := inside(path.Dir(name), target); {
 	case isRemote(target):
-		b.mistake(name, node.Line, "%s lies outside of the repository; remote bases are not fetched, commit a copy of it", node.Value)
+		b.screenRemote(name, key, node)
 	case path.IsAbs(target):
 		b.mistake(name, node.Line, "%s is an absolute path; only files of the repository are read", node.Value)
 	case !ok:
-		b.mistake(name, node.Line, "%s leads out of the repository", node.Value)
+		repository := strings.TrimPrefix(wire.BaseRoot(name), "/")
+		if repository == "" {
+			repository = "the repository"
+		}
+		b.mistake(name, node.Line, "%s leads out of %s", node.Value, repository)
 	}
 }
 

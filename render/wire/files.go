@@ -67,6 +67,19 @@ func (f *Files) Kind(name string) (Kind, string, error) {
 	return have.answer.Kind, have.answer.Path, err
 }
 
+// Base is the folder of a remote base, below which everything of it is found, by its name in a
+// kustomization. The error is the reason alone.
+func (f *Files) Base(name string) (string, error) {
+	have, err := f.ask(Base, name)
+	switch {
+	case have.answer.Refused != "":
+		return "", errors.New(have.answer.Refused)
+	case err == nil && (have.answer.Kind != Folder || BaseRoot(have.answer.Path) == ""):
+		err = errors.New("the daemon did not say where a base is")
+	}
+	return have.answer.Path, err
+}
+
 // Read is the content of a file, which the caller must not change. The error wraps fs.ErrNotExist if
 // there is none.
 func (f *Files) Read(name string) ([]byte, error) {

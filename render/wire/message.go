@@ -49,6 +49,9 @@ const (
 	Stat Op = "stat" // only what it is
 	Read Op = "read" // the content of a file
 	List Op = "list" // what is in a folder
+	// Base asks for a remote base, by its name in a kustomization. The answer's path is a folder that no
+	// path of the repository is: everything of the base is below BaseRoot of it.
+	Base Op = "base"
 )
 
 // Answer tells what is at a path. The content of a file is the body of the frame.

@@ -1,0 +1,179 @@
+package fetch
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"golang.org/x/sync/singleflight"
+
+	"writ/render"
+)
+
+// BasesConfig is what Bases is made of.
+type BasesConfig struct {
+	Config
+	Hosts []string // that may be asked, each with its port unless that is the usual one
+}
+
+// Bases is a folder of remote bases, by their commits. It may be used by several goroutines, and by
+// several processes.
+type Bases struct {
+	dir     string
+	offline string
+	hosts   []string
+	client  *http.Client
+	flight  singleflight.Group
+	log     *slog.Logger
+}
+
+// NewBases makes it.
+func NewBases(c BasesConfig) (*Bases, error) {
+	remote, err := newRemote(c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bases{dir: c.Dir, offline: c.Offline, log: c.Log.With("component", "bases")}
+	for _, h := range c.Hosts {
+		b.hosts = append(b.hosts, strings.ToLower(h))
+	}
+	b.client = &http.Client{Transport: limited{remote.client.Transport}, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if err := b.allowed(r.URL.Host); err != nil {
+			return fmt.Errorf("%w (%s redirects there)", err, via[0].URL.Host)
+		}
+		return redirect(r, via)
+	}}
+	return b, nil
+}
+
+func (b *Bases) allowed(host string) error {
+	if slices.Contains(b.hosts, strings.ToLower(host)) {
+		return nil
+	}
+	return render.NotAllowed(host)
+}
+
+// Fetch implements render.Bases.
+func (b *Bases) Fetch(ctx context.Context, base render.Base) (fs.FS, error) {
+	if err := b.allowed(base.URL.Host); err != nil {
+		return nil, err
+	}
+	got, err, _ := b.flight.Do(base.URL.String()+"@"+base.Ref, func() (any, error) { return b.fetch(ctx, base) })
+	if err != nil {
+		return nil, err
+	}
+	return got.(fs.FS), nil
+}
+
+// tagged says which commit a tag was when it was fetched first.
+type tagged struct {
+	Repository string `json:"repository"`
+	Tag        string `json:"tag"`
+	Commit     string `json:"commit"`
+}
+
+func (b *Bases) fetch(ctx context.Context, base render.Base) (fs.FS, error) {
+	commit, err := b.commit(base)
+	if err != nil {
+		return nil, err
+	}
+	if commit != "" {
+		files, err := b.kept(base, commit)
+		if err == nil {
+			return files, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			b.log.Warn("kept base cannot be used and is fetched again", "commit", commit, "err", err)
+		}
+	}
+	if b.offline != "" {
+		return nil, fmt.Errorf("%w: %s was never fetched here; %s", render.ErrRefused, base, b.offline)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	packed, hash, err := b.clone(ctx, base, commit)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", base, err)
+	}
+	if err := b.keep(base, hash.String(), packed); err != nil {
+		return nil, err
+	}
+	b.log.Info("base fetched", "repository", base.URL.String(), "ref", base.Ref, "commit", hash.String())
+	return zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
+}
+
+// commit is the hash that a base has for ever, empty for a tag that was never fetched.
+func (b *Bases) commit(base render.Base) (string, error) {
+	if plumbing.IsHash(base.Ref) {
+		return base.Ref, nil
+	}
+	data, err := os.ReadFile(b.tagFile(base))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	var t tagged
+	if err == nil {
+		err = json.Unmarshal(data, &t)
+	}
+	if err == nil && !plumbing.IsHash(t.Commit) {
+		err = errors.New("the record names none")
+	}
+	if err != nil {
+		return "", fmt.Errorf("which commit %s was: %w", base, err)
+	}
+	return t.Commit, nil
+}
+
+// files are named by their repository too: a host that holds any commit must not answer for another.
+func (b *Bases) tagFile(base render.Base) string {
+	return filepath.Join(b.dir, named(base.URL.String()+"\x00"+base.Ref)+".json")
+}
+
+func (b *Bases) commitFile(base render.Base, commit string) string {
+	return filepath.Join(b.dir, commit+"-"+named(base.URL.String())[:16]+".zip")
+}
+
+func named(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// kept is a base that was fetched before, whole. The error wraps fs.ErrNotExist if it is not there.
+func (b *Bases) kept(base render.Base, commit string) (fs.FS, error) {
+	data, err := os.ReadFile(b.commitFile(base, commit))
+	if err != nil {
+		return nil, err
+	}
+	files, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err == nil && files.Comment != commit {
+		err = fmt.Errorf("it is of the commit %q", files.Comment)
+	}
+	return files, err
+}
+
+// keep writes the files of a commit, and then that the tag is it.
+func (b *Bases) keep(base render.Base, commit string, packed []byte) error {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return fmt.Errorf("keep what was fetched: %w", err)
+	}
+	if err := write(b.commitFile(base, commit), packed); err != nil || plumbing.IsHash(base.Ref) {
+		return err
+	}
+	text, err := json.Marshal(tagged{base.URL.String(), base.Ref, commit})
+	if err != nil {
+		return fmt.Errorf("keep what was fetched: %w", err)
+	}
+	return write(b.tagFile(base), text)
+}
