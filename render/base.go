@@ -79,8 +79,11 @@ func parseBase(text string) (b Base, folder string, err error) {
 	case !fs.ValidPath(folder):
 		return refused("leads out of the repository")
 	}
-	at := &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: repository}
-	return Base{URL: at, Ref: ref}, folder, nil
+	b = Base{URL: &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: repository}, Ref: ref}
+	if root := "/" + b.String(); path.Clean(root) != root || wire.BaseRoot(root) != root {
+		return refused("is no address of a remote base")
+	}
+	return b, folder, nil
 }
 
 // splitBase parts the path of a repository from that of a folder in it, / and . if there are none.

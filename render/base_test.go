@@ -2,8 +2,12 @@ package render
 
 import (
 	"errors"
+	"io/fs"
+	"path"
 	"strings"
 	"testing"
+
+	"writ/render/wire"
 )
 
 func TestParseBase(t *testing.T) {
@@ -18,6 +22,7 @@ func TestParseBase(t *testing.T) {
 		{text: "https://git.example/../../repo//x?ref=v1", url: "https://git.example/repo", name: "git.example/repo@v1", folder: "x"},
 		{text: "git@github.com:org/repo.git?ref=v1", refused: "fetched by https"},
 		{text: "ssh://git@git.example/org/repo//x?ref=v1", refused: "fetched by https"},
+		{text: "https://../org/repo//x?ref=v1", refused: "is no address of a remote base"},
 		{text: "file:///srv/repo?ref=v1", refused: "is no address of a remote base"},
 		{text: "https://me:secret@git.example/org/repo?ref=v1", refused: "without a login"},
 		{text: "https://git.example/org/repo//x", refused: "does not say which commit"},
@@ -38,4 +43,27 @@ func TestParseBase(t *testing.T) {
 			t.Errorf("%s: %s, %s in folder %s; want %s, %s in folder %s", test.text, b.URL, b, folder, test.url, test.name, test.folder)
 		}
 	}
+}
+
+// Whatever is asked for, the folder of a base lies below its root, which is told from everything else.
+func FuzzParseBase(f *testing.F) {
+	for _, text := range []string{"https://git.example/org/repo//deploy/web?ref=v1.2", "github.com/org/repo.git/x?ref=a/b@c", "git@x:y", "http://[::1]:80/a@b//c/../d?ref=.."} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b, folder, err := parseBase(text)
+		if err != nil {
+			if !errors.Is(err, ErrRefused) {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		root := "/" + b.String()
+		if at := path.Join(root, folder); wire.BaseRoot(at) != root || !fs.ValidPath(folder) || fs.ValidPath(at) {
+			t.Errorf("%q is at %q, in the base %q", text, at, wire.BaseRoot(at))
+		}
+		if b.URL.User != nil || b.Ref == "" || b.URL.Scheme != "https" && b.URL.Scheme != "http" {
+			t.Errorf("%q: %s %s", text, b.URL, b.Ref)
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,9 @@ func NewBases(c BasesConfig) (*Bases, error) {
 	}
 	b := &Bases{dir: c.Dir, offline: c.Offline, log: c.Log.With("component", "bases")}
 	for _, h := range c.Hosts {
+		if u, err := url.Parse("https://" + h); err != nil || h == "" || u.Host != h {
+			return nil, fmt.Errorf("remote bases from %q: a host is wanted, as github.com or git.example:8443", h)
+		}
 		b.hosts = append(b.hosts, strings.ToLower(h))
 	}
 	b.client = &http.Client{Transport: limited{remote.client.Transport}, CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -156,11 +160,11 @@ func (b *Bases) kept(base render.Base, commit string) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-	if err == nil && files.Comment != commit {
-		err = fmt.Errorf("it is of the commit %q", files.Comment)
+	sum, packed := data[:min(len(data), sha256.Size)], data[min(len(data), sha256.Size):]
+	if found := sha256.Sum256(packed); !bytes.Equal(found[:], sum) {
+		return nil, fmt.Errorf("%s is damaged", b.commitFile(base, commit))
 	}
-	return files, err
+	return zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
 }
 
 // keep writes the files of a commit, and then that the tag is it.
@@ -168,7 +172,8 @@ func (b *Bases) keep(base render.Base, commit string, packed []byte) error {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return fmt.Errorf("keep what was fetched: %w", err)
 	}
-	if err := write(b.commitFile(base, commit), packed); err != nil || plumbing.IsHash(base.Ref) {
+	sum := sha256.Sum256(packed) // goes before what it is of
+	if err := write(b.commitFile(base, commit), slices.Concat(sum[:], packed)); err != nil || plumbing.IsHash(base.Ref) {
 		return err
 	}
 	text, err := json.Marshal(tagged{base.URL.String(), base.Ref, commit})

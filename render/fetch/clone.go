@@ -165,9 +165,6 @@ func archive(store *memory.Storage, hash plumbing.Hash) ([]byte, error) {
 	}
 	var packed bytes.Buffer
 	w := zip.NewWriter(&packed)
-	if err := w.SetComment(hash.String()); err != nil {
-		return nil, err
-	}
 	err = tree.Files().ForEach(func(f *object.File) error { return add(w, f) })
 	if err := errors.Join(err, w.Close()); err != nil {
 		return nil, err
