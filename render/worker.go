@@ -35,15 +35,18 @@ func (w *worker) render(ctx context.Context, unit manifest.Unit) (manifest.Rende
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	end := time.Now().Add(w.config.Timeout)
 	timer := time.AfterFunc(w.config.Timeout, func() { cancel(errTimeout) })
 	defer timer.Stop()
 	stop := context.AfterFunc(ctx, w.child.Kill)
 	defer stop()
 	result, err := w.talk(job, func(ask wire.Ask) wire.Answer {
-		if timer.Stop() { // what a server takes is not the child's time
-			defer timer.Reset(w.config.Timeout)
+		began, running := time.Now(), timer.Stop() // what a server takes is not the child's time
+		answer := w.base(outer, ask)
+		if end = end.Add(time.Since(began)); running {
+			timer.Reset(time.Until(end))
 		}
-		return w.base(outer, ask)
+		return answer
 	})
 	if err == nil {
 		return w.settle(rendering(unit, result))
