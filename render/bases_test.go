@@ -148,6 +148,28 @@ func TestBases_Rendered(t *testing.T) {
 	}
 }
 
+// A base may use another one; where its resources were written is known also when only kustomize knows it.
+func TestBases_OfABase(t *testing.T) {
+	e := newElsewhere(t)
+	e.Tag("v1", e.base("red"), "")
+	e.Tag("v2", e.Commit(map[string]string{
+		"chain/kustomization.yaml": "resources:\n- " + e.url + "//deploy/web?ref=v1\n",
+	}, "chain"), "")
+	text := strings.ReplaceAll(e.overlay("v2"), "deploy/web", "chain") + "transformers: [label.yaml]\n" +
+		"-- apps/web/label.yaml --\napiVersion: builtin\nkind: LabelTransformer\nmetadata: {name: l}\nlabels: {team: web}\nfieldSpecs: [{path: metadata/labels, create: true}]\n"
+	set, err := e.load(t, nil, text, e.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	item, found := set.Get(manifest.Ref{Kind: "Service", Namespace: "default", Name: "prod-web"})
+	if want := e.host + "/org/shop@v1/deploy/web/service.yaml:2"; !found || item.Source.String() != want {
+		t.Fatalf("the service comes from %s, want %s; all:\n%s", item.Source, want, texts(set))
+	}
+	if text := string(jsonOf(t, item.Object)); !strings.Contains(text, `"team":"web"`) {
+		t.Errorf("the transformer did nothing: %s", text)
+	}
+}
+
 // A tag means what it meant first; its commit needs no server, and neither does one that is named whole.
 func TestBases_ATagIsFixed(t *testing.T) {
 	for name, annotation := range map[string]string{"annotated": "first", "lightweight": ""} {
