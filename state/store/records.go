@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -177,11 +178,17 @@ func (r *records) close() error {
 	return nil
 }
 
-// rest closes Badger until the next write.
+// rest closes Badger until the next write, and gives the memory that the busy time took back to the
+// system: the next one may be hours away.
 func (r *records) rest() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.close()
+	if r.db == nil {
+		return nil
+	}
+	err := r.close()
+	debug.FreeOSMemory()
+	return err
 }
 
 // write moves the World on disk to w, in which the given objects may differ. Until the last, small
