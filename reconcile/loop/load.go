@@ -97,7 +97,10 @@ func (l *Loop) load(ctx context.Context, out chan<- loaded) {
 		var done <-chan loaded
 		var late <-chan time.Time
 		if now != nil {
-			done, late = now.done, now.late
+			late = now.late
+			if ready == nil || !ready.restore { // what is adopted is handed on before anything newer
+				done = now.done
+			}
 		}
 		select {
 		case <-ctx.Done():

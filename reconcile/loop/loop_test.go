@@ -104,6 +104,16 @@ func (r *rig) start(c ...Commit) (*Loop, chan<- Commit, func()) {
 	for _, one := range c {
 		commits <- one
 	}
+	l := r.loop(commits)
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = l.Run(ctx) })
+	return l, commits, func() { cancel(); wait.Wait() }
+}
+
+// loop is one that does not run yet.
+func (r *rig) loop(commits <-chan Commit) *Loop {
+	r.t.Helper()
 	cfg := Config{
 		Commits: commits,
 		Options: reconcile.Options{Node: "node-1", OS: "linux", Arch: "amd64"},
@@ -120,10 +130,7 @@ func (r *rig) start(c ...Commit) (*Loop, chan<- Commit, func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(r.t.Context())
-	var wait sync.WaitGroup
-	wait.Go(func() { _ = l.Run(ctx) })
-	return l, commits, func() { cancel(); wait.Wait() }
+	return l
 }
 
 func (r *rig) commit(n int, tree fs.FS) Commit {
