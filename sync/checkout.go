@@ -48,6 +48,7 @@ func OpenCheckout(dir string) (*Checkout, error) {
 	for up := at; ; up = filepath.Dir(up) {
 		if _, err := os.Stat(filepath.Join(up, ".git")); err == nil {
 			if err := c.enter(up, at); err != nil {
+				c.Close()
 				return nil, fmt.Errorf("open %s: %w", dir, err)
 			}
 			break
@@ -61,12 +62,13 @@ func OpenCheckout(dir string) (*Checkout, error) {
 		return nil, fmt.Errorf("open %s: %w", dir, unwrapPath(err))
 	}
 	if c.st != nil && c.folder != "." && c.ignored() {
-		c.open.Close()
-		c.open, err = os.OpenRoot(at)
-		c.root, c.folder, c.index = at, ".", nil
-		c.closeRepository()
+		c.Close()
+		c = &Checkout{root: at, folder: "."} // no rule of the repository holds in it
+		if c.open, err = os.OpenRoot(at); err != nil {
+			return nil, fmt.Errorf("open %s: %w", dir, unwrapPath(err))
+		}
 	}
-	return c, err
+	return c, nil
 }
 
 // enter takes up the repository whose work tree is up.
@@ -168,8 +170,8 @@ func unpacked(from sizedSource) *objects {
 // Base is where a branch leaves another one.
 type Base struct {
 	Commit
-	// Trailers are those of every commit of the branch since; see Commit.Trailers.
-	Branch map[string][]string
+	// BranchTrailers are those of every commit of the branch since; see Commit.Trailers.
+	BranchTrailers map[string][]string
 	// Own tells whether the work tree's HEAD is the base itself.
 	Own bool
 }
@@ -205,14 +207,14 @@ func (c *Checkout) Base(ctx context.Context, rev string) (Base, error) {
 	if err != nil {
 		return Base{}, fmt.Errorf("read commit %s: %w", bases[0], err)
 	}
-	out := Base{Own: bases[0] == head.Hash, Branch: map[string][]string{}}
+	out := Base{Own: bases[0] == head.Hash, BranchTrailers: map[string][]string{}}
 	if out.Commit, err = newCommit(db, at, "."); err != nil {
 		return Base{}, fmt.Errorf("read commit %s: %w", bases[0], err)
 	}
 	since, _, err := db.between(ctx, bases[0], head.Hash, maxBranch)
 	for _, commit := range since {
 		for key, values := range parseTrailers(commit.Message) {
-			out.Branch[key] = append(out.Branch[key], values...)
+			out.BranchTrailers[key] = append(out.BranchTrailers[key], values...)
 		}
 	}
 	return out, err

@@ -118,7 +118,7 @@ func TestCheckout_PlainAndIgnoredFolders(t *testing.T) {
 	}
 	r := gitserver.NewWorkTree(t)
 	r.Commit("first", map[string]string{".gitignore": "/out/\n", "x.yaml": "1"})
-	r.Write(map[string]string{"out/deep/y.yaml": "made"})
+	r.Write(map[string]string{"out/deep/y.yaml": "made", ".git/info/exclude": "y.yaml\n"}) // which says nothing in there
 	c = checkout(t, filepath.Join(r.Dir, "out/deep"))
 	files, err = c.Files(t.Context())
 	if err != nil || c.Versioned() || names(t, files) != "y.yaml" {
@@ -156,8 +156,8 @@ func TestCheckout_Revisions(t *testing.T) {
 		}
 	}
 	base, err := checkout(t, w.Dir).Base(t.Context(), "v1")
-	slices.Sort(base.Branch["Allow-Delete"])
-	if got := strings.Join(base.Branch["Allow-Delete"], ", "); err != nil || got != "3, Pod/a/b" {
+	slices.Sort(base.BranchTrailers["Allow-Delete"])
+	if got := strings.Join(base.BranchTrailers["Allow-Delete"], ", "); err != nil || got != "3, Pod/a/b" {
 		t.Errorf("trailers of the branch: %q, %v", got, err)
 	}
 }

@@ -52,7 +52,7 @@ func (c *checked) merge(before *baseline, now *looked) {
 	trailer := ""
 	var held reconcile.Held
 	if errors.As(err, &held) && len(now.report.Mistakes) == 0 {
-		commit.Trailers, trailer = before.base.Branch, held.Add
+		commit.Trailers, trailer = before.base.BranchTrailers, held.Add
 		plan, err = reconcile.Adopt(world, now.report.Set, commit, at, options)
 	}
 	var mistakes manifest.Mistakes

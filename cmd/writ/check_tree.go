@@ -30,6 +30,7 @@ func openTree(ctx context.Context, dir string, mayFetch bool, secrets secretConf
 	}
 	decrypter, sealed, err := secrets.checkDecrypter(ctx, program)
 	if err != nil {
+		checkout.Close()
 		return nil, err
 	}
 	loader := manifest.Loader{Folder: checkout.Folder(), Renderer: checkRenderer{program, ctx, mayFetch, decrypter, bases}, Decrypter: decrypter, Signing: signing{}}
