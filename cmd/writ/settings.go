@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,15 +48,17 @@ func fillFlags(flags *pflag.FlagSet, env func(string) (string, bool), file strin
 
 // setting is a value as a flag takes it; a list is for flags that may be given again.
 func setting(v any) string {
-	list, ok := v.([]any)
-	if !ok {
-		return fmt.Sprint(v)
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []any:
+		texts := make([]string, len(v))
+		for i := range v {
+			texts[i] = setting(v[i])
+		}
+		return strings.Join(texts, ",")
 	}
-	texts := make([]string, len(list))
-	for i := range list {
-		texts[i] = fmt.Sprint(list[i])
-	}
-	return strings.Join(texts, ",")
+	return fmt.Sprint(v)
 }
 
 func readConfig(file string) (map[string]string, error) {
@@ -67,7 +70,8 @@ func readConfig(file string) (map[string]string, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	var values map[string]any
-	if err := yaml.UnmarshalStrict(data, &values); err != nil {
+	asWritten := func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d } // 4194304, never 4.194304e+06
+	if err := yaml.UnmarshalStrict(data, &values, asWritten); err != nil {
 		return nil, usageError{fmt.Errorf("read configuration %s: %w", file, err)}
 	}
 	known := upFlagNames()

@@ -12,7 +12,7 @@ import (
 
 func TestFillFlags_Precedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "writ.yaml")
-	if err := os.WriteFile(file, []byte("repo: from-file\nnode: from-file\nref: from-file\ninterval: 30s\ndns-rate: 5\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("repo: from-file\nnode: from-file\nref: from-file\ninterval: 30s\ndns-rate: 5\nmax-image-files: 4194304\nlog-format:\nregistry-ca-file: [a, b]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env := map[string]string{"WRIT_REPO": "from-env", "WRIT_NODE": "from-env"}
@@ -25,6 +25,9 @@ func TestFillFlags_Precedence(t *testing.T) {
 	}
 	if err := fillFlags(flags, lookup, file); err != nil {
 		t.Fatal(err)
+	}
+	if c.image.files != 4194304 || strings.Join(c.image.cas, " ") != "a b" || c.logFormat != "" {
+		t.Errorf("max-image-files %d registry-ca-file %q log-format %q", c.image.files, c.image.cas, c.logFormat)
 	}
 	if c.repo != "from-flag" || c.node != "from-env" || c.ref != "from-file" || c.interval != 30*time.Second || c.dnsRate != 5 || c.dataDir != defaultDataDir {
 		t.Errorf("repo %q node %q ref %q interval %s dns-rate %d data-dir %q", c.repo, c.node, c.ref, c.interval, c.dnsRate, c.dataDir)
