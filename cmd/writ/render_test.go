@@ -136,7 +136,7 @@ func TestVerdict(t *testing.T) {
 		"superseded":                        {s: gone, commit: "aaaa", settled: true, want: exitSuperseded},
 		"superseded by what is held":        {s: goneHeld, commit: "aaaa", settled: true, want: exitSuperseded},
 		"an older one asked for, healthy":   {s: waiting, commit: "0123", settled: true, want: 0},
-		"a newer one on its way":            {s: waiting, timedOut: true, want: exitUnhealthy},
+		"a newer one on its way":            {s: waiting, timedOut: true, want: exitHeld},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := settled(&c.s, c.commit); got != c.settled {

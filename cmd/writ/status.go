@@ -156,7 +156,7 @@ func verdict(s *control.Status, commit string, timedOut bool) error {
 		return nil
 	case !timedOut:
 		return exitCode{code: exitHeld}
-	case isAdopted(s, commit):
+	case isAdopted(s, commit) && (commit != "" || s.Newest == nil):
 		return exitCode{exitUnhealthy, "adopted, but not healthy in time"}
 	}
 	return exitCode{exitHeld, "not adopted in time"}
