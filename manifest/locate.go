@@ -118,7 +118,9 @@ func descendKey(node *yaml.Node, path string) (at, below *yaml.Node, rest string
 	return at, below, rest
 }
 
-// cutKey takes a key off the beginning of a path: key or [key], with the next step or nothing behind.
+// cutKey takes a key off the beginning of a path: key or [key], with the next step or nothing behind. An
+// empty key is one in brackets only: otherwise nothing would be taken, again and again where an alias leads
+// back to its own mapping.
 func cutKey(path, key string) (left string, found bool) {
 	if inside, bracket := strings.CutPrefix(path, "["); bracket {
 		if left, found = strings.CutPrefix(inside, key); found && strings.HasPrefix(left, "]") {
@@ -126,5 +128,5 @@ func cutKey(path, key string) (left string, found bool) {
 		}
 	}
 	left, found = strings.CutPrefix(path, key)
-	return left, found && (left == "" || left[0] == '.' || left[0] == '[')
+	return left, found && key != "" && (left == "" || left[0] == '.' || left[0] == '[')
 }
