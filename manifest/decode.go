@@ -141,7 +141,7 @@ func (o *object) decodeStrict(data []byte, into any) bool {
 		o.mistake(problem{what: err.Error()})
 		return false
 	}
-	wrong, unknown := typeProblems(value, reflect.TypeOf(into))
+	wrong, unknown := typeProblems(value, reflect.TypeOf(into), o.veil != nil)
 	for _, p := range wrong {
 		o.mistake(p)
 	}

@@ -150,6 +150,51 @@ func TestSecret_PlainValuesAreNotTold(t *testing.T) {
 	}
 }
 
+// What is encrypted in an object of any kind is told neither whole nor in part, be it of the wrong type.
+func TestLoad_EncryptedValuesAreNotTold(t *testing.T) {
+	long := strings.Repeat("hunter2!", 8)
+	d := &secretive{value: long}
+	_, err := Loader{Decrypter: d}.Load(tree(t, "-- a.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nbinaryData: {a: ENC}\nimmutable: ENC\nsops: {mac: x}\n"), nil)
+	want := `a.yaml:4: ConfigMap/default/a: binaryData[a]: found string "(not shown)": illegal base64 data at input byte 7` + "\n" +
+		`a.yaml:5: ConfigMap/default/a: immutable: must be true or false, found string "(not shown)"`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// secretive opens documents with one value.
+type secretive struct{ value string }
+
+func (s *secretive) KeysID() string { return "secretive" }
+
+func (s *secretive) Decrypt(e Encrypted) (Clear, error) {
+	text, _, _ := strings.Cut(string(e.Data), "sops:")
+	return Clear{Text: []byte(strings.ReplaceAll(text, "ENC", s.value)), Secrecy: Secrecy{Values: []string{s.value}}}, nil
+}
+
+// Without keys nothing is told of what a stand-in names, and all else is.
+func TestSealed_WholeCommit(t *testing.T) {
+	const cipher = "'ENC[AES256_GCM,data:x,type:str]'"
+	deployment := func(image, secret string) string {
+		return "-- a.yaml --\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  selector: {matchLabels: {a: a}}\n  template:\n    metadata: {labels: {a: a}}\n" +
+			"    spec:\n      containers:\n      - name: a\n        image: " + image + "\n        envFrom: [{secretRef: {name: " + secret + "}}]\nsops: {mac: x}\n"
+	}
+	for _, test := range []struct{ image, secret, want string }{
+		{cipher, cipher, ""},
+		{cipher, "away", "a.yaml:12: Deployment/default/a: spec.template.spec.containers[0].envFrom[0].secretRef: Secret/default/away is not declared in this commit: the pod could never start"},
+		{"UPPER", cipher, `a.yaml:11: Deployment/default/a: spec.template.spec.containers[0].image: "UPPER" is not the name of an image: repository name (library/UPPER) must be lowercase`},
+	} {
+		_, err := Loader{Decrypter: Sealed{}}.Load(tree(t, deployment(test.image, test.secret)), nil)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("image %s, secret %s: got %q, want %q", test.image, test.secret, got, test.want)
+		}
+	}
+}
+
 // Whatever a file claims to be, reading it without keys ends, and plain text stays as it is.
 func FuzzOpen(f *testing.F) {
 	for _, name := range []string{"a.yaml", "a.json", "a.env", "a.ini", "a"} {

@@ -52,9 +52,9 @@ type parsed struct {
 // reader makes a file of its content.
 type reader struct {
 	*file
-	veil *veil  // over what is read now
-	text []byte // of the document that is read now
-	home string // the namespace that is meant when none is written, empty for default
+	veil  *veil    // over what is read now
+	clear *locator // in the text of the document that is read now, once it is decrypted
+	home  string   // the namespace that is meant when none is written, empty for default
 }
 
 // readFile reads every document of a file, with a Decrypter also those that are encrypted. The error is
@@ -95,11 +95,19 @@ func (r reader) unreadable(line int, what string) {
 // report adds a mistake. Beyond a limit they are only counted: each line has to be searched for, so a
 // file with a hundred thousand would take minutes.
 func (r reader) report(ref Ref, line func() int, what string) {
-	if len(r.mistakes) >= maxMistakesOfFile {
-		r.moreMistakes++
+	if r.counted() {
 		return
 	}
 	r.mistakes = append(r.mistakes, Mistake{Source{r.path, line()}, ref, shorten(r.veil.hide(what))})
+}
+
+// counted counts a mistake that is one too many to be told.
+func (r reader) counted() bool {
+	if len(r.mistakes) < maxMistakesOfFile {
+		return false
+	}
+	r.moreMistakes++
+	return true
 }
 
 func (r reader) yaml(d Decrypter, data []byte) error {
@@ -146,7 +154,7 @@ func (r reader) under(v *veil) reader {
 // document reads a YAML document whose fields stand where written has them. line tells the line in the
 // file of one, from 1 or 0, in the text.
 func (r reader) document(text []byte, written chunk, line func(int) int) {
-	r.text = text
+	r.clear = &locator{chunk: chunk{text: text}}
 	o := object{reader: r, loc: &locator{chunk: written}}
 	data, problems := toJSON(text)
 	r.size += len(data)
@@ -178,7 +186,7 @@ func (r reader) json(d Decrypter, data []byte) error {
 		if !r.opened(p) {
 			continue
 		}
-		r.text = p.clear
+		r.clear = &locator{chunk: chunk{text: p.clear}}
 		o := object{reader: r.under(p.veil), loc: &locator{chunk: p.chunk}}
 		r.size += len(p.clear)
 		o.read(p.clear)
@@ -201,6 +209,10 @@ type object struct {
 
 // mistake reports a problem of the object at the line of its field.
 func (o *object) mistake(p problem) {
+	if o.counted() {
+		o.failed = true
+		return
+	}
 	if o.unknown(p.path) {
 		return
 	}

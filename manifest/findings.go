@@ -35,8 +35,10 @@ type spot struct {
 
 type spots map[spot]int
 
-// settle finds the lines of findings, sorted by place, and notes them.
+// settle finds the lines of findings, sorted by place, and notes them. What is found about a stand-in is left
+// out.
 func (l *loader) settle(found []finding, noted spots) Mistakes {
+	found = slices.DeleteFunc(found, func(f finding) bool { return f.at.Guessed(f.what) })
 	slices.SortFunc(found, func(a, b finding) int {
 		return cmp.Or(a.at.Source.compare(b.at.Source), strings.Compare(a.field, b.field), strings.Compare(a.what, b.what), a.at.Ref.Compare(b.at.Ref))
 	})

@@ -99,11 +99,15 @@ func unsealLines(data []byte, own func(line string) bool) []byte {
 	return b.Bytes()
 }
 
+// Guessed tells whether a text about the object is about a stand-in of Sealed.
+func (i Item) Guessed(text string) bool {
+	return i.veil != nil && i.veil.Unknown && strings.Contains(text, standIn)
+}
+
 // unknown tells whether the value at a field of the object was encrypted and nobody has the key.
 func (o *object) unknown(field string) bool {
 	if o.veil == nil || !o.veil.Unknown {
 		return false
 	}
-	in := &locator{chunk: chunk{text: o.text}}
-	return holds(in.node(o.within+"."+o.written(in, field)), standIn)
+	return holds(o.clear.node(o.within+"."+o.written(o.clear, field)), standIn)
 }

@@ -86,7 +86,7 @@ func readSettings(name string, data []byte) (Cluster, Mistakes) {
 		decoder.UseNumber()
 		var value any
 		if decoder.Decode(&value) == nil {
-			wrong, unknown := typeProblems(value, reflect.TypeFor[Cluster]())
+			wrong, unknown := typeProblems(value, reflect.TypeFor[Cluster](), false)
 			for _, p := range wrong {
 				report(loc.line(p.path), p.String())
 			}

@@ -15,9 +15,10 @@ import (
 
 // typeProblems compares a decoded JSON value (numbers as json.Number) with the Go type that it is
 // meant for and lists every value of a wrong type, and every field that the type does not have.
-// Decoding itself reports only the first wrong type, and then no unknown field.
-func typeProblems(value any, t reflect.Type) (wrong, unknown []problem) {
-	c := typeChecker{secret: t == reflect.TypeFor[*corev1.Secret]()}
+// Decoding itself reports only the first wrong type, and then no unknown field. Of a veiled object strings
+// are told whole: of a part of one nobody could tell what was encrypted.
+func typeProblems(value any, t reflect.Type, veiled bool) (wrong, unknown []problem) {
+	c := typeChecker{secret: t == reflect.TypeFor[*corev1.Secret](), veiled: veiled}
 	c.check("", value, t)
 	return c.problems, c.unknown
 }
@@ -25,12 +26,16 @@ func typeProblems(value any, t reflect.Type) (wrong, unknown []problem) {
 type typeChecker struct {
 	problems, unknown []problem
 	secret            bool // values must not be shown
+	veiled            bool // what was encrypted is taken out of them later
 }
 
 // found is what stands in the place of a value of another type.
 func (c *typeChecker) found(value any) string {
 	if c.secret {
 		return "a value of another type"
+	}
+	if text, ok := value.(string); ok && c.veiled {
+		return "string " + strconv.Quote(text)
 	}
 	return describe(value)
 }
@@ -128,9 +133,9 @@ func (c *typeChecker) decode(path string, value any, t reflect.Type) {
 	case err != nil && c.secret:
 		c.add(path, "cannot be read as base64")
 	case err != nil && t == reflect.TypeFor[intstr.IntOrString]():
-		c.add(path, "must be a whole number or a string, found %s%s", describe(value), percentHint(value))
+		c.add(path, "must be a whole number or a string, found %s%s", c.found(value), percentHint(value))
 	case err != nil:
-		c.add(path, "found %s: %v", describe(value), err)
+		c.add(path, "found %s: %v", c.found(value), err)
 	}
 }
 

@@ -100,9 +100,13 @@ type object struct {
 	rule   *Rule
 }
 
-// say reports that the rule is not followed.
+// say reports that the rule is not followed, without values that were encrypted.
 func (o *object) say(field, format string, args ...any) {
-	o.findings = append(o.findings, Finding{o.rule.Name, o.Ref, field, fmt.Sprintf(format, args...), o.rule.Why})
+	what := fmt.Sprintf(format, args...)
+	if o.Guessed(what) {
+		return
+	}
+	o.findings = append(o.findings, Finding{o.rule.Name, o.Ref, field, o.Hide([]string{what})[0], o.rule.Why})
 }
 
 // lasting tells whether the pods are meant to run until somebody ends them.

@@ -174,3 +174,39 @@ func TestRules(t *testing.T) {
 		}
 	}
 }
+
+// keys open every document, whose one encrypted value is an image; without keys there is a stand-in.
+type keys struct{ manifest.Sealed }
+
+func (keys) Decrypt(e manifest.Encrypted) (manifest.Clear, error) {
+	text, _, _ := strings.Cut(strings.ReplaceAll(string(e.Data), cipher, "hidden/name"), "sops:")
+	return manifest.Clear{Text: []byte(text), Secrecy: manifest.Secrecy{Values: []string{"hidden/name"}}}, nil
+}
+
+const cipher = "ENC[AES256_GCM,data:x,type:str]"
+
+// Advice repeats nothing that was encrypted, and there is none about what nobody could read.
+func TestOf_Encrypted(t *testing.T) {
+	const sealed = "sops: {mac: x}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: plain}}\n"
+	text := "apiVersion: batch/v1\n" + good[strings.Index(good, "kind: Job"):] + sealed
+	text = strings.Replace(text, "example.com/once@sha256:0123456789012345678901234567890123456789012345678901234567890123", "'"+cipher+"'", 1)
+	for _, test := range []struct {
+		keys manifest.Decrypter
+		want string
+	}{
+		{keys{}, "latest-tag: image (not shown) has no tag, which means latest\n"},
+		{manifest.Sealed{}, ""},
+	} {
+		set, err := manifest.Loader{Decrypter: test.keys}.Load(fstest.MapFS{"a.yaml": {Data: []byte(text)}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range advice.Of(set) {
+			got += f.Rule + ": " + f.What + "\n"
+		}
+		if got != test.want {
+			t.Errorf("%T: got %q, want %q", test.keys, got, test.want)
+		}
+	}
+}
