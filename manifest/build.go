@@ -45,7 +45,7 @@ func (l *loader) built(name string, entries []fs.DirEntry) (*build, error) {
 func (l *loader) kustomization(folder, file string) (*build, error) {
 	b := &build{file: file}
 	data, err := l.readFile(file)
-	if err != nil || data == nil {
+	if err != nil || data == nil || len(data) > maxDocumentBytes {
 		return b, err
 	}
 	var root yaml.Node

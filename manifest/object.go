@@ -40,7 +40,7 @@ func (i Item) Hide(texts []string) []string {
 	return hidden
 }
 
-// Source is a place in the repository: a slash-separated path below the followed folder and the
+// Source is a place in the repository: a slash-separated path from its root and the
 // line, counted from 1, on which the object or field begins. Line 0 means the whole file.
 type Source struct {
 	Path string `json:"path"`

@@ -238,6 +238,10 @@ func (l *loader) unit(from Unit, r Rendering) *unit {
 		u.file.unread, r.Documents = true, nil
 	}
 	for _, d := range r.Documents {
+		if len(u.file.mistakes) > maxMistakes {
+			u.file.unread = true // and what follows is not read
+			break
+		}
 		part := l.rendered(d, v)
 		u.file.objects = append(u.file.objects, part.objects...)
 		u.file.warnings = append(u.file.warnings, part.warnings...)
@@ -357,11 +361,16 @@ func (l *loader) unitWarnings(warnings Mistakes, root *folder, units []*unit) Mi
 	for _, u := range units {
 		warnings = append(warnings, u.file.warnings...)
 	}
+	read := make(map[string]bool) // folders that something was read from
+	for _, u := range units {
+		for _, in := range u.inputs {
+			if in.ID != "" {
+				read[path.Dir(in.Path)] = true
+			}
+		}
+	}
 	root.charts(func(at *folder) {
-		used := slices.ContainsFunc(units, func(u *unit) bool {
-			return slices.ContainsFunc(u.inputs, func(in Input) bool { return path.Dir(in.Path) == at.name && in.ID != "" })
-		})
-		if !used {
+		if !read[at.name] {
 			warnings = append(warnings, Mistake{Source: Source{Path: at.build.file}, What: "is not deployed: " + settingsFile + " does not name this chart in spec.charts"})
 		}
 	})
