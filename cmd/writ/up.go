@@ -60,12 +60,12 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	f.IntVar(&c.dnsRate, "dns-rate", 10000, "questions a second that one pod may ask; 0 for no bound")
 	f.StringVar(&c.reservedCPU, "reserved-cpu", "100m", "CPU kept back from the pods")
+	f.StringVar(&c.reservedMem, "reserved-memory", "256Mi", "memory kept back from the pods")
 	c.trust.flags(f)
 	c.hooks.flags(f)
 	c.image.flags(f)
 	c.secrets.flags(f)
 	c.bases.flags(f)
-	f.StringVar(&c.reservedMem, "reserved-memory", "256Mi", "memory kept back from the pods")
 }
 
 // upFlagNames are the settings that the configuration file may hold.
