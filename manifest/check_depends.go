@@ -93,21 +93,14 @@ func (w *whole) dependency(p *parsed, ref Ref) {
 
 // cycles reports every circle once, at the first of its objects that the order meets.
 func (w *whole) cycles(order []*parsed, waits map[Ref][]Ref) {
-	const (
-		open   = 1
-		closed = 2
-	)
-	type frame struct {
-		ref  Ref
-		next int
-	}
-	state := map[Ref]int{}
+	const closed = -1
+	state := map[Ref]int{} // while it is open, where it is on the stack, from 1
 	for _, p := range order {
 		if state[p.Ref] != 0 {
 			continue
 		}
-		stack := []frame{{ref: p.Ref}}
-		state[p.Ref] = open
+		stack := []waiting{{ref: p.Ref}}
+		state[p.Ref] = 1
 		for len(stack) > 0 {
 			top := &stack[len(stack)-1]
 			if top.next == len(waits[top.ref]) {
@@ -117,37 +110,38 @@ func (w *whole) cycles(order []*parsed, waits map[Ref][]Ref) {
 			}
 			ref := waits[top.ref][top.next]
 			top.next++
-			switch state[ref] {
-			case 0:
-				state[ref] = open
-				stack = append(stack, frame{ref: ref})
-			case open:
-				var circle []Ref
-				for i := len(stack) - 1; ; i-- {
-					circle = append([]Ref{stack[i].ref}, circle...)
-					if stack[i].ref == ref {
-						break
-					}
+			switch at := state[ref]; {
+			case at == 0:
+				stack = append(stack, waiting{ref: ref})
+				state[ref] = len(stack)
+			case at != closed:
+				if w.circle(stack[at-1:]); len(w.mistakes) >= maxMistakes {
+					return // more are not told
 				}
-				w.circle(circle)
 			}
 		}
 	}
 }
 
+// waiting is an object and how many of those that it waits for were looked at.
+type waiting struct {
+	ref  Ref
+	next int
+}
+
 // circle reports objects that wait for each other, each for the next and the last for the first.
-func (w *whole) circle(refs []Ref) {
+func (w *whole) circle(all []waiting) {
 	const most = 5
-	first := w.byRef[refs[0]]
-	if len(refs) == 1 {
+	first := w.byRef[all[0].ref]
+	if len(all) == 1 {
 		w.about(first, dependsField, "depends on itself")
 		return
 	}
 	var names []string
-	for _, ref := range refs[1:min(len(refs), most)] {
-		names = append(names, fmt.Sprintf("%s in %s", ref, w.byRef[ref].Source))
+	for _, next := range all[1:min(len(all), most)] {
+		names = append(names, fmt.Sprintf("%s in %s", next.ref, w.byRef[next.ref].Source))
 	}
-	if n := len(refs) - most; n > 0 {
+	if n := len(all) - most; n > 0 {
 		names = append(names, fmt.Sprintf("%d more", n))
 	}
 	w.about(first, dependsField, fmt.Sprintf("waits for itself: it depends on %s, which depends on it", strings.Join(names, ", which depends on ")))

@@ -232,4 +232,12 @@ a.yaml:20: ConfigMap/default/c: metadata.annotations[config.kubernetes.io/depend
 	if got := mistakesOf(t, long); strings.Count(got, "\n") != 0 || !strings.Contains(got, ", which depends on 1995 more, which depends on it") {
 		t.Errorf("a circle of 2000: got %.1000s", got)
 	}
+	every := on("c1999", at+"c0")
+	for i := range 1999 {
+		every = strings.TrimSuffix(every, "\n") + "," + at + fmt.Sprint("c", i) + "\n"
+	}
+	long["1999.yaml"].Data = []byte(every) // each with one object less
+	if got := mistakesOf(t, long); strings.Count(got, "\n") != 1998 {
+		t.Errorf("1999 circles: got %d: %.1000s", 1+strings.Count(got, "\n"), got)
+	}
 }
