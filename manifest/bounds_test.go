@@ -34,6 +34,17 @@ func TestReadFile_ManyMistakesEndSoon(t *testing.T) {
 			t.Errorf("the first is at line %d", line)
 		}
 	})
+	var values strings.Builder // each of which is hidden in what is said of the others
+	values.WriteString("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata:\n")
+	for i := range 60_000 {
+		fmt.Fprintf(&values, "  k%d: x%d!\n", i, i)
+	}
+	within(t, func() {
+		f := mustRead("a.yaml", "", []byte(values.String()))
+		if n := len(f.mistakes); n != maxMistakesOfFile+1 || f.mistakes[n-1].String() != "a.yaml: and 59800 mistakes more" {
+			t.Errorf("%d mistakes of the Secret, the last: %s", n, f.mistakes[n-1])
+		}
+	})
 	var docs strings.Builder
 	for i := range 1000 {
 		docs.WriteString("---\n" + configMap(fmt.Sprint("c", i)) + "status: {}\n")

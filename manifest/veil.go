@@ -54,6 +54,9 @@ func appendForms(forms []string, value string) []string {
 			forms = append(forms, string(j[1:len(j)-1]))
 		}
 	}
+	if value == "" {
+		return forms
+	}
 	quoted(value)
 	forms = append(forms, base64.StdEncoding.EncodeToString([]byte(value)))
 	if inner, err := base64.StdEncoding.DecodeString(value); err == nil && utf8.Valid(inner) {
@@ -66,7 +69,7 @@ func appendForms(forms []string, value string) []string {
 			}
 		}
 	}
-	return slices.DeleteFunc(forms, func(f string) bool { return f == "" })
+	return forms
 }
 
 // hide replaces every value in a text.
