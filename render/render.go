@@ -92,8 +92,8 @@ func rendering(unit manifest.Unit, result *wire.Result) manifest.Rendering {
 		}
 		r.Inputs = append(r.Inputs, manifest.Input{Path: ask.Path, List: ask.Op == wire.List})
 	}
-	if result.Release != nil {
-		r.Release = &manifest.Release{Name: result.Release.Name, Namespace: result.Release.Namespace, Body: result.Release.Body}
+	if result.Release != nil && unit.Chart != nil {
+		r.Release = &manifest.Release{Name: unit.Chart.Name, Namespace: unit.Chart.Namespace, Body: result.Release}
 	}
 	return r
 }

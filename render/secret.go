@@ -51,11 +51,11 @@ func sopsLine(data []byte) int {
 	return 0
 }
 
-// settle is a rendering with what came up about secrets. A child that has seen clear text is ended: what
-// it knows is not for another unit.
+// settle is a rendering with what came up about secrets. A child is ended that knows what is not for
+// another unit: clear text, or a refusal that holds for this one only.
 func (w *worker) settle(r manifest.Rendering) (manifest.Rendering, error) {
 	s := w.files.secrets
-	if s.secrecy != nil {
+	if s.secrecy != nil || len(s.mistakes) > 0 || w.files.fetched > maxBases {
 		w.stop()
 	}
 	if w.files.away != nil {

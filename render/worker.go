@@ -49,6 +49,9 @@ func (w *worker) render(ctx context.Context, unit manifest.Unit) (manifest.Rende
 		return answer
 	})
 	if err == nil {
+		if !stop() { // the result came when it was being killed
+			w.stop()
+		}
 		return w.settle(rendering(unit, result))
 	}
 	what := "cannot be rendered: " + w.child.End(err)

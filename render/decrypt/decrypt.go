@@ -111,6 +111,10 @@ func (d *Decrypter) Decrypt(e manifest.Encrypted) (manifest.Clear, error) {
 	case err != nil:
 		d.config.Log.Warn("decrypting process broke off", "path", e.Path, "err", d.discard(child, err))
 		return manifest.Clear{}, errors.New("cannot be decrypted: the process that holds the keys broke off")
+	case !inTime: // the answer came when it was being killed
+		d.stop()
+	}
+	switch {
 	case opened.Away:
 		return manifest.Clear{}, fmt.Errorf("%w: %s", manifest.ErrUnavailable, opened.Refused)
 	case opened.Refused != "":
@@ -152,8 +156,10 @@ func (d *Decrypter) ready() error {
 		return err
 	}
 	deadline := time.AfterFunc(d.config.Timeout, child.Kill)
-	defer deadline.Stop()
 	m, _, err := child.Conn.Receive()
+	if !deadline.Stop() && err == nil {
+		err = errors.New("killed, as it took too long to start")
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %s", d.config.Program, child.End(err))

@@ -44,7 +44,7 @@ type build struct {
 	templates map[string]source // by the name that the engine knows
 	documents []wire.Document
 	warnings  []wire.Note
-	release   *wire.Release
+	release   []byte // as Helm stores it, nil if it cannot be
 }
 
 // source is a template as somebody wrote it.

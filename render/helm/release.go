@@ -11,8 +11,6 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
-
-	"writ/render/wire"
 )
 
 // maxBody bounds a release as Helm stores it, in bytes: as base64 it has to fit into a Secret of 1 MiB.
@@ -46,7 +44,7 @@ func (b *build) describe(texts map[string]string, values map[string]any) {
 		b.warn(b.chartFile, 0, "cannot be shown as a release of Helm, which does not concern its objects: %v", err)
 		return
 	}
-	b.release = &wire.Release{Name: b.job.Release, Namespace: b.job.Namespace, Body: body}
+	b.release = body
 }
 
 var errTooLarge = errors.New("it is too large")

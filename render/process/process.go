@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
 	"writ/render/wire"
 )
@@ -38,6 +39,7 @@ func run(command *exec.Cmd) (*Process, error) {
 	command.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none"}
 	made := &Process{command: command, stderr: &tail{}}
 	command.Stderr = made.stderr
+	command.WaitDelay = time.Second // whoever a child has left behind may hold on to its pipe
 	in, err := command.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -68,7 +70,7 @@ func (c *Process) Stop() {
 // End stops a child that broke off and says why, as far as it can be known.
 func (c *Process) End(cause error) string {
 	c.Stop()
-	last := c.stderr.String()
+	last := c.stderr.buffer.String()
 	if strings.Contains(last, "out of memory") || strings.Contains(last, "cannot allocate memory") {
 		return "more memory is needed than is allowed"
 	}
@@ -78,12 +80,16 @@ func (c *Process) End(cause error) string {
 	return cause.Error()
 }
 
+// maxTail bounds what is kept of what a child prints, in bytes.
+const maxTail = 4 << 10
+
 // tail keeps the first few kilobytes of what a child prints: a dying Go program says why first.
-type tail struct{ bytes.Buffer }
+// The buffer is not embedded: its ReadFrom would take everything.
+type tail struct{ buffer bytes.Buffer }
 
 func (t *tail) Write(p []byte) (int, error) {
-	if room := 4<<10 - t.Len(); room > 0 {
-		t.Buffer.Write(p[:min(room, len(p))])
+	if room := maxTail - t.buffer.Len(); room > 0 {
+		t.buffer.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }

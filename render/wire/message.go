@@ -83,8 +83,8 @@ type Result struct {
 	Documents []Document `json:"documents,omitempty"`
 	Mistakes  []Note     `json:"mistakes,omitempty"`
 	Warnings  []Note     `json:"warnings,omitempty"`
-	Release   *Release   `json:"release,omitempty"`
-	Used      []Ask      `json:"used,omitempty"` // what the result rests on
+	Release   []byte     `json:"release,omitempty"` // of a chart: as Helm stores it, as JSON under gzip, without version, state and times
+	Used      []Ask      `json:"used,omitempty"`    // what the result rests on
 }
 
 // Document is one rendered object.
@@ -101,11 +101,4 @@ type Note struct {
 	Path string `json:"path"`
 	Line int    `json:"line,omitempty"`
 	What string `json:"what"`
-}
-
-// Release is what Helm's own tools keep of a release.
-type Release struct {
-	Name      string `json:"name"`
-	Namespace string `json:"namespace"`
-	Body      []byte `json:"body"` // a release as Helm stores it, as JSON under gzip, without version, state and times
 }
