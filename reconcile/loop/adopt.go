@@ -19,6 +19,9 @@ func (l *Loop) take(ctx context.Context, c loaded) {
 		return
 	}
 	l.parked = nil // the newer one supersedes it
+	if l.candidate != nil && !l.candidate.restore {
+		l.candidate = nil // it too, even if the newer one is refused
+	}
 	l.tell(func(r *Report) {
 		if r.Newest.Hash != c.commit.Hash {
 			return // a newer one is being read

@@ -31,6 +31,18 @@ func (h hanging) Open(name string) (fs.File, error) {
 	return h.FS.Open(name)
 }
 
+// fillable is a store that takes no decision while the answer is true.
+func (r *rig) fillable() *atomic.Bool {
+	full := new(atomic.Bool)
+	r.store.Refuse(func(b state.Batch) (bool, error) {
+		if full.Load() && b.Writer == state.WriterReconcile {
+			return false, errDown
+		}
+		return false, nil
+	})
+	return full
+}
+
 type broken struct{ fs.FS }
 
 func (broken) Open(name string) (fs.File, error) {
@@ -70,13 +82,7 @@ func TestLoop_NewerSupersedes(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				var full atomic.Bool
-				r.store.Refuse(func(b state.Batch) (bool, error) {
-					if full.Load() && b.Writer == state.WriterReconcile {
-						return false, errDown
-					}
-					return false, nil
-				})
+				full := r.fillable()
 				l, commits, stop := r.start(r.commit(1, tree(2, 1)))
 				defer stop()
 				settle()
@@ -108,6 +114,30 @@ func TestLoop_NewerSupersedes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A commit that waits for room gives way to a newer one even if that is refused: what is told to be
+// superseded never comes back.
+func TestLoop_RefusedSupersedes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.close()
+		full := r.fillable()
+		l, commits, stop := r.start(r.commit(1, tree(1, 1)))
+		defer stop()
+		settle()
+		full.Store(true)
+		commits <- r.commit(2, tree(2, 2))
+		settle()
+		commits <- r.commit(3, fstest.MapFS{"a.yaml": {Data: []byte("kind: Nonsense\n")}})
+		settle()
+		full.Store(false)
+		settle()
+		r.wantHealthy(1)
+		if rep := l.Report(); len(rep.Mistakes) == 0 || rep.Adopted || rep.Trouble != "" {
+			t.Errorf("the newest one: %+v", rep)
+		}
+	})
 }
 
 // A commit whose tree takes forever to read is given up once a newer one has waited for it.
