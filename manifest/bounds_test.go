@@ -223,6 +223,23 @@ func TestReadSettings_ByteOrderMark(t *testing.T) {
 	}
 }
 
+func TestReadSettings_ManyMistakesEndSoon(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("apiVersion: writ.dev/v1alpha1\nkind: Cluster\nspec:\n  podCIDR: 5\n")
+	for i := range 150_000 {
+		fmt.Fprintf(&text, "  k%d: x\n", i)
+	}
+	within(t, func() {
+		_, mistakes := readSettings("writ.yaml", []byte(text.String()))
+		if n := len(mistakes); n != maxMistakesOfFile+1 || mistakes[n-1].String() != "writ.yaml: and 149801 mistakes more" {
+			t.Errorf("%d mistakes, the last: %s", n, mistakes[n-1])
+		}
+	})
+	if _, mistakes := readSettings("writ.yaml", []byte("a: "+strings.Repeat("x", maxDocumentBytes))); mistakes.Error() != "writ.yaml:1: the document is larger than 2 MiB; split it" {
+		t.Errorf("a large one: %v", mistakes)
+	}
+}
+
 // mustRead reads a file in which nothing is encrypted.
 func mustRead(name, id string, data []byte) *file {
 	f, err := readFile(nil, name, id, data)

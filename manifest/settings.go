@@ -51,62 +51,72 @@ func (c *Cluster) fill() {
 
 // readSettings reads the writ.yaml of the followed folder.
 func readSettings(name string, data []byte) (Cluster, Mistakes) {
-	settings := defaultSettings()
-	var mistakes Mistakes
-	report := func(line int, what string) {
-		mistakes = append(mistakes, Mistake{Source: Source{name, line}, What: what})
-	}
+	r := reader{file: &file{path: name}}
+	settings := r.settings(data)
+	r.count()
+	return settings, r.mistakes
+}
+
+// settings are those of a file, or the defaults where there are mistakes in its form.
+func (r reader) settings(data []byte) Cluster {
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if what := checkText(data); what != "" {
-		report(0, what)
-		return settings, mistakes
+		r.unreadable(0, what)
+		return defaultSettings()
 	}
 	chunks := splitYAML(data)
-	if len(chunks) == 0 {
-		return settings, nil
+	if len(chunks) == 0 || r.tooLong(chunks[0]) {
+		return defaultSettings()
 	}
 	if len(chunks) > 1 {
-		report(chunks[1].line, "holds more than one document")
+		r.unreadable(chunks[1].line, "holds more than one document")
 	}
 	loc := &locator{chunk: chunks[0]}
 	converted, problems := toJSON(chunks[0].text)
 	for _, p := range problems {
-		report(chunks[0].line+max(p.line-1, 0), p.what)
+		r.unreadable(chunks[0].line+max(p.line-1, 0), p.what)
 	}
 	if converted == nil {
-		return settings, mistakes
+		return defaultSettings()
 	}
-	settings = Cluster{}
+	at := func(field string) func() int { return func() int { return loc.line(field) } }
+	var settings Cluster
 	strict, err := kjson.UnmarshalStrict(converted, &settings, kjson.DisallowUnknownFields)
 	for _, p := range strictProblems(strict) {
-		report(loc.line(p.path), p.what)
+		r.report(Ref{}, at(p.path), p.what)
 	}
 	if err != nil {
-		decoder := json.NewDecoder(bytes.NewReader(converted))
-		decoder.UseNumber()
-		var value any
-		if decoder.Decode(&value) == nil {
-			wrong, unknown := typeProblems(value, reflect.TypeFor[Cluster](), false)
-			for _, p := range wrong {
-				report(loc.line(p.path), p.String())
-			}
-			for _, p := range unknown {
-				report(loc.line(p.path), p.what)
-			}
+		r.settingsTypes(converted, at)
+		if len(r.mistakes) == 0 {
+			r.report(Ref{}, loc.begin, strings.TrimPrefix(err.Error(), "json: "))
 		}
-		if len(mistakes) == 0 {
-			report(loc.begin(), strings.TrimPrefix(err.Error(), "json: "))
-		}
-		return defaultSettings(), mistakes
+		return defaultSettings()
 	}
 	if settings.APIVersion != settingsVersion || settings.Kind != settingsKind {
-		report(loc.begin(), fmt.Sprintf("must have apiVersion: %s and kind: %s", settingsVersion, settingsKind))
+		r.report(Ref{}, loc.begin, fmt.Sprintf("must have apiVersion: %s and kind: %s", settingsVersion, settingsKind))
 	}
 	settings.fill()
 	for _, p := range settings.validate() {
-		report(loc.line(p.path), p.String())
+		r.report(Ref{}, at(p.path), p.String())
 	}
-	return settings, mistakes
+	return settings
+}
+
+// settingsTypes reports every value of a wrong type.
+func (r reader) settingsTypes(converted []byte, at func(field string) func() int) {
+	decoder := json.NewDecoder(bytes.NewReader(converted))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) != nil {
+		return
+	}
+	wrong, unknown := typeProblems(value, reflect.TypeFor[Cluster](), false)
+	for _, p := range wrong {
+		r.report(Ref{}, at(p.path), p.String())
+	}
+	for _, p := range unknown {
+		r.report(Ref{}, at(p.path), p.what)
+	}
 }
 
 // validate checks settings that are filled in.
