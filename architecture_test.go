@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"render/child":     {"render/wire", "render/sandbox", "render/kustomize", "render/helm"},
 	"render/helm":      {"render/wire", "render/tree"},
 	"render/tree":      {},
-	"render/fetch":     {"manifest", "render", "sync/bounds"}, // what a Git server sends is bounded as that of the followed repository
+	"render/fetch":     {"manifest", "render", "sync/bounds", "disk"}, // what a Git server sends is bounded as that of the followed repository
 	"network":          {"manifest", "state", "disk", "network"},
 	"dns":              {"manifest", "state", "dns"},
 	"reconcile":        {"manifest", "state", "schedule", "reconcile"},

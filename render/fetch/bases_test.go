@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -118,6 +119,34 @@ func TestBases_Bounded(t *testing.T) {
 	_, err := bases(t, Config{Dir: t.TempDir()}, at.Host).Fetch(t.Context(), render.Base{URL: at, Ref: "v1"})
 	if !errors.Is(err, render.ErrRefused) || !strings.Contains(err.Error(), "an object of 34603008 bytes") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A dozen folders that each name the one before ten times lead to more than anybody can write down,
+// with a file at the end or with nothing.
+func TestBases_TreesOfTrees(t *testing.T) {
+	root := t.TempDir()
+	repo := gitserver.NewRepoAt(t, filepath.Join(root, "shop.git"))
+	for tag, tree := range map[string]string{
+		"nothing": repo.PutObject("tree", ""),
+		"file":    repo.Tree("100644 blob " + repo.PutObject("blob", "a: 1\n") + "\ta.yaml"),
+	} {
+		for range 12 {
+			var entries []string
+			for i := range 10 {
+				entries = append(entries, fmt.Sprintf("040000 tree %s\t%d", tree, i))
+			}
+			tree = repo.Tree(entries...)
+		}
+		repo.Tag(tag, repo.CommitTree(tree, "a bomb"), "")
+	}
+	server := gitserver.ServeHTTP(t, root)
+	at := parsed(t, server.URL+"/shop.git")
+	for _, tag := range []string{"nothing", "file"} {
+		_, err := bases(t, Config{Dir: t.TempDir()}, at.Host).Fetch(t.Context(), render.Base{URL: at, Ref: tag})
+		if !errors.Is(err, render.ErrRefused) || !strings.Contains(err.Error(), "more than 200000 files and folders") {
+			t.Errorf("%s: %v", tag, err)
+		}
 	}
 }
 

@@ -31,6 +31,9 @@ import (
 // maxPack bounds what a Git server may send for one commit, in bytes.
 const maxPack = 64 << 20
 
+// maxName bounds the path of a file, in bytes, as Linux does.
+const maxName = 4096
+
 // commitLimits bounds what that is once it is inflated.
 var commitLimits = bounds.Limits{Objects: 200_000, Object: 32 << 20, Total: 256 << 20}
 
@@ -165,18 +168,50 @@ func archive(store *memory.Storage, hash plumbing.Hash) ([]byte, error) {
 	}
 	var packed bytes.Buffer
 	w := zip.NewWriter(&packed)
-	err = tree.Files().ForEach(func(f *object.File) error { return add(w, f) })
-	if err := errors.Join(err, w.Close()); err != nil {
+	if err := errors.Join(addAll(w, tree), w.Close()); err != nil {
 		return nil, err
 	}
 	return packed.Bytes(), nil
 }
 
-func add(w *zip.Writer, f *object.File) error {
-	if !fs.ValidPath(f.Name) {
-		return fmt.Errorf("%w: it holds a file with the name %q", render.ErrRefused, f.Name)
+// addAll packs what a tree leads to. It counts anew: a few objects that name each other many times make
+// more files than any disk holds.
+func addAll(w *zip.Writer, tree *object.Tree) error {
+	walker := object.NewTreeWalker(tree, true, nil)
+	defer walker.Close()
+	var entries uint32
+	var total int64
+	for {
+		name, entry, err := walker.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if entries++; entries > commitLimits.Objects {
+			return fmt.Errorf("%w: it holds more than %d files and folders", render.ErrRefused, commitLimits.Objects)
+		}
+		if len(name) > maxName || !fs.ValidPath(name) {
+			return fmt.Errorf("%w: it holds a file with the name %.200q", render.ErrRefused, name)
+		}
+		if entry.Mode == filemode.Dir || entry.Mode == filemode.Submodule {
+			continue
+		}
+		f, err := tree.TreeEntryFile(&entry)
+		if err != nil {
+			return err
+		}
+		if total += f.Size; total > commitLimits.Total {
+			return fmt.Errorf("%w: its files are larger than %d MiB together", render.ErrRefused, commitLimits.Total>>20)
+		}
+		if err := add(w, name, f); err != nil {
+			return err
+		}
 	}
-	header := &zip.FileHeader{Name: f.Name, Method: zip.Deflate}
+}
+
+func add(w *zip.Writer, name string, f *object.File) error {
+	header := &zip.FileHeader{Name: name, Method: zip.Deflate}
 	header.SetMode(0o444)
 	if f.Mode == filemode.Symlink {
 		header.SetMode(fs.ModeSymlink | 0o777)

@@ -68,8 +68,28 @@ func redirect(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// away lets a server elsewhere not send the daemon to this machine's own services: by a redirect, an
+// address in an index, or where a registry has its tokens made.
+type away struct{ http.RoundTripper }
+
+func (a away) RoundTrip(r *http.Request) (*http.Response, error) {
+	if manifest.IsLoopback(r.URL.Hostname()) {
+		return nil, fmt.Errorf("%w: its server leads to %s, an address of this machine", render.ErrRefused, r.URL.Redacted())
+	}
+	return a.RoundTripper.RoundTrip(r)
+}
+
+// forRepository is what may be asked for a chart of a repository.
+func (r remote) forRepository(address string) remote {
+	if u, err := url.Parse(address); err == nil && manifest.IsLoopback(u.Hostname()) {
+		return r
+	}
+	return remote{&http.Client{Transport: away{r.client.Transport}, CheckRedirect: r.client.CheckRedirect}}
+}
+
 // get fetches a chart's archive.
 func (r remote) get(ctx context.Context, c manifest.Chart) ([]byte, error) {
+	r = r.forRepository(c.Repository)
 	var data []byte
 	var err error
 	if name, found := strings.CutPrefix(c.Repository, "oci://"); found {

@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
 
+	"writ/disk"
 	"writ/manifest"
 	"writ/render"
 )
@@ -183,30 +185,23 @@ func (s *Store) keep(c manifest.Chart, digest string, data []byte) error {
 	return write(filepath.Join(s.dir, recordName(c)), text)
 }
 
-// write makes a file that is there whole or not at all, also after a crash.
+// write makes a file that is there whole or not at all, also after a crash. One is written at a time, by
+// whichever process.
 func write(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-") // 0600
-	if err != nil {
-		return fmt.Errorf("keep what was fetched: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(name))
-	}
-	if err != nil {
+	if err := writeAlone(name, data); err != nil {
 		return fmt.Errorf("keep what was fetched: %w", err)
 	}
 	return nil
 }
 
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
+func writeAlone(name string, data []byte) error {
+	dir, err := os.Open(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	defer dir.Close() // which unlocks it
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	return disk.Replace(name, data)
 }

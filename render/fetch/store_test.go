@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -236,6 +237,34 @@ func TestFetch_Redirects(t *testing.T) {
 	}
 	if err := redirect(request("https://cdn.example/"), []*http.Request{request("https://charts.example/")}); err != nil {
 		t.Errorf("to another server: %v", err)
+	}
+}
+
+// elsewhere answers for every server with an index that names one address.
+type elsewhere struct {
+	address string
+	asked   []string
+}
+
+func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	e.asked = append(e.asked, r.URL.String())
+	answer := httptest.NewRecorder()
+	fmt.Fprintf(answer, "entries: {web: [{version: 1.2.3, urls: [%q]}]}", e.address)
+	return answer.Result(), nil
+}
+
+// The index of a server elsewhere must not do so either.
+func TestFetch_IndexNamesThisMachine(t *testing.T) {
+	for _, address := range []string{"http://127.0.0.1:2379/v2/keys", "https://localhost:6443/", "http://[::1]:80/"} {
+		servers := &elsewhere{address: address}
+		chart := manifest.Chart{Name: "web", Repository: "https://charts.example/stable", Chart: "web", Version: "1.2.3"}
+		_, err := remote{&http.Client{Transport: servers}}.get(t.Context(), chart)
+		if !errors.Is(err, render.ErrRefused) || !strings.Contains(err.Error(), "an address of this machine") {
+			t.Errorf("%s: %v", address, err)
+		}
+		if want := []string{"https://charts.example/stable/index.yaml"}; !slices.Equal(servers.asked, want) {
+			t.Errorf("%s: asked for %v", address, servers.asked)
+		}
 	}
 }
 
