@@ -121,6 +121,23 @@ func TestLoad_Bindings(t *testing.T) {
 	}
 }
 
+// What one unit is refused is not for another: each is told why.
+func TestLoad_EachReaderIsTold(t *testing.T) {
+	key := secrets.NewAge(t)
+	r := newRig(t, "- age: "+key.Identity+"\n  paths: [shop/]\n")
+	files := map[string]string{"ns.yaml": namespace, "shop/db.yaml": yaml(t, db, onlyData, key)}
+	readers := []string{"a", "b", "c", "d", "e", "f"} // more than children
+	for _, reader := range readers {
+		files[reader+"/kustomization.yaml"] = "resources: [../shop/db.yaml]\n"
+	}
+	got := r.refused(tree(files))
+	for _, reader := range readers {
+		if want := "is bound to shop/, and " + reader + "/kustomization.yaml reads it"; !strings.Contains(got, want) {
+			t.Errorf("got:\n%s\nwant: %s", got, want)
+		}
+	}
+}
+
 // kustomized is a kustomization that reads encrypted files of every kind.
 func kustomized(t *testing.T, key secrets.Locker) fstest.MapFS {
 	encrypt := func(format, text string) string {

@@ -1,8 +1,8 @@
 package helm
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -123,7 +123,7 @@ func (b *build) twice(given common.Values) map[string]string {
 		}
 	}
 	size := 0
-	for _, name := range sortedKeys(runs[0]) {
+	for _, name := range slices.Sorted(maps.Keys(runs[0])) {
 		text := runs[0][name]
 		size += len(text)
 		if strings.HasSuffix(name, "NOTES.txt") {
@@ -228,13 +228,4 @@ func split(text string) []part {
 	}
 	end()
 	return parts
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, cmp.Compare)
-	return keys
 }

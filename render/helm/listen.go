@@ -4,6 +4,7 @@ import (
 	"context"
 	"log"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,7 +15,7 @@ func listen() (heard func() []string, stop func()) {
 	l := &listener{lines: make(map[string]bool)}
 	logger, output, flags := slog.Default(), log.Writer(), log.Flags()
 	slog.SetDefault(slog.New(l))
-	return func() []string { return sortedKeys(l.lines) }, func() {
+	return func() []string { return slices.Sorted(maps.Keys(l.lines)) }, func() {
 		slog.SetDefault(logger)
 		log.SetOutput(output)
 		log.SetFlags(flags)

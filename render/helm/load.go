@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"helm.sh/helm/v4/pkg/chart/common"
@@ -231,7 +233,7 @@ func (l *loader) chart(files []*archive.BufferedFile, at string, inRepository bo
 			l.origins[f] = path.Join(at, f.Name)
 		}
 	}
-	for _, name := range sortedKeys(packed) {
+	for _, name := range slices.Sorted(maps.Keys(packed)) {
 		if sub := l.packed(name, packed[name], path.Join(at, "charts", name), inRepository, depth); sub != nil {
 			c.AddDependency(sub)
 		}

@@ -1,7 +1,9 @@
 package helm
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -25,7 +27,7 @@ type object struct {
 // objects takes what was rendered apart, in the order of the templates' names.
 func (b *build) objects(texts map[string]string) []object {
 	var all []object
-	for _, name := range sortedKeys(texts) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if strings.HasPrefix(name[strings.LastIndex(name, "/")+1:], "_") {
 			continue
 		}
@@ -39,7 +41,7 @@ func (b *build) objects(texts map[string]string) []object {
 // documentsOf reads what one template rendered.
 func (b *build) documentsOf(name, text string) []object {
 	parts := releaseutil.SplitManifests(text)
-	keys := sortedKeys(parts)
+	keys := slices.Sorted(maps.Keys(parts))
 	sort.Sort(releaseutil.BySplitManifestsOrder(keys))
 	var made []object
 	for _, key := range keys {
