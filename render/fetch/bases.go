@@ -5,12 +5,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"golang.org/x/sync/singleflight"
 
 	"writ/render"
 )
@@ -33,12 +29,9 @@ type BasesConfig struct {
 // Bases is a folder of remote bases, by their commits. It may be used by several goroutines, and by
 // several processes.
 type Bases struct {
-	dir     string
-	offline string
-	hosts   []string
-	client  *http.Client
-	flight  singleflight.Group
-	log     *slog.Logger
+	*folder
+	hosts  []string
+	client *http.Client
 }
 
 // NewBases makes it.
@@ -47,7 +40,7 @@ func NewBases(c BasesConfig) (*Bases, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bases{dir: c.Dir, offline: c.Offline, log: c.Log.With("component", "bases")}
+	b := &Bases{folder: newFolder(c.Config, "bases")}
 	for _, h := range c.Hosts {
 		if u, err := url.Parse("https://" + h); err != nil || h == "" || u.Host != h {
 			return nil, fmt.Errorf("remote bases from %q: a host is wanted, as github.com or git.example:8443", h)
@@ -123,15 +116,12 @@ func (b *Bases) commit(base render.Base) (string, error) {
 	if plumbing.IsHash(base.Ref) {
 		return base.Ref, nil
 	}
-	data, err := os.ReadFile(b.tagFile(base))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
 	var t tagged
-	if err == nil {
-		err = json.Unmarshal(data, &t)
-	}
-	if err == nil && !plumbing.IsHash(t.Commit) {
+	found, err := b.readRecord(tagName(base), &t)
+	switch {
+	case err == nil && !found:
+		return "", nil
+	case err == nil && !plumbing.IsHash(t.Commit):
 		err = errors.New("the record names none")
 	}
 	if err != nil {
@@ -141,44 +131,31 @@ func (b *Bases) commit(base render.Base) (string, error) {
 }
 
 // files are named by their repository too: a host that holds any commit must not answer for another.
-func (b *Bases) tagFile(base render.Base) string {
-	return filepath.Join(b.dir, named(base.URL.String()+"\x00"+base.Ref)+".json")
-}
+func tagName(base render.Base) string { return named(base.URL.String()+"\x00"+base.Ref) + ".json" }
 
-func (b *Bases) commitFile(base render.Base, commit string) string {
-	return filepath.Join(b.dir, commit+"-"+named(base.URL.String())[:16]+".zip")
-}
-
-func named(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
+func commitName(base render.Base, commit string) string {
+	return commit + "-" + named(base.URL.String())[:16] + ".zip"
 }
 
 // kept is a base that was fetched before, whole. The error wraps fs.ErrNotExist if it is not there.
 func (b *Bases) kept(base render.Base, commit string) (fs.FS, error) {
-	data, err := os.ReadFile(b.commitFile(base, commit))
+	name := filepath.Join(b.dir, commitName(base, commit))
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
 	sum, packed := data[:min(len(data), sha256.Size)], data[min(len(data), sha256.Size):]
 	if found := sha256.Sum256(packed); !bytes.Equal(found[:], sum) {
-		return nil, fmt.Errorf("%s is damaged", b.commitFile(base, commit))
+		return nil, fmt.Errorf("%s is damaged", name)
 	}
 	return zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
 }
 
 // keep writes the files of a commit, and then that the tag is it.
 func (b *Bases) keep(base render.Base, commit string, packed []byte) error {
-	if err := os.MkdirAll(b.dir, 0o700); err != nil {
-		return fmt.Errorf("keep what was fetched: %w", err)
-	}
 	sum := sha256.Sum256(packed) // goes before what it is of
-	if err := write(b.commitFile(base, commit), slices.Concat(sum[:], packed)); err != nil || plumbing.IsHash(base.Ref) {
+	if err := b.write(commitName(base, commit), slices.Concat(sum[:], packed)); err != nil || plumbing.IsHash(base.Ref) {
 		return err
 	}
-	text, err := json.Marshal(tagged{base.URL.String(), base.Ref, commit})
-	if err != nil {
-		return fmt.Errorf("keep what was fetched: %w", err)
-	}
-	return write(b.tagFile(base), text)
+	return b.writeRecord(tagName(base), tagged{base.URL.String(), base.Ref, commit})
 }

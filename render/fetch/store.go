@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,10 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-	"golang.org/x/sys/unix"
-
-	"writ/disk"
 	"writ/manifest"
 	"writ/render"
 )
@@ -39,11 +34,8 @@ type Config struct {
 
 // Store is a folder of fetched charts. It may be used by several goroutines, and by several processes.
 type Store struct {
-	dir     string
-	offline string
-	remote  remote
-	flight  singleflight.Group
-	log     *slog.Logger
+	*folder
+	remote remote
 }
 
 // New makes a Store.
@@ -52,7 +44,7 @@ func New(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{dir: c.Dir, offline: c.Offline, remote: remote, log: c.Log.With("component", "charts")}, nil
+	return &Store{folder: newFolder(c, "charts"), remote: remote}, nil
 }
 
 // record says which content a version had when it was fetched first.
@@ -133,26 +125,18 @@ func digestOf(data []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-func (s *Store) archiveFile(digest string) string {
-	return filepath.Join(s.dir, strings.ReplaceAll(digest, ":", "-")+".tgz")
+func archiveName(digest string) string {
+	return strings.ReplaceAll(digest, ":", "-") + ".tgz"
 }
 
 func recordName(c manifest.Chart) string {
-	sum := sha256.Sum256([]byte(c.Repository + "\x00" + c.Chart + "\x00" + c.Version))
-	return hex.EncodeToString(sum[:]) + ".json"
+	return named(c.Repository+"\x00"+c.Chart+"\x00"+c.Version) + ".json"
 }
 
 // recorded is the digest that a version had when it was fetched first, empty if it never was.
 func (s *Store) recorded(c manifest.Chart) (string, error) {
-	data, err := os.ReadFile(filepath.Join(s.dir, recordName(c)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
 	var r record
-	if err == nil {
-		err = json.Unmarshal(data, &r)
-	}
-	if err != nil {
+	if _, err := s.readRecord(recordName(c), &r); err != nil {
 		return "", fmt.Errorf("which digest %s had: %w", title(c), err)
 	}
 	return r.Digest, nil
@@ -160,48 +144,21 @@ func (s *Store) recorded(c manifest.Chart) (string, error) {
 
 // kept is an archive that was fetched before, whole. The error wraps fs.ErrNotExist if it is not there.
 func (s *Store) kept(digest string) ([]byte, error) {
-	data, err := os.ReadFile(s.archiveFile(digest))
+	name := filepath.Join(s.dir, archiveName(digest))
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
 	if found := digestOf(data); found != digest {
-		return nil, fmt.Errorf("%s has the digest %s", s.archiveFile(digest), found)
+		return nil, fmt.Errorf("%s has the digest %s", name, found)
 	}
 	return data, nil
 }
 
 // keep writes an archive, and then that the version is it.
 func (s *Store) keep(c manifest.Chart, digest string, data []byte) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("keep what was fetched: %w", err)
-	}
-	text, err := json.Marshal(record{c.Repository, c.Chart, c.Version, digest})
-	if err != nil {
-		return fmt.Errorf("keep what was fetched: %w", err)
-	}
-	if err := write(s.archiveFile(digest), data); err != nil {
+	if err := s.write(archiveName(digest), data); err != nil {
 		return err
 	}
-	return write(filepath.Join(s.dir, recordName(c)), text)
-}
-
-// write makes a file that is there whole or not at all, also after a crash. One is written at a time, by
-// whichever process.
-func write(name string, data []byte) error {
-	if err := writeAlone(name, data); err != nil {
-		return fmt.Errorf("keep what was fetched: %w", err)
-	}
-	return nil
-}
-
-func writeAlone(name string, data []byte) error {
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	defer dir.Close() // which unlocks it
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		return err
-	}
-	return disk.Replace(name, data)
+	return s.writeRecord(recordName(c), record{c.Repository, c.Chart, c.Version, digest})
 }
