@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -56,9 +57,9 @@ func (b *build) documentsOf(name, text string) []object {
 func (b *build) object(at, text string) (o object, ok bool) {
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
-		what := flat(err.Error())
-		if m := yamlLine.FindStringSubmatchIndex(what); m != nil {
-			what = "renders YAML that cannot be read, in line " + what[m[2]:m[3]] + " of a document: " + what[m[1]:]
+		line, what := tree.Problem(flat(err.Error()))
+		if line > 0 {
+			what = fmt.Sprintf("renders YAML that cannot be read, in line %d of a document: %s", line, what)
 		}
 		b.mistake(at, 0, "%s", what)
 		return o, false

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"io/fs"
 	"regexp"
-	"strconv"
 	"strings"
 
 	chartloader "helm.sh/helm/v4/pkg/chart/v2/loader"
 	"sigs.k8s.io/yaml"
+
+	"writ/render/tree"
 )
 
 // values is what the chart is given beside its own: later files win, and what writ.yaml says wins over
@@ -40,15 +41,9 @@ func (b *build) values() map[string]any {
 	return chartloader.MergeMaps(values, inline)
 }
 
-var yamlLine = regexp.MustCompile(`yaml: (?:unmarshal errors:\s+)?line (\d+): `)
-
 // mistakeInYAML reports what a parser says about a file.
 func (l *loader) mistakeInYAML(name, text string) {
-	line := 0
-	if at := yamlLine.FindStringSubmatchIndex(text); at != nil {
-		line, _ = strconv.Atoi(text[at[2]:at[3]])
-		text = text[at[1]:]
-	}
+	line, text := tree.Problem(text)
 	for _, prefix := range []string{"cannot unmarshal yaml document: ", "error converting YAML to JSON: ", "error unmarshaling JSON: ", "while decoding JSON: ", "json: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}

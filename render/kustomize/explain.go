@@ -6,11 +6,11 @@ import (
 	"io"
 	"path"
 	"regexp"
-	"strconv"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
 
+	"writ/render/tree"
 	"writ/render/wire"
 )
 
@@ -18,7 +18,6 @@ var (
 	recursed   = regexp.MustCompile(`recursed accumulation of path '([^']+)'`)
 	resourceOf = regexp.MustCompile(`accumulating (?:resources|components|configurations) from '([^']+)'`)
 	circle     = regexp.MustCompile(`cycle detected: candidate root '[^']+' contains visited root '([^']+)'`)
-	yamlLine   = regexp.MustCompile(`yaml: (?:unmarshal errors:\s+)?line (\d+): `)
 	prefixes   = regexp.MustCompile(`^(?:accumulating (?:resources|components)(?: from '[^']*')?|accumulation err='.*?'|recursed (?:accumulation of|merging from) path '[^']*'|loader\.New|accumulateDirectory): "?`)
 )
 
@@ -77,12 +76,8 @@ func (b *build) broken() []wire.Note {
 			continue
 		}
 		if err := syntax(data); err != nil {
-			line := 0
-			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-				line, _ = strconv.Atoi(m[1])
-			}
-			what := strings.TrimPrefix(yamlLine.ReplaceAllString(err.Error(), ""), "yaml: ")
-			notes = append(notes, wire.Note{Path: used.Path, Line: line, What: what})
+			line, what := tree.Problem(err.Error())
+			notes = append(notes, wire.Note{Path: used.Path, Line: line, What: strings.TrimPrefix(what, "yaml: ")})
 		}
 	}
 	return notes
