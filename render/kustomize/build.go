@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
@@ -18,7 +19,7 @@ import (
 const originAnnotation = "config.kubernetes.io/origin"
 
 // names are what a kustomization file may be called, in the order in which kustomize looks.
-var names = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+var names = konfig.RecognizedKustomizationFileNames()
 
 func isKustomization(name string) bool { return slices.Contains(names, name) }
 

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
-
 	"sigs.k8s.io/kustomize/api/resource"
 
 	"writ/render/tree"
@@ -16,7 +15,6 @@ import (
 type place struct {
 	document
 	file string
-	used bool
 }
 
 // places are all that the kustomizations of one build name.
@@ -58,17 +56,13 @@ func (p *places) add(one place) { p.byKind[one.kind] = append(p.byKind[one.kind]
 // find tells where each resource was written, by kind and name: a name may have got a prefix and a suffix
 // since. ok is false unless each has one place of its own; only kustomize itself knows then.
 func (p *places) find(resources []*resource.Resource) (found []*place, ok bool) {
-	for _, all := range p.byKind {
-		for _, one := range all {
-			one.used = false
-		}
-	}
+	taken := make(map[*place]bool)
 	for _, r := range resources {
 		one := p.of(r.GetKind(), r.GetName())
-		if p.vague || one == nil || one.used {
+		if p.vague || one == nil || taken[one] {
 			return nil, false
 		}
-		one.used = true
+		taken[one] = true
 		found = append(found, one)
 	}
 	return found, true
