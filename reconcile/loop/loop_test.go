@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -111,6 +112,30 @@ func (r *rig) start(c ...Commit) (*Loop, chan<- Commit, func()) {
 	return l, commits, func() { cancel(); wait.Wait() }
 }
 
+// running is a rig whose loop has adopted a first commit, until the test ends.
+func running(t *testing.T, first fs.FS) (*rig, *Loop, chan<- Commit) {
+	t.Helper()
+	r := newRig(t)
+	t.Cleanup(r.close)
+	l, commits, stop := r.start(r.commit(1, first))
+	t.Cleanup(stop)
+	settle()
+	return r, l, commits
+}
+
+// fillable is a store that takes no decision while full, and counts those that it did not take.
+func (r *rig) fillable() (full *atomic.Bool, tries *atomic.Int32) {
+	full, tries = new(atomic.Bool), new(atomic.Int32)
+	r.store.Refuse(func(b state.Batch) (bool, error) {
+		if full.Load() && b.Writer == state.WriterReconcile {
+			tries.Add(1)
+			return false, errDown
+		}
+		return false, nil
+	})
+	return full, tries
+}
+
 // loop is one that does not run yet.
 func (r *rig) loop(commits <-chan Commit) *Loop {
 	r.t.Helper()
@@ -198,15 +223,10 @@ func TestLoop_AdoptsTheNewest(t *testing.T) {
 	})
 }
 
-// A declared Pod that ended is replaced once its manifest changes, after a restart of the loop too.
 func TestLoop_ImmutableFieldAtItsLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		defer r.close()
+		r, l, commits := running(t, tree(1, 1))
 		other := strings.NewReplacer("app: web}}\n  template", "app: shop}}\n  template", "labels: {app: web}", "labels: {app: shop}").Replace(fmt.Sprintf(deployment, 1, 1))
-		l, commits, stop := r.start(r.commit(1, tree(1, 1)))
-		defer stop()
-		settle()
 		commits <- r.commit(2, fstest.MapFS{"web.yaml": {Data: []byte(other)}})
 		settle()
 		rep := l.Report()
@@ -216,6 +236,7 @@ func TestLoop_ImmutableFieldAtItsLine(t *testing.T) {
 	})
 }
 
+// A declared Pod that ended is replaced once its manifest changes.
 func TestLoop_MakesDeclaredPodsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -256,11 +277,7 @@ func (unreadable) Open(name string) (fs.File, error) {
 
 func TestLoop_SurvivesContent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		defer r.close()
-		l, commits, stop := r.start(r.commit(1, tree(2, 1)))
-		defer stop()
-		settle()
+		r, l, commits := running(t, tree(2, 1))
 		commits <- r.commit(2, panicFS{})
 		settle()
 		if rep := l.Report(); len(rep.Mistakes) != 1 || !strings.Contains(rep.Mistakes[0].What, "broken library") {
@@ -279,37 +296,20 @@ func TestLoop_SurvivesContent(t *testing.T) {
 
 func TestLoop_StoreRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		defer r.close()
-		var down sync.Mutex
-		full, tries := false, 0
-		r.store.Refuse(func(b state.Batch) (bool, error) {
-			down.Lock()
-			defer down.Unlock()
-			if full && b.Writer == state.WriterReconcile {
-				tries++
-				return false, errDown
-			}
-			return false, nil
-		})
-		set := func(is bool) { down.Lock(); full = is; down.Unlock() }
-		l, commits, stop := r.start(r.commit(1, tree(2, 1)))
-		defer stop()
-		settle()
-		set(true)
+		r, l, commits := running(t, tree(2, 1))
+		full, tries := r.fillable()
+		full.Store(true)
 		commits <- r.commit(2, tree(4, 1))
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if rep := l.Report(); !strings.Contains(rep.Trouble, "no space left") {
 			t.Errorf("report while the store refuses: %+v", rep)
 		}
-		down.Lock()
-		if tries < 5 || tries > 30 {
-			t.Errorf("%d tries in 10 minutes, want 5 to 30", tries)
+		if n := tries.Load(); n < 5 || n > 30 {
+			t.Errorf("%d tries in 10 minutes, want 5 to 30", n)
 		}
-		down.Unlock()
 		r.wantHealthy(2)
-		set(false)
+		full.Store(false)
 		settle()
 		r.wantHealthy(4)
 		if rep := l.Report(); rep.Trouble != "" || !rep.Adopted {

@@ -16,6 +16,10 @@ type recovering struct {
 	tried  *atomic.Int32
 }
 
+func newRecovering(tree fs.FS) recovering {
+	return recovering{tree, new(atomic.Bool), new(atomic.Int32)}
+}
+
 func (r recovering) Open(name string) (fs.File, error) {
 	if r.mended.Load() {
 		return r.FS.Open(name)
@@ -27,23 +31,18 @@ func (r recovering) Open(name string) (fs.File, error) {
 // What a commit needs from elsewhere may be away for a while: it is read again, and seldom.
 func TestLoop_ReadsAgainWhatCouldNotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		defer r.close()
-		l, commits, stop := r.start(r.commit(1, tree(1, 1)))
-		defer stop()
-		settle()
-		var mended atomic.Bool
-		var tried atomic.Int32
-		commits <- r.commit(2, recovering{tree(2, 1), &mended, &tried})
+		r, l, commits := running(t, tree(1, 1))
+		away := newRecovering(tree(2, 1))
+		commits <- r.commit(2, away)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got := l.Report().Unread; !strings.Contains(got, "input/output error") {
 			t.Errorf("report while it cannot be read: %q", got)
 		}
-		if n := tried.Load(); n < 10 || n > 25 {
+		if n := away.tried.Load(); n < 10 || n > 25 {
 			t.Errorf("tried %d times in an hour, want about 18", n)
 		}
-		mended.Store(true)
+		away.mended.Store(true)
 		time.Sleep(retryLast)
 		settle()
 		r.wantHealthy(2)
@@ -56,18 +55,13 @@ func TestLoop_ReadsAgainWhatCouldNotBeRead(t *testing.T) {
 // A newer commit takes the place of one that cannot be read.
 func TestLoop_NewerCommitInsteadOfAnotherTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		defer r.close()
-		_, commits, stop := r.start(r.commit(1, tree(1, 1)))
-		defer stop()
-		settle()
-		var mended atomic.Bool
-		var tried atomic.Int32
-		commits <- r.commit(2, recovering{tree(2, 1), &mended, &tried})
+		r, _, commits := running(t, tree(1, 1))
+		away := newRecovering(tree(2, 1))
+		commits <- r.commit(2, away)
 		time.Sleep(time.Second)
 		commits <- r.commit(3, tree(3, 1))
 		settle()
-		mended.Store(true)
+		away.mended.Store(true)
 		time.Sleep(2 * retryLast)
 		settle()
 		r.wantHealthy(3)

@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -31,27 +30,8 @@ func (h hanging) Open(name string) (fs.File, error) {
 	return h.FS.Open(name)
 }
 
-// fillable is a store that takes no decision while the answer is true.
-func (r *rig) fillable() *atomic.Bool {
-	full := new(atomic.Bool)
-	r.store.Refuse(func(b state.Batch) (bool, error) {
-		if full.Load() && b.Writer == state.WriterReconcile {
-			return false, errDown
-		}
-		return false, nil
-	})
-	return full
-}
-
-type broken struct{ fs.FS }
-
-func (broken) Open(name string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("input/output error")}
-}
-
 // A commit that does not get on, for whatever reason and at whichever stage, gives way to a newer one.
 func TestLoop_NewerSupersedes(t *testing.T) {
-	none := tree(1, 1).(fstest.MapFS)
 	for name, c := range map[string]struct {
 		tree    fs.FS
 		full    bool // the store takes nothing
@@ -61,7 +41,7 @@ func TestLoop_NewerSupersedes(t *testing.T) {
 		changes string
 	}{
 		"mistake":    {tree: fstest.MapFS{"a.yaml": {Data: []byte("kind: Nonsense\n")}}, stage: "seen verified", reason: "a.yaml:1: ", outcome: state.Stopped},
-		"unreadable": {tree: broken{none}, stage: "seen verified", reason: "input/output error", outcome: state.Stopped},
+		"unreadable": {tree: unreadable{}, stage: "seen verified", reason: "input/output error", outcome: state.Stopped},
 		"guard":      {tree: fstest.MapFS{}, stage: "seen verified rendered", reason: "declares no object", outcome: state.Stopped},
 		"suspended":  {tree: with("{suspend: {reason: moving}}", 1, 1), stage: "seen verified rendered", reason: "moving", outcome: state.Stopped},
 		"disk full":  {tree: tree(4, 1), full: true, stage: "seen verified rendered", reason: "no space left", outcome: state.Stopped},
@@ -82,7 +62,7 @@ func TestLoop_NewerSupersedes(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				full := r.fillable()
+				full, _ := r.fillable()
 				l, commits, stop := r.start(r.commit(1, tree(2, 1)))
 				defer stop()
 				settle()
@@ -120,12 +100,8 @@ func TestLoop_NewerSupersedes(t *testing.T) {
 // superseded never comes back.
 func TestLoop_RefusedSupersedes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		defer r.close()
-		full := r.fillable()
-		l, commits, stop := r.start(r.commit(1, tree(1, 1)))
-		defer stop()
-		settle()
+		r, l, commits := running(t, tree(1, 1))
+		full, _ := r.fillable()
 		full.Store(true)
 		commits <- r.commit(2, tree(2, 2))
 		settle()
@@ -143,11 +119,7 @@ func TestLoop_RefusedSupersedes(t *testing.T) {
 // A commit whose tree takes forever to read is given up once a newer one has waited for it.
 func TestLoop_NewerSupersedesReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		defer r.close()
-		l, commits, stop := r.start(r.commit(1, tree(2, 1)))
-		defer stop()
-		settle()
+		r, l, commits := running(t, tree(2, 1))
 		release := make(chan struct{})
 		files := fstest.MapFS{}
 		for i := range 100 {
