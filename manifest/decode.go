@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -134,10 +135,8 @@ func (o *object) decodeStrict(data []byte, into any) bool {
 	if err == nil {
 		return true
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
-	decoder.UseNumber()
 	var value any
-	if decoder.Decode(&value) != nil {
+	if decodeNumbers(data, &value) != nil {
 		o.mistake(problem{what: err.Error()})
 		return false
 	}
@@ -152,6 +151,13 @@ func (o *object) decodeStrict(data []byte, into any) bool {
 		o.mistake(problem{what: strings.TrimPrefix(err.Error(), "json: ")})
 	}
 	return false
+}
+
+// decodeNumbers decodes JSON as it is written: numbers become json.Number, never float64.
+func decodeNumbers(data []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	return decoder.Decode(into)
 }
 
 // misplaced reports a problem whose text already names the field.

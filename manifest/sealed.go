@@ -56,10 +56,8 @@ func (Sealed) Decrypt(e Encrypted) (Clear, error) {
 
 // unseal puts stand-ins into a JSON object.
 func unseal(data []byte) []byte {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
 	var fields map[string]any
-	if decoder.Decode(&fields) != nil {
+	if decodeNumbers(data, &fields) != nil {
 		return []byte(standInFor(string(data)))
 	}
 	delete(fields, "sops")

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -104,10 +103,8 @@ func (r reader) settings(data []byte) Cluster {
 
 // settingsTypes reports every value of a wrong type.
 func (r reader) settingsTypes(converted []byte, at func(field string) func() int) {
-	decoder := json.NewDecoder(bytes.NewReader(converted))
-	decoder.UseNumber()
 	var value any
-	if decoder.Decode(&value) != nil {
+	if decodeNumbers(converted, &value) != nil {
 		return
 	}
 	wrong, unknown := typeProblems(value, reflect.TypeFor[Cluster](), false)

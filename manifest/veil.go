@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -116,10 +115,8 @@ func (h *head) isSecret() bool { return h.gvk.Group == "" && h.gvk.Kind == "Secr
 func secretVeil(h *head) *veil {
 	var s Secrecy
 	for _, field := range []string{"data", "stringData"} {
-		decoder := json.NewDecoder(bytes.NewReader(h.fields[field]))
-		decoder.UseNumber()
 		var value any
-		if decoder.Decode(&value) == nil {
+		if decodeNumbers(h.fields[field], &value) == nil {
 			s.Values = appendLeaves(s.Values, value)
 		}
 	}
