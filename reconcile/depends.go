@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
@@ -57,21 +56,12 @@ func (d *draft) arrived(ref manifest.Ref) bool {
 	case *appsv1.Deployment:
 		s, ok := r.Status.(*appsv1.DeploymentStatus)
 		want := deref(o.Spec.Replicas)
-		return ok && s.ObservedGeneration >= r.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && !waiting(s.Conditions)
+		return ok && s.ObservedGeneration >= r.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && condition(s, waitingCondition) == nil
 	case *appsv1.ReplicaSet:
 		return d.revision(r).available >= deref(o.Spec.Replicas)
 	}
 	s, _ := Health(d.w, ref)
 	return s.OK()
-}
-
-func waiting(conditions []appsv1.DeploymentCondition) bool {
-	for i := range conditions {
-		if conditions[i].Type == waitingCondition {
-			return conditions[i].Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 func waitingText(waits []manifest.Ref) string {
