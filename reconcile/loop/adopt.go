@@ -27,7 +27,7 @@ func (l *Loop) take(ctx context.Context, c loaded) {
 			return // a newer one is being read
 		}
 		r.Loading = false
-		if c.err == nil && r.Stages.Rendered.At.IsZero() {
+		if c.err == nil && !r.Stages.Rendered.Reached() {
 			r.Stages.Rendered = state.Stage{At: c.at}
 		}
 	})
@@ -102,21 +102,21 @@ func (l *Loop) adopted(c *loaded, plan reconcile.Plan, did Tally) {
 	l.memory.SetSet(c.set)
 	l.sick = manifest.Ref{}
 	stage := state.Stage{At: l.store.World().Adopted().Adopted}
-	if newest := l.Report().Newest.Hash; !c.restore && newest != c.commit.Hash {
+	var newest bool
+	l.tell(func(r *Report) {
+		l.set = c.set
+		r.Warnings = c.set.Warnings()
+		if newest = r.Newest.Hash == c.commit.Hash; newest && !c.restore {
+			r.hold("")
+			r.Adopted = true
+			r.Stages.Adopted, r.Tally = stage, did
+		}
+	})
+	if !newest && !c.restore {
 		l.passed(c, stage, did)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.set = c.set
-	l.report.Warnings = c.set.Warnings()
 	if plan.Batch.Adopt != nil {
 		l.log.Info("commit adopted", "commit", c.commit.Hash, "subject", c.commit.Subject, "puts", len(plan.Batch.Puts), "deletes", len(plan.Batch.Deletes))
-	}
-	if !c.restore && l.report.Newest.Hash == c.commit.Hash {
-		r := &l.report
-		r.hold("")
-		r.Adopted, r.Suspend = true, nil
-		r.Stages.Adopted, r.Tally = stage, did
 	}
 }
 

@@ -69,7 +69,7 @@ func (l *Loop) pass() {
 
 // passed tells of a commit that was adopted while a newer one was read already.
 func (l *Loop) passed(c *loaded, adopted state.Stage, t Tally) {
-	s := started(c.commit, c.at)
+	s := started(c.commit)
 	s.Rendered, s.Adopted = state.Stage{At: c.at}, adopted
 	l.telling.Lock()
 	defer l.telling.Unlock()

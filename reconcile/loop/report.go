@@ -84,7 +84,7 @@ func (l *Loop) came(c Commit) {
 	l.tell(func(r *Report) {
 		if r.Newest.Hash != c.Hash {
 			r.hold("")
-			r.Newest, r.Stages, r.Tally = c, started(c, r.Since), Tally{}
+			r.Newest, r.Stages, r.Tally = c, started(c), Tally{}
 		}
 		r.Loading = true
 	})

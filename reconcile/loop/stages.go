@@ -18,13 +18,10 @@ type Stages struct {
 	Healthy  state.Stage `json:"healthy"` // every object of it has been healthy at one moment
 }
 
-// started is a commit that was just seen.
-func started(c Commit, now time.Time) Stages {
+// started is a commit that was seen.
+func started(c Commit) Stages {
 	s := Stages{Seen: state.Stage{At: c.Seen}, Verified: state.Stage{At: c.Verified, Reason: "signed by " + c.Signer}}
-	if s.Seen.At.IsZero() {
-		s.Seen.At = now
-	}
-	if s.Verified.At.IsZero() {
+	if !s.Verified.Reached() {
 		s.Verified = state.Stage{At: s.Seen.At, Reason: "signatures are not asked for"}
 	}
 	return s
@@ -50,7 +47,7 @@ func mistakenText(m manifest.Mistakes) string {
 // that was not healthy at the last look is not, no other is looked at.
 func (l *Loop) heal(now time.Time) {
 	l.mu.Lock()
-	open := l.report.Adopted && l.report.Stages.Healthy.At.IsZero()
+	open := l.report.Adopted && !l.report.Stages.Healthy.Reached()
 	l.mu.Unlock()
 	if !open {
 		return
