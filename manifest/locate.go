@@ -24,29 +24,28 @@ func (l *locator) begin() int {
 // line is that of the field with the given path (spec.containers[0].image, data[key]), or of the
 // nearest enclosing field that is written, or of the document.
 func (l *locator) line(path string) int {
-	node, line := l.root(), 0
-	for node != nil {
-		if node.Kind == yaml.AliasNode {
-			node = node.Alias
-		}
-		path = strings.TrimPrefix(path, ".")
-		if path == "" {
-			break
-		}
-		var at *yaml.Node
-		if at, node, path = descend(node, path); at != nil {
-			line = at.Line
-		}
+	if _, line := l.find(path); line > 0 {
+		return l.chunk.line + line - 1
 	}
-	if line == 0 {
-		return l.begin()
-	}
-	return l.chunk.line + line - 1
+	return l.begin()
 }
 
 // node is what is written at a field, nil if it is not written. What lies below a scalar is the scalar.
 func (l *locator) node(path string) *yaml.Node {
-	node := l.root()
+	node, _ := l.find(path)
+	return node
+}
+
+// has tells whether the document can be parsed and has a field at its top.
+func (l *locator) has(name string) bool {
+	_, line := l.find(name)
+	return line > 0
+}
+
+// find is the node at a path, nil if it is not written, and the line in the document of the last step of
+// the path that is, 0 if none is. What lies below a scalar is the scalar.
+func (l *locator) find(path string) (node *yaml.Node, line int) {
+	node = l.root()
 	for node != nil {
 		if node.Kind == yaml.AliasNode {
 			node = node.Alias
@@ -54,9 +53,12 @@ func (l *locator) node(path string) *yaml.Node {
 		if path = strings.TrimPrefix(path, "."); path == "" || node.Kind == yaml.ScalarNode {
 			break
 		}
-		_, node, path = descend(node, path)
+		var at *yaml.Node
+		if at, node, path = descend(node, path); at != nil {
+			line = at.Line
+		}
 	}
-	return node
+	return node, line
 }
 
 // holds tells whether a scalar at or below a node has a text in it.
@@ -78,16 +80,6 @@ func (l *locator) root() *yaml.Node {
 		}
 	}
 	return l.parsed
-}
-
-// has tells whether the document can be parsed and has a field.
-func (l *locator) has(field string) bool {
-	root := l.root()
-	if root == nil {
-		return false
-	}
-	at, _, _ := descend(root, field)
-	return at != nil
 }
 
 // descend follows the first step of path: where it is written (a mapping's key or a list's element),
