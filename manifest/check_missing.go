@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -102,11 +103,7 @@ func isThere(ref Ref) bool {
 	case "Role":
 		return strings.HasPrefix(ref.Name, "system:")
 	case "Namespace":
-		for _, name := range undeclared {
-			if ref.Name == name {
-				return true
-			}
-		}
+		return slices.Contains(undeclared, ref.Name)
 	}
 	return false
 }
