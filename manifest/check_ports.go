@@ -153,7 +153,7 @@ func stays(obj Object) bool {
 func (w *whole) autoscalers() {
 	scaled := map[Ref]*parsed{}
 	for _, p := range ofKind(w.objects, Ref{Group: autoscalingv2.GroupName, Kind: "HorizontalPodAutoscaler"}) {
-		target := targetOf(p.Object.(*autoscalingv2.HorizontalPodAutoscaler), p.Ref.Namespace)
+		target := ScaleTarget(p.Object.(*autoscalingv2.HorizontalPodAutoscaler))
 		if first := scaled[target]; first != nil {
 			w.about(p, "spec.scaleTargetRef", fmt.Sprintf("%s is scaled by %s in %s too; neither would scale it", target, first.Ref, first.Source))
 			continue

@@ -30,7 +30,7 @@ func needsOf(p *parsed) []need {
 	case *networkingv1.Ingress:
 		n.ingress(o)
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		n.add(need{ref: targetOf(o, n.namespace), field: "spec.scaleTargetRef", why: "there is nothing to scale"})
+		n.add(need{ref: ScaleTarget(o), field: "spec.scaleTargetRef", why: "there is nothing to scale"})
 		n.objectMetrics(o)
 	case *networkingv1.NetworkPolicy:
 		n.directions(o)
@@ -98,14 +98,14 @@ func backends(o *networkingv1.Ingress, f func(field string, b *networkingv1.Ingr
 	}
 }
 
-// targetOf is what an autoscaler scales.
-func targetOf(o *autoscalingv2.HorizontalPodAutoscaler, namespace string) Ref {
-	t := o.Spec.ScaleTargetRef
-	gv, _ := schema.ParseGroupVersion(t.APIVersion)
-	if gv.Group == "extensions" && movedTo[t.Kind] != "" {
-		gv.Group = movedTo[t.Kind]
+// ScaleTarget is what an autoscaler scales, by the group that its kind lives in now.
+func ScaleTarget(a *autoscalingv2.HorizontalPodAutoscaler) Ref {
+	t := a.Spec.ScaleTargetRef
+	group := schema.FromAPIVersionAndKind(t.APIVersion, t.Kind).Group
+	if group == "extensions" && movedTo[t.Kind] != "" {
+		group = movedTo[t.Kind]
 	}
-	return Ref{Group: gv.Group, Kind: t.Kind, Namespace: namespace, Name: t.Name}
+	return Ref{Group: group, Kind: t.Kind, Namespace: a.Namespace, Name: t.Name}
 }
 
 func claimTemplates(obj Object) []string {

@@ -127,6 +127,8 @@ var cases = []struct{ name, old, now, want string }{
 	{"one replica at first", "replicas: 2\n", "replicas: 1\n", "single-replica " + web + "spec.replicas: one replica stands behind a Service"},
 	{"an autoscaler's replicas", "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  annotations: {}\nspec:\n  replicas: 2",
 		"---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {minReplicas: 2, maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  annotations: {}\nspec:", ""},
+	{"replicas of an autoscaler with a target in an old version", "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  annotations: {}\nspec:\n  replicas: 2",
+		"---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {minReplicas: 2, maxReplicas: 3, scaleTargetRef: {apiVersion: extensions/v1beta1, kind: Deployment, name: web}}}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  annotations: {}\nspec:", ""},
 	{"minReadySeconds", "  minReadySeconds: 5\n", "", "no-min-ready-seconds " + web + "spec: a pod counts as available at the moment when it is ready"},
 	{"minReadySeconds of what is replaced whole", "  minReadySeconds: 5\n", "  strategy: {type: Recreate}\n", ""},
 	{"Never", "restartPolicy: OnFailure", "restartPolicy: Never", "job-restart-never Job/default/once spec.template.spec.restartPolicy: restartPolicy: Never"},

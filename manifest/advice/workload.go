@@ -9,7 +9,6 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"writ/manifest"
 )
@@ -36,10 +35,8 @@ func (c *commit) note(item manifest.Item) {
 			c.services[o.Namespace] = append(c.services[o.Namespace], labels.SelectorFromSet(o.Spec.Selector))
 		}
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		target := o.Spec.ScaleTargetRef
-		group := schema.FromAPIVersionAndKind(target.APIVersion, target.Kind).Group
 		if m := o.Spec.MinReplicas; m != nil && *m > 1 {
-			c.scaled[manifest.Ref{Group: group, Kind: target.Kind, Namespace: o.Namespace, Name: target.Name}] = true
+			c.scaled[manifest.ScaleTarget(o)] = true
 		}
 	}
 }
