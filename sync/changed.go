@@ -166,16 +166,12 @@ func (c *changes) more() error {
 }
 
 func (c *changes) read(h plumbing.Hash) (*tree, error) {
-	if c.from == objectSource(c.db) || c.db.has(h) {
+	if c.db.has(h) {
 		return c.db.tree(h)
 	}
 	o, err := c.from.EncodedObject(plumbing.TreeObject, h)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := object.DecodeTree(nil, o)
-	if err != nil {
-		return nil, err
-	}
-	return newTree(raw.Entries)
+	return decodeTree(o)
 }

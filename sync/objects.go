@@ -147,6 +147,11 @@ func (db *objects) blob(h plumbing.Hash) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return bytesOf(o)
+}
+
+// bytesOf is an object whole.
+func bytesOf(o plumbing.EncodedObject) ([]byte, error) {
 	r, err := o.Reader()
 	if err != nil {
 		return nil, err
@@ -189,11 +194,7 @@ func (db *objects) tree(h plumbing.Hash) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := object.DecodeTree(nil, o)
-	if err != nil {
-		return nil, err
-	}
-	t, err := newTree(raw.Entries)
+	t, err := decodeTree(o)
 	if err != nil {
 		return nil, err
 	}

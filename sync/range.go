@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -175,6 +174,6 @@ func (db *objects) mergeBases(ctx context.Context, a, b plumbing.Hash) ([]plumbi
 			bases = append(bases, h)
 		}
 	}
-	slices.SortFunc(bases, func(x, y plumbing.Hash) int { return cmp.Compare(x.String(), y.String()) })
+	slices.SortFunc(bases, func(x, y plumbing.Hash) int { return slices.Compare(x[:], y[:]) })
 	return bases, nil
 }

@@ -39,6 +39,15 @@ func newTree(raw []object.TreeEntry) (*tree, error) {
 	return t, nil
 }
 
+// decodeTree reads a directory from an object.
+func decodeTree(o plumbing.EncodedObject) (*tree, error) {
+	raw, err := object.DecodeTree(nil, o)
+	if err != nil {
+		return nil, err
+	}
+	return newTree(raw.Entries)
+}
+
 func (t *tree) find(name string) (entry, bool) {
 	i, ok := slices.BinarySearchFunc(t.entries, name, func(e entry, n string) int { return cmp.Compare(e.name, n) })
 	if !ok {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -37,13 +36,14 @@ type Trust struct {
 
 // verifier looks at the commits that a new one brings.
 type verifier struct {
-	cfg    Config
 	db     *objects
 	trust  *signature.Trust
 	folder string // the followed folder of the newest commit, without links
 	linked bool   // writ.yaml is a link there
 	now    time.Time
-	trees  func() (objectSource, func(), error)
+	up     upstream
+	from   objectSource // of directories, nil until one is asked for
+	done   func()       // releases from
 }
 
 // verify tells who signed a commit that is complete in the mirror, or why it cannot be trusted. The
@@ -56,6 +56,7 @@ func (m *Mirror) verify(ctx context.Context, c *object.Commit) (*signature.Signe
 	if err != nil {
 		return nil, err
 	}
+	defer v.close()
 	switch base := m.inForce(); base {
 	case plumbing.ZeroHash:
 		// What lies below the first commit is trusted with it: its hash stands for all of it.
@@ -100,10 +101,24 @@ func (m *Mirror) verifier(c *object.Commit) (*verifier, error) {
 	}
 	settings, err := locate(m.db, c.TreeHash, at.path, settingsFile, false)
 	return &verifier{
-		cfg: m.cfg, db: m.db, trust: trust, folder: at.path, now: time.Now(),
+		db: m.db, trust: trust, folder: at.path, now: time.Now(), up: m.up,
 		linked: err == nil && settings.mode == filemode.Symlink,
-		trees:  func() (objectSource, func(), error) { return m.up.trees(m.db) },
 	}, nil
+}
+
+func (v *verifier) close() {
+	if v.done != nil {
+		v.done()
+	}
+}
+
+// trees is where the directories of the new commits are.
+func (v *verifier) trees() (objectSource, error) {
+	var err error
+	if v.from == nil {
+		v.from, v.done, err = v.up.trees(v.db)
+	}
+	return v.from, err
 }
 
 // since lists what is new, and refuses a commit that does not come after base.
@@ -193,12 +208,7 @@ func (v *verifier) raw(c *object.Commit) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", c.Hash, err)
 	}
-	r, err := o.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", c.Hash, err)
-	}
-	defer r.Close()
-	raw, err := io.ReadAll(r)
+	raw, err := bytesOf(o)
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", c.Hash, err)
 	}
@@ -226,11 +236,10 @@ func (v *verifier) within(ctx context.Context, s signature.Signer, c *object.Com
 	if v.linked {
 		return v.refuse(c, fmt.Errorf("%s is a symbolic link; with that only keys that the node trusts are taken, not key %s", settings, s.Key))
 	}
-	from, done, err := v.trees()
+	from, err := v.trees()
 	if err != nil {
 		return err
 	}
-	defer done()
 	var refused error
 	err = changed(ctx, v.db, from, c, func(name string) error {
 		switch {
