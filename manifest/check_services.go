@@ -33,7 +33,10 @@ const maxMatches = 50
 
 // matches are the first makers of pods that a selector takes, in the order of their Ref.
 func (w *whole) matches(namespace string, selector labels.Selector) []*parsed {
-	needs, _ := selector.Requirements()
+	needs, selectable := selector.Requirements()
+	if !selectable {
+		return nil // it has no requirements either, and takes nothing
+	}
 	selector = labels.NewSelector()
 	var list []*parsed
 	indexed := false

@@ -141,6 +141,8 @@ func TestCheck_Services(t *testing.T) {
 		{"ingress without a service", ingress("number: 81"), "a.yaml:5: Ingress/default/i: spec.defaultBackend.service.name: Service/default/s is not declared in this commit: there is nothing to forward to"},
 		{"budget", "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec: {minAvailable: 1, selector: {matchExpressions: [{key: app, operator: In, values: [b, d]}]}}\n---\n" + app("a", plain), "warning: a.yaml:4: PodDisruptionBudget/default/b: spec.selector: matches the pods of nothing"},
 		{"budget that matches", "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec: {minAvailable: 1, selector: {matchExpressions: [{key: app, operator: In, values: [b, a]}]}}\n---\n" + app("a", plain), ""},
+		{"budget without a selector", "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec: {minAvailable: 1}\n---\n" + app("a", plain), "warning: a.yaml:4: PodDisruptionBudget/default/b: spec.selector: matches the pods of nothing"},
+		{"budget of a namespace", "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec: {minAvailable: 1, selector: {}}\n---\n" + app("a", plain), ""},
 		{"policy", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: b}\nspec: {podSelector: {matchLabels: {app: b}}}\n---\n" + app("a", plain), "warning: a.yaml:4: NetworkPolicy/default/b: spec.podSelector: matches the pods of nothing"},
 		{"policy of a namespace", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: b}\nspec: {podSelector: {}}", ""},
 	} {
