@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
@@ -114,17 +113,13 @@ func (c *Checkout) ignored() bool {
 
 // Close releases the files; nothing can be read afterwards.
 func (c *Checkout) Close() {
-	c.closeRepository()
-	if c.open != nil {
-		c.open.Close()
-	}
-}
-
-func (c *Checkout) closeRepository() {
 	if c.st != nil {
 		c.odb.Close()
 		_ = c.st.Close()
 		c.st = nil
+	}
+	if c.open != nil {
+		c.open.Close()
 	}
 }
 
@@ -133,9 +128,6 @@ func (c *Checkout) Root() string { return c.root }
 
 // Folder is the one that was asked for, from Root, slash-separated.
 func (c *Checkout) Folder() string { return c.folder }
-
-// Versioned tells whether the folder lies in a repository.
-func (c *Checkout) Versioned() bool { return c.st != nil }
 
 func (c *Checkout) snapshot() *snapshot {
 	s := &snapshot{root: c.open, index: c.index, tracked: map[string]bool{},
@@ -156,7 +148,7 @@ func (c *Checkout) Files(ctx context.Context) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &treeFS{db: unpacked(s), root: root, at: ".", when: time.Time{}, ids: map[string]string{}}, nil
+	return &treeFS{db: unpacked(s), root: root, at: ".", ids: map[string]string{}}, nil
 }
 
 // unpacked reads from a source as if it were a mirror.
@@ -172,12 +164,7 @@ type Base struct {
 	Commit
 	// BranchTrailers are those of every commit of the branch since; see Commit.Trailers.
 	BranchTrailers map[string][]string
-	// Own tells whether the work tree's HEAD is the base itself.
-	Own bool
 }
-
-// ErrShallow says that a clone does not reach back far enough.
-var ErrShallow = errors.New("this clone does not hold the history back to there; fetch it whole (`git fetch --unshallow`, or fetch-depth: 0)")
 
 // Base finds where the work tree's HEAD and rev, as git names a commit, part: their merge base.
 func (c *Checkout) Base(ctx context.Context, rev string) (Base, error) {
@@ -199,7 +186,7 @@ func (c *Checkout) Base(ctx context.Context, rev string) (Base, error) {
 	}
 	if len(bases) == 0 {
 		if _, err := os.Stat(filepath.Join(c.repo.common, "shallow")); err == nil {
-			return Base{}, fmt.Errorf("HEAD and %s: %w", rev, ErrShallow)
+			return Base{}, fmt.Errorf("HEAD and %s: this clone does not hold the history back to there; fetch it whole (`git fetch --unshallow`, or fetch-depth: 0)", rev)
 		}
 		return Base{}, fmt.Errorf("HEAD and %s have no commit in common", rev)
 	}
@@ -207,7 +194,7 @@ func (c *Checkout) Base(ctx context.Context, rev string) (Base, error) {
 	if err != nil {
 		return Base{}, fmt.Errorf("read commit %s: %w", bases[0], err)
 	}
-	out := Base{Own: bases[0] == head.Hash, BranchTrailers: map[string][]string{}}
+	out := Base{BranchTrailers: map[string][]string{}}
 	if out.Commit, err = newCommit(db, at, "."); err != nil {
 		return Base{}, fmt.Errorf("read commit %s: %w", bases[0], err)
 	}

@@ -64,8 +64,8 @@ func TestCheckout_Files(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := checkout(t, filepath.Join(w.Dir, "b"))
-	if c.Root() != w.Dir || c.Folder() != "b" || !c.Versioned() {
-		t.Errorf("root %s, folder %s, versioned %t", c.Root(), c.Folder(), c.Versioned())
+	if c.Root() != w.Dir || c.Folder() != "b" {
+		t.Errorf("root %s, folder %s", c.Root(), c.Folder())
 	}
 	files, err := c.Files(t.Context())
 	if err != nil {
@@ -85,7 +85,7 @@ func TestCheckout_Files(t *testing.T) {
 	}
 	// The same content has the same identity in the work tree and in the commit.
 	base, err := c.Base(t.Context(), "main")
-	if err != nil || !base.Own {
+	if err != nil || base.Hash != w.Git("rev-parse", "HEAD") {
 		t.Fatalf("base: %+v, %v", base, err)
 	}
 	for name, same := range map[string]bool{"b/b.yaml": true, "a.yaml": false, "kept": true} {
@@ -110,19 +110,26 @@ func TestCheckout_PlainAndIgnoredFolders(t *testing.T) {
 	dir := plain.Dir
 	c := checkout(t, dir)
 	files, err := c.Files(t.Context())
-	if err != nil || c.Versioned() || c.Folder() != "." || names(t, files) != ".gitignore a.yaml" {
-		t.Errorf("a folder without git: %v, versioned %t, %s", err, c.Versioned(), names(t, files))
+	if err != nil || c.Folder() != "." || names(t, files) != ".gitignore a.yaml" {
+		t.Errorf("a folder without git: %v, %s", err, names(t, files))
 	}
-	if _, err := c.Base(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "lies in no repository") {
-		t.Errorf("base: %v", err)
-	}
+	unversioned(t, c)
 	r := gitserver.NewWorkTree(t)
 	r.Commit("first", map[string]string{".gitignore": "/out/\n", "x.yaml": "1"})
 	r.Write(map[string]string{"out/deep/y.yaml": "made", ".git/info/exclude": "y.yaml\n"}) // which says nothing in there
 	c = checkout(t, filepath.Join(r.Dir, "out/deep"))
 	files, err = c.Files(t.Context())
-	if err != nil || c.Versioned() || names(t, files) != "y.yaml" {
-		t.Errorf("a folder that git ignores: %v, versioned %t, %s", err, c.Versioned(), names(t, files))
+	if err != nil || names(t, files) != "y.yaml" {
+		t.Errorf("a folder that git ignores: %v, %s", err, names(t, files))
+	}
+	unversioned(t, c)
+}
+
+// unversioned checks that a folder counts as one that no repository holds.
+func unversioned(t *testing.T, c *gitsync.Checkout) {
+	t.Helper()
+	if _, err := c.Base(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "lies in no repository") {
+		t.Errorf("base: %v", err)
 	}
 }
 
@@ -180,7 +187,7 @@ func TestCheckout_HistoryThatIsNotThere(t *testing.T) {
 	}
 	shallow := filepath.Join(t.TempDir(), "shallow")
 	w.Git("clone", "-q", "--depth=1", "--no-single-branch", "--branch=main", "file://"+w.Dir, shallow)
-	if _, err := checkout(t, shallow).Base(t.Context(), "origin/early"); !errors.Is(err, gitsync.ErrShallow) {
+	if _, err := checkout(t, shallow).Base(t.Context(), "origin/early"); err == nil || !strings.Contains(err.Error(), "fetch it whole") {
 		t.Errorf("shallow: %v", err)
 	}
 }
