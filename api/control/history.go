@@ -43,9 +43,8 @@ func Commits(history []state.Progress, adopted string) []Entry {
 			Commit: p.Commit, Branch: p.Branch, Subject: p.Subject, Author: p.Author, Committed: p.Committed, Adopted: p.Adopted.At,
 			Result: p.Outcome(i == 0), Seconds: p.Took().Seconds(), Created: p.Created, Changed: p.Changed, Deleted: p.Deleted, Stages: &stages,
 		}
-		if e.Current = !current && p.Commit == adopted && p.Adopted.Reached(); e.Current {
-			current = true
-		}
+		e.Current = !current && p.Commit == adopted && p.Adopted.Reached()
+		current = current || e.Current
 		for _, s := range stages.List() {
 			if !s.Reached() && s.Reason != "" {
 				e.Reason = s.Reason

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"writ/manifest"
 	"writ/reconcile"
@@ -117,32 +119,28 @@ func get(set *manifest.Set, ref manifest.Ref) (manifest.Item, bool) {
 
 // ownerOf is what made an object.
 func ownerOf(o manifest.Object, namespace string) (manifest.Ref, bool) {
-	c := metav1.GetControllerOf(o)
+	c := metav1.GetControllerOfNoCopy(o)
 	if c == nil {
 		return manifest.Ref{}, false
 	}
-	group, _, grouped := strings.Cut(c.APIVersion, "/")
-	if !grouped {
-		group = ""
-	}
+	group := schema.FromAPIVersionAndKind(c.APIVersion, c.Kind).Group
 	return manifest.Ref{Group: group, Kind: c.Kind, Namespace: namespace, Name: c.Name}, true
 }
 
-// lines are the summary for people.
-func (m *merge) lines() []string {
+// print prints the summary for people.
+func (m *merge) print(out io.Writer) {
 	if m.empty() {
-		return []string{"merging changes no object"}
+		printf(out, "merging changes no object\n")
 	}
-	var all []string
 	for _, part := range []struct {
 		word string
 		refs []manifest.Ref
 	}{{"creates", m.Create}, {"changes", m.Change}, {"deletes", m.Delete}, {"rolls", m.Roll}} {
 		if len(part.refs) > 0 {
-			all = append(all, fmt.Sprintf("merging %-7s %3d: %s", part.word, len(part.refs), some(part.refs)))
+			first := fmt.Sprintf("merging %-7s %3d: ", part.word, len(part.refs))
+			paragraph(out, first, strings.Repeat(" ", len(first)), some(part.refs), view{}.in(""))
 		}
 	}
-	return all
 }
 
 // some names the first of many.

@@ -42,7 +42,7 @@ func (c *checked) reasons(out io.Writer) {
 		why[a.Rule] = a.Why
 	}
 	for _, rule := range slices.Sorted(maps.Keys(why)) {
-		paragraph(out, "  ", "    ", rule+": "+why[rule], func(s string) painted { return painted(printable(s)) })
+		paragraph(out, "  ", "    ", rule+": "+why[rule], view{}.in(""))
 	}
 }
 
@@ -67,17 +67,10 @@ func alike(notes manifest.Mistakes) manifest.Mistakes {
 // conclude prints what merging does, and the verdict.
 func (c *checked) conclude(out, errOut io.Writer) {
 	if c.Base != nil && c.Base.Merge != nil {
-		for _, line := range c.Base.Merge.lines() {
-			word, rest, _ := strings.Cut(line, ": ")
-			first := word
-			if rest != "" {
-				first += ": "
-			}
-			paragraph(out, first, strings.Repeat(" ", len(first)), rest, func(s string) painted { return painted(printable(s)) })
-		}
+		c.Base.Merge.print(out)
 	}
 	for _, line := range c.verdict() {
-		paragraph(errOut, "", "  ", line, func(s string) painted { return painted(printable(s)) })
+		paragraph(errOut, "", "  ", line, view{}.in(""))
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io/fs"
-	"os"
 	"slices"
 
 	"writ/manifest"
@@ -47,7 +46,7 @@ type checkRenderer struct {
 }
 
 func (r checkRenderer) Render(fsys fs.FS, units []manifest.Unit) ([]manifest.Rendering, error) {
-	if info, err := os.Stat(r.program); err != nil || info.Mode()&0o111 == 0 {
+	if !isProgram(r.program) {
 		return nil, errNoRenderer
 	}
 	charts, err := checkCharts(r.fetch)

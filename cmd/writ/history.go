@@ -31,7 +31,7 @@ func newHistory() *cobra.Command {
 		Example: "  writ history -n 5\n  writ history -o wide\n  writ history deployment/web -n shop",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			format, err := output.format(formatJSON, formatYAML, formatWide)
+			format, err := output.format()
 			if err != nil {
 				return err
 			}

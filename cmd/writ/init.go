@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -67,18 +67,15 @@ func initialise(cmd *cobra.Command, dir string) error {
 	if _, err := root.Lstat(readmeFile); err == nil {
 		delete(files, readmeFile)
 	}
-	names := make([]string, 0, len(files))
+	names := slices.Sorted(maps.Keys(files))
 	var inTheWay []string
-	for name := range files {
-		names = append(names, name)
+	for _, name := range names {
 		if _, err := root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 			inTheWay = append(inTheWay, name)
 		}
 	}
-	slices.Sort(names)
-	slices.Sort(inTheWay)
 	if len(inTheWay) > 0 {
-		return fmt.Errorf("init %s: %s in the way; nothing was written", dir, strings.Join(inTheWay, ", ")+map[bool]string{true: " is", false: " are"}[len(inTheWay) == 1])
+		return fmt.Errorf("init %s: %s in the way; nothing was written", dir, are(inTheWay))
 	}
 	for _, name := range names {
 		if err := writeNew(root, name, files[name]); err != nil {

@@ -83,7 +83,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if n.network, err = network.New(n.links(), log); err != nil {
 		return n, err
 	}
-	if n.images, err = image.OpenStore(cfg.image.store(cfg.dataDir), log); err != nil {
+	if n.images, err = image.Open(cfg.image.store(cfg.dataDir), log); err != nil {
 		return n, err
 	}
 	if _, err = n.images.LoadArchives(ctx); err != nil { // before a pod asks for what is in them

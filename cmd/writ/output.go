@@ -19,35 +19,35 @@ const (
 )
 
 // outputFlag is the -o of commands that machines may read.
-type outputFlag string
+type outputFlag struct {
+	value   string
+	formats []string // that value may be, beside text
+}
 
 // add gives a command the flag, with json alone unless formats are named.
 func (o *outputFlag) add(cmd *cobra.Command, formats ...string) {
 	if formats == nil {
 		formats = []string{formatJSON}
 	}
+	o.formats = formats
 	usage := fmt.Sprintf("%q for machines", formats[0])
 	if len(formats) > 1 {
 		usage = "`FORMAT`: " + strings.Join(formats, ", ")
 	}
-	cmd.Flags().StringVarP((*string)(o), "output", "o", "", usage)
+	cmd.Flags().StringVarP(&o.value, "output", "o", "", usage)
 }
 
 // format is what was asked for; anything that is not among the formats is a mistake.
-func (o outputFlag) format(formats ...string) (string, error) {
-	if o == formatText || slices.Contains(formats, string(o)) {
-		return string(o), nil
+func (o *outputFlag) format() (string, error) {
+	if o.value == formatText || slices.Contains(o.formats, o.value) {
+		return o.value, nil
 	}
-	verb := "is"
-	if len(formats) > 1 {
-		verb = "are"
-	}
-	return "", usageError{fmt.Errorf("-o %s: only %s %s there", string(o), strings.Join(formats, ", "), verb)}
+	return "", usageError{fmt.Errorf("-o %s: only %s there", o.value, are(o.formats))}
 }
 
-// json says whether a machine reads; any other word than "json" is a mistake.
-func (o outputFlag) json() (bool, error) {
-	format, err := o.format(formatJSON)
+// json says whether a machine reads, of a command that knows no other format.
+func (o *outputFlag) json() (bool, error) {
+	format, err := o.format()
 	return format == formatJSON, err
 }
 

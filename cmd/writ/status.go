@@ -49,7 +49,7 @@ func newStatus() *cobra.Command {
 		Long:  statusHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			format, err := output.format(formatJSON, formatYAML, formatWide)
+			format, err := output.format()
 			if err != nil {
 				return err
 			}

@@ -124,3 +124,12 @@ func count(n int, thing string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
+
+// are is a list of names with the verb that goes with it.
+func are(names []string) string {
+	list := strings.Join(names, ", ")
+	if len(names) == 1 {
+		return list + " is"
+	}
+	return list + " are"
+}

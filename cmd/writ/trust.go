@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -70,24 +69,22 @@ func (n *node) source() gitsync.Config {
 func scopes(signers []manifest.Signer) []signature.Scope {
 	var all []signature.Scope
 	for _, s := range signers {
-		all = append(all, signature.Scope{Path: s.Path, Keys: s.Keys, AllowPrivileged: s.AllowPrivileged})
+		all = append(all, scope(s))
 	}
 	return all
+}
+
+func scope(s manifest.Signer) signature.Scope {
+	return signature.Scope{Path: s.Path, Keys: s.Keys, AllowPrivileged: s.AllowPrivileged}
 }
 
 // signing knows entries of spec.signers, for whoever reads writ.yaml.
 type signing struct{}
 
-func (signing) Check(s manifest.Signer) error {
-	err := signature.ValidateScopes(scopes([]manifest.Signer{s}))
-	if err == nil {
-		return nil
-	}
-	return errors.New(strings.TrimPrefix(err.Error(), "signers[0]: "))
-}
+func (signing) Check(s manifest.Signer) error { return scope(s).Validate() }
 
 func (signing) Covers(s manifest.Signer, folder, path string) bool {
-	return signature.Scope{Path: s.Path}.Match(folder, path)
+	return scope(s).Match(folder, path)
 }
 
 // signersWarning is what is to be said of spec.signers on a node that asks nobody for signatures.

@@ -123,6 +123,11 @@ func beside(path *string, name string) error {
 	return nil
 }
 
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&0o111 != 0
+}
+
 // Validate says everything that is wrong at once.
 func (c *config) Validate() error {
 	var errs []error
@@ -133,7 +138,7 @@ func (c *config) Validate() error {
 		errs = append(errs, fmt.Errorf("--node %q is not a name: lower case letters, digits, '-' and '.'", c.node))
 	}
 	for _, p := range []struct{ flag, path, name string }{{"--shim", c.shim, "writ-shim"}, {"--renderer", c.renderer, rendererName}} {
-		if info, err := os.Stat(p.path); err != nil || info.Mode()&0o111 == 0 {
+		if !isProgram(p.path) {
 			errs = append(errs, fmt.Errorf("%s %s is not a program: `make build` leaves %s beside writ", p.flag, p.path, p.name))
 		}
 	}
