@@ -62,75 +62,103 @@ func mapSelector(m map[string]string) labels.Selector {
 // PodReferences lists the names of the ConfigMaps and Secrets of the pod's own namespace that it
 // reads (env, envFrom, volumes with projected ones, imagePullSecrets), sorted and each once.
 func PodReferences(spec *corev1.PodSpec) (configMaps, secrets []string) {
-	names := podNames{map[string]bool{}, map[string]bool{}}
+	ofMaps, ofSecrets := map[string]bool{}, map[string]bool{}
 	for _, s := range spec.ImagePullSecrets {
-		names.secret(s.Name)
+		if s.Name != "" {
+			ofSecrets[s.Name] = true
+		}
+	}
+	eachReference("", spec, func(r podReference) {
+		if r.secret {
+			ofSecrets[r.name] = true
+		} else {
+			ofMaps[r.name] = true
+		}
+	})
+	return slices.Sorted(maps.Keys(ofMaps)), slices.Sorted(maps.Keys(ofSecrets))
+}
+
+// podReference is a ConfigMap, or a Secret, that a container or a volume of a pod reads.
+type podReference struct {
+	secret   bool
+	name     string
+	key      string // empty for all of its data
+	optional *bool
+	field    string
+}
+
+// eachReference calls f with all that the containers and volumes of a pod read. at is the path of spec.
+func eachReference(at string, spec *corev1.PodSpec, f func(podReference)) {
+	named := func(r podReference) {
+		if r.name != "" {
+			f(r)
+		}
 	}
 	for i := range spec.InitContainers {
-		names.container(spec.InitContainers[i].Env, spec.InitContainers[i].EnvFrom)
+		containerReferences(index(at+".initContainers", i), &spec.InitContainers[i], named)
 	}
 	for i := range spec.Containers {
-		names.container(spec.Containers[i].Env, spec.Containers[i].EnvFrom)
+		containerReferences(index(at+".containers", i), &spec.Containers[i], named)
 	}
 	for i := range spec.Volumes {
-		names.volume(&spec.Volumes[i].VolumeSource)
-	}
-	return slices.Sorted(maps.Keys(names.configMaps)), slices.Sorted(maps.Keys(names.secrets))
-}
-
-// podNames gathers the names of a pod's references.
-type podNames struct{ configMaps, secrets map[string]bool }
-
-func (n podNames) configMap(name string) {
-	if name != "" {
-		n.configMaps[name] = true
+		volumeReferences(index(at+".volumes", i), &spec.Volumes[i].VolumeSource, named)
 	}
 }
 
-func (n podNames) secret(name string) {
-	if name != "" {
-		n.secrets[name] = true
-	}
-}
-
-func (n podNames) container(env []corev1.EnvVar, from []corev1.EnvFromSource) {
-	for _, e := range env {
-		if e.ValueFrom == nil {
+func containerReferences(at string, c *corev1.Container, f func(podReference)) {
+	for i := range c.Env {
+		from := c.Env[i].ValueFrom
+		if from == nil {
 			continue
 		}
-		if r := e.ValueFrom.ConfigMapKeyRef; r != nil {
-			n.configMap(r.Name)
+		field := index(at+".env", i) + ".valueFrom."
+		if r := from.ConfigMapKeyRef; r != nil {
+			f(podReference{false, r.Name, r.Key, r.Optional, field + "configMapKeyRef"})
 		}
-		if r := e.ValueFrom.SecretKeyRef; r != nil {
-			n.secret(r.Name)
+		if r := from.SecretKeyRef; r != nil {
+			f(podReference{true, r.Name, r.Key, r.Optional, field + "secretKeyRef"})
 		}
 	}
-	for _, f := range from {
-		if f.ConfigMapRef != nil {
-			n.configMap(f.ConfigMapRef.Name)
+	for i := range c.EnvFrom {
+		field := index(at+".envFrom", i)
+		if r := c.EnvFrom[i].ConfigMapRef; r != nil {
+			f(podReference{false, r.Name, "", r.Optional, field + ".configMapRef"})
 		}
-		if f.SecretRef != nil {
-			n.secret(f.SecretRef.Name)
+		if r := c.EnvFrom[i].SecretRef; r != nil {
+			f(podReference{true, r.Name, "", r.Optional, field + ".secretRef"})
 		}
 	}
 }
 
-func (n podNames) volume(v *corev1.VolumeSource) {
-	if v.ConfigMap != nil {
-		n.configMap(v.ConfigMap.Name)
+func volumeReferences(at string, v *corev1.VolumeSource, f func(podReference)) {
+	if s := v.ConfigMap; s != nil {
+		fileReferences(podReference{false, s.Name, "", s.Optional, at + ".configMap"}, s.Items, f)
 	}
-	if v.Secret != nil {
-		n.secret(v.Secret.SecretName)
+	if s := v.Secret; s != nil {
+		fileReferences(podReference{true, s.SecretName, "", s.Optional, at + ".secret"}, s.Items, f)
 	}
 	if v.Projected == nil {
 		return
 	}
-	for _, s := range v.Projected.Sources {
-		if s.ConfigMap != nil {
-			n.configMap(s.ConfigMap.Name)
+	for i := range v.Projected.Sources {
+		field := index(at+".projected.sources", i)
+		if s := v.Projected.Sources[i].ConfigMap; s != nil {
+			fileReferences(podReference{false, s.Name, "", s.Optional, field + ".configMap"}, s.Items, f)
 		}
-		if s.Secret != nil {
-			n.secret(s.Secret.Name)
+		if s := v.Projected.Sources[i].Secret; s != nil {
+			fileReferences(podReference{true, s.Name, "", s.Optional, field + ".secret"}, s.Items, f)
 		}
+	}
+}
+
+// fileReferences calls f with what a volume shows as files: the whole object, or some of its keys.
+func fileReferences(whole podReference, items []corev1.KeyToPath, f func(podReference)) {
+	if len(items) == 0 {
+		f(whole)
+	}
+	for i, item := range items {
+		one := whole
+		one.key, one.field = item.Key, index(whole.field+".items", i)
+		f(one)
 	}
 }
