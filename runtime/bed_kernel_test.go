@@ -124,7 +124,7 @@ func newBed(t testing.TB) *bed {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(&locked{b: b}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if b.images, err = image.Open(filepath.Join(dir, "data", "layers"), filepath.Join(dir, "archives"), log); err != nil {
+	if b.images, err = image.Open(image.Config{Dir: filepath.Join(dir, "data", "layers"), Archives: filepath.Join(dir, "archives")}, log); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.images.LoadArchives(t.Context()); err != nil {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/runtime/shim"
+	"writ/state"
 )
 
 // ErrNotFound: no such Pod or container on this node. ErrNotRunning: it is there and
@@ -54,46 +55,44 @@ func (o *ExecOptions) streams() shim.Streams {
 	return shim.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Resize: o.Resize}
 }
 
-func (r *Runtime) find(namespace, pod string) (*worker, error) {
-	if rec := r.view().Pod(namespace, pod); rec != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if w := r.workers[rec.UID]; w != nil {
-			return w, nil
-		}
-	}
-	return nil, fmt.Errorf("pod %s/%s on this node: %w", namespace, pod, ErrNotFound)
-}
-
 // lookTime is how long a command waits for the first look at a Pod that an earlier daemon left.
 const lookTime = 5 * time.Second
 
-// lookedAt waits until a Pod that an earlier daemon left running was found again, so that a
-// command in the first moments of a new daemon is not told that nothing runs.
-func (r *Runtime) lookedAt(ctx context.Context, namespace, pod string) {
-	rec := r.view().Pod(namespace, pod)
-	if rec == nil {
-		return
-	}
+// find is a Pod's worker. It waits until a Pod that an earlier daemon left running was found
+// again, so that a command in the first moments of a new daemon is not told that nothing runs.
+func (r *Runtime) find(ctx context.Context, namespace, pod string) (*worker, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	for {
-		pods, changed := r.Settling()
-		if w, err := r.find(namespace, pod); !pods[string(rec.UID)] || err == nil && w.shown.Load() != nil {
-			return
+		unknown, changed := r.Settling()
+		rec := r.view().Pod(namespace, pod)
+		w := r.worker(rec)
+		if rec == nil || !unknown[string(rec.UID)] || w != nil && w.shown.Load() != nil || ctx.Err() != nil {
+			if w == nil {
+				return nil, fmt.Errorf("pod %s/%s on this node: %w", namespace, pod, ErrNotFound)
+			}
+			return w, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return
 		}
 	}
 }
 
+// worker is that of a Pod, nil if there is none.
+func (r *Runtime) worker(rec *state.Record) *worker {
+	if rec == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.workers[rec.UID]
+}
+
 // runningContainer finds the shim that holds it.
 func (r *Runtime) runningContainer(ctx context.Context, namespace, pod, container string) (podShim, string, error) {
-	r.lookedAt(ctx, namespace, pod)
-	w, err := r.find(namespace, pod)
+	w, err := r.find(ctx, namespace, pod)
 	if err != nil {
 		return nil, "", err
 	}

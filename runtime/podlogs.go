@@ -21,8 +21,7 @@ type LogOptions struct {
 // Logs writes the log of a container of this node, of its present attempt or of the
 // one before. With Follow it returns when the container ends or ctx does.
 func (r *Runtime) Logs(ctx context.Context, namespace, pod, container string, o LogOptions, out io.Writer) error {
-	r.lookedAt(ctx, namespace, pod)
-	w, err := r.find(namespace, pod)
+	w, err := r.find(ctx, namespace, pod)
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func TestWorker_AnswerOfAStartGetsLost(t *testing.T) {
 			t.Errorf("container is %+v with %d restarts, want running with 1", c.State, c.RestartCount)
 		}
 		id := strings.TrimPrefix(c.ContainerID, runtimeName+"://")
-		w, err := g.r.find("default", "web")
+		w, err := g.r.find(t.Context(), "default", "web")
 		if err != nil {
 			t.Fatal(err)
 		}

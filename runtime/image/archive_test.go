@@ -100,7 +100,7 @@ func TestLoadArchives_KeptReplacedForgotten(t *testing.T) {
 	}
 	write("1")
 	load(t, s)
-	reopened, err := Open(s.dir, dir, quiet())
+	reopened, err := Open(Config{Dir: s.dir, Archives: dir}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 func openWith(t *testing.T, cfg Config) *Store {
 	t.Helper()
-	s, err := OpenStore(cfg, quiet())
+	s, err := Open(cfg, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,13 +78,13 @@ func TestPull_RegistryWithItsOwnCertificate(t *testing.T) {
 	}
 }
 
-func TestOpenStore_RefusesCertificatesThatAreNone(t *testing.T) {
+func TestOpen_RefusesCertificatesThatAreNone(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, []byte("not PEM"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range []string{empty, filepath.Join(t.TempDir(), "missing.pem")} {
-		if _, err := OpenStore(Config{Dir: t.TempDir(), CAFiles: []string{file}}, quiet()); err == nil || !strings.Contains(err.Error(), filepath.Base(file)) {
+		if _, err := Open(Config{Dir: t.TempDir(), CAFiles: []string{file}}, quiet()); err == nil || !strings.Contains(err.Error(), filepath.Base(file)) {
 			t.Errorf("open with %s: got %v, want an error that names it", file, err)
 		}
 	}

@@ -109,7 +109,7 @@ func TestOpen_RefusesWhatItCannotRead(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "index.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(dir, "", quiet()); err == nil {
+		if _, err := Open(Config{Dir: dir}, quiet()); err == nil {
 			t.Errorf("index %s was taken", text)
 		}
 	}

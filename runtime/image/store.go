@@ -34,15 +34,10 @@ type Store struct {
 	extents map[string]extent // of layers that this process unpacked or measured
 }
 
-// Open opens the store below dir as OpenStore does, with the defaults of a Config.
-func Open(dir, archives string, log *slog.Logger) (*Store, error) {
-	return OpenStore(Config{Dir: dir, Archives: archives}, log)
-}
-
-// OpenStore opens the store below cfg.Dir, which is made when it is not there. The
+// Open opens the store below cfg.Dir, which is made when it is not there. The
 // folder of archives is looked at by LoadArchives and Run only. One process at a time
 // may have a store open.
-func OpenStore(cfg Config, log *slog.Logger) (*Store, error) {
+func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	roots, err := cfg.roots()
 	if err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)

@@ -24,7 +24,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // openStore opens a store with an archive folder beside it.
 func openStore(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Open(filepath.Join(dir, "store"), filepath.Join(dir, "archives"), quiet())
+	s, err := Open(Config{Dir: filepath.Join(dir, "store"), Archives: filepath.Join(dir, "archives")}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
