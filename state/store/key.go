@@ -138,8 +138,7 @@ func (s *sealer) seal(chunk []byte) []byte {
 	n := s.count.Add(1)
 	copy(chunk[headerSize:], s.salt)
 	binary.BigEndian.PutUint64(chunk[headerSize+saltSize:], n)
-	const piece = headerSize + sealSize
-	return s.aead.Seal(chunk[:piece], nonce(n), chunk[piece:], chunk[:headerSize])
+	return s.aead.Seal(chunk[:before], nonce(n), chunk[before:], chunk[:headerSize])
 }
 
 func nonce(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 4, 12), n) }
@@ -153,15 +152,14 @@ type opener struct {
 
 // open gives the piece of a chunk.
 func (o *opener) open(chunk []byte) ([]byte, error) {
-	const piece = headerSize + sealSize
-	if len(chunk) < piece {
+	if len(chunk) < before {
 		return nil, errors.New("read log: an entry is too short")
 	}
 	if salt := chunk[headerSize : headerSize+saltSize]; !bytes.Equal(salt, o.salt) {
 		o.salt, o.aead = bytes.Clone(salt), o.key.log(salt)
 	}
 	n := binary.BigEndian.Uint64(chunk[headerSize+saltSize:])
-	data, err := o.aead.Open(nil, nonce(n), chunk[piece:], chunk[:headerSize])
+	data, err := o.aead.Open(nil, nonce(n), chunk[before:], chunk[:headerSize])
 	if err != nil {
 		return nil, errors.New("read log: an entry was changed, or encrypted with another key")
 	}
