@@ -28,20 +28,14 @@ type Scope struct {
 // folder, "." for the root.
 func (s Scope) Match(folder, name string) bool {
 	pattern, fromRoot := strings.CutPrefix(s.Path, "/")
+	pattern, below := strings.CutSuffix(pattern, "/")
 	if !fromRoot {
-		pattern = path.Join(literal(folder), pattern) + strings.Repeat("/", trailing(pattern))
+		pattern = path.Join(literal(folder), pattern)
 	}
-	if strings.HasSuffix(pattern, "/") {
-		pattern += "**"
+	if below {
+		pattern += "/**"
 	}
 	return match(strings.Split(pattern, "/"), strings.Split(name, "/"))
-}
-
-func trailing(pattern string) int {
-	if strings.HasSuffix(pattern, "/") {
-		return 1
-	}
-	return 0
 }
 
 // literal makes a pattern that matches only the name itself.
@@ -70,15 +64,10 @@ func match(pattern, name []string) bool {
 	return len(pattern) == 1 && len(name) > 0
 }
 
-// ValidateScopes finds everything that is wrong with scopes, for whoever reads writ.yaml.
-func ValidateScopes(scopes []Scope) error {
-	var errs []error
-	for i, s := range scopes {
-		if _, err := parseScope(s); err != nil {
-			errs = append(errs, fmt.Errorf("signers[%d]: %w", i, err))
-		}
-	}
-	return errors.Join(errs...)
+// Validate says what is wrong with the scope, for whoever reads writ.yaml.
+func (s Scope) Validate() error {
+	_, err := parseScope(s)
+	return err
 }
 
 // scope is a Scope with its keys.

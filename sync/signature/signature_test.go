@@ -101,7 +101,7 @@ func TestScope_Match(t *testing.T) {
 	}
 }
 
-func TestValidateScopes(t *testing.T) {
+func TestScope_Validate(t *testing.T) {
 	key := line(t)
 	for _, c := range []struct {
 		scope Scope
@@ -114,7 +114,7 @@ func TestValidateScopes(t *testing.T) {
 		{Scope{Path: "a"}, "has no keys"}, {Scope{Path: "a", Keys: []string{"AB12"}}, "keys[0]: is neither"},
 		{Scope{Path: "a", Keys: []string{key + "\n" + key}}, "more than one"}, {Scope{Path: "a", Keys: []string{"-----BEGIN PGP PUBLIC KEY BLOCK-----\nx"}}, "keys[0]"},
 	} {
-		err := ValidateScopes([]Scope{c.scope})
+		err := c.scope.Validate()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%+v: %v, want %q", c.scope, err, c.want)
 		}
