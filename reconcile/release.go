@@ -111,14 +111,20 @@ func (d *draft) keepRelease(r *manifest.Release, versions []*state.Record, c Com
 			return nil
 		}
 		version = releaseVersion(last) + 1
-		if first, err = d.supersede(last); err != nil {
+	}
+	ref := manifest.SecretRef(r.Namespace, fmt.Sprintf("sh.helm.release.v1.%s.v%d", r.Name, version))
+	if d.w.Get(ref) != nil {
+		return nil // somebody wrote it
+	}
+	if n := len(versions); n > 0 {
+		if first, err = d.supersede(versions[n-1]); err != nil {
 			return err
 		}
 	}
 	secret := &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: r.Namespace, Name: fmt.Sprintf("sh.helm.release.v1.%s.v%d", r.Name, version),
+			Namespace: r.Namespace, Name: ref.Name,
 			Labels:      map[string]string{"name": r.Name, "owner": "helm", labelStatus: deployed, labelVersion: strconv.Itoa(version)},
 			Annotations: map[string]string{releaseDigest: digest},
 		},
@@ -128,10 +134,6 @@ func (d *draft) keepRelease(r *manifest.Release, versions []*state.Record, c Com
 	info := releaseInfo{First: first.UTC(), Last: d.now.UTC(), Description: description, Status: deployed}
 	if secret.Data, err = releaseData(body, version, info); err != nil {
 		return err
-	}
-	ref := manifest.SecretRef(r.Namespace, secret.Name)
-	if there := d.w.Get(ref); there != nil {
-		return nil // somebody wrote it
 	}
 	d.put(state.Put{Ref: ref, Object: secret, Origin: state.Derived, Why: "version of the release " + r.Name})
 	for i := 0; i < len(versions)-keptVersions+1; i++ {
