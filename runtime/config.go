@@ -44,6 +44,8 @@ type Config struct {
 	Starts int
 	// Token makes ServiceAccount tokens; nil means that this node issues none.
 	Token volume.TokenFunc
+	// Resources bounds what Pods use.
+	Resources ResourceConfig
 }
 
 const (
@@ -63,6 +65,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("runtime: the path of the %s is %q, it must be absolute", p.what, p.path))
 		}
 	}
+	if err := c.Resources.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("runtime: %w", err))
+	}
 	return errors.Join(errs...)
 }
 
@@ -81,6 +86,9 @@ func (c Config) filled() Config {
 	}
 	if c.Starts == 0 {
 		c.Starts = 4 * goruntime.NumCPU()
+	}
+	if c.Resources.DevicePlugins == "" {
+		c.Resources.DevicePlugins = filepath.Join(c.DataDir, "device-plugins")
 	}
 	if !c.NodeIP.IsValid() {
 		c.NodeIP = nodeAddress()

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,12 +20,19 @@ import (
 
 // readMachine finds out what this node allows.
 func readMachine(cfg Config) (oci.Machine, error) {
-	m := oci.Machine{CgroupV2: cgroups.IsCgroup2UnifiedMode(), PIDsLimit: max(cfg.PIDsLimit, 0)}
+	m := oci.Machine{
+		CgroupV2: cgroups.IsCgroup2UnifiedMode(), PIDsLimit: max(cfg.PIDsLimit, 0),
+		CPUPeriod: uint64(cfg.Resources.CFSPeriod.Microseconds()), NoCPUQuota: cfg.Resources.NoCPUQuota,
+	}
+	m.SwapControl, m.HugePages = countsSwap(m.CgroupV2), hugePageSizes(m.CgroupV2)
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return m, fmt.Errorf("read memory size: %w", err)
 	}
 	m.MemoryBytes = int64(info.Totalram) * int64(info.Unit)
+	if cfg.Resources.MemorySwap == LimitedSwap {
+		m.SwapBytes = int64(info.Totalswap) * int64(info.Unit)
+	}
 	own, err := capability.NewPid2(0)
 	if err != nil {
 		return m, fmt.Errorf("read capabilities: %w", err)
@@ -56,6 +64,35 @@ func readMachine(cfg Config) (oci.Machine, error) {
 		return root.ReadFile(name)
 	}
 	return m, nil
+}
+
+// countsSwap says that the kernel counts the swap of cgroups, so that it can be bounded.
+func countsSwap(v2 bool) bool {
+	name := "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"
+	if v2 { // the root has no such file
+		own, err := cgroups.ParseCgroupFile("/proc/self/cgroup")
+		if err != nil {
+			return false
+		}
+		name = filepath.Join("/sys/fs/cgroup", own[""], "memory.swap.max")
+	}
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// hugePageSizes are the sizes that cgroups can bound, none where nothing counts huge pages.
+func hugePageSizes(v2 bool) []string {
+	if v2 {
+		known, err := cgroups.GetAllSubsystems()
+		if err != nil || !slices.Contains(known, "hugetlb") {
+			return nil
+		}
+		return cgroups.HugePageSizes()
+	}
+	if _, err := cgroups.FindCgroupMountpoint("", "hugetlb"); err != nil {
+		return nil
+	}
+	return cgroups.HugePageSizes()
 }
 
 // oomScore is the daemon's own oom_score_adj: without CAP_SYS_RESOURCE nobody can go below.

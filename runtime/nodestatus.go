@@ -103,14 +103,14 @@ func (n *nodeStatus) look(now time.Time) (*corev1.NodeStatus, error) {
 			}
 		}
 	}
-	name := string(n.r.cfg.Node)
+	name, capacity := string(n.r.cfg.Node), n.r.capacity(m)
 	s := &corev1.NodeStatus{
 		Addresses: []corev1.NodeAddress{
 			{Type: corev1.NodeInternalIP, Address: n.r.cfg.NodeIP.String()},
 			{Type: corev1.NodeHostName, Address: name},
 		},
-		Capacity:        m.capacity(n.r.cfg.MaxPods),
-		Allocatable:     allocatable(m.capacity(n.r.cfg.MaxPods), n.r.cfg.Reserved),
+		Capacity:        capacity,
+		Allocatable:     n.r.allocatableOf(capacity),
 		NodeInfo:        nodeInfo(n.r.cfg.Version),
 		Conditions:      n.conditions(m, now),
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{},
@@ -301,7 +301,7 @@ func (r *Runtime) allocatable() corev1.ResourceList {
 	if err != nil {
 		return nil
 	}
-	return allocatable(m.capacity(r.cfg.MaxPods), r.cfg.Reserved)
+	return r.allocatableOf(r.capacity(m))
 }
 
 func nodeInfo(version string) corev1.NodeSystemInfo {

@@ -132,7 +132,7 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 		return err
 	}
 	box := shim.Sandbox{
-		CgroupPath: w.r.cfg.cgroup(w.uid), Resources: oci.PodResources(&w.r.machine, &pod.Spec),
+		CgroupPath: w.r.cfg.cgroup(w.uid), Resources: oci.PodResources(&w.r.machine, pod),
 		HostIPC: pod.Spec.HostIPC, NetNSPath: netns,
 	}
 	if !pod.Spec.HostNetwork {

@@ -97,7 +97,7 @@ func (x *Index) setNode(name string, r *state.Record) {
 
 // forget drops a node that neither exists nor has Pods.
 func (x *Index) forget(n *node) {
-	if !n.known && n.used == (amount{}) && n.scored == (amount{}) {
+	if !n.known && n.used.empty() && n.scored.empty() {
 		delete(x.byName, n.name)
 	}
 }
@@ -114,7 +114,9 @@ func (x *Index) setPod(old, next *state.Record) {
 		return
 	}
 	if pod := next.Pod(); pod != nil {
-		x.add(next.UID, string(next.Node), needOf(pod))
+		told := *pod
+		told.Status = *next.PodStatus()
+		x.add(next.UID, string(next.Node), needOf(&told))
 	}
 }
 
@@ -176,7 +178,7 @@ func (x *Index) loosen(n *node) {
 }
 
 func (n *node) free() amount {
-	f := n.total
+	f := n.total.copy()
 	f.add(n.used, -1)
 	return f
 }

@@ -1,13 +1,32 @@
 package schedule
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
 )
 
-// amount is what Pods take and nodes have: milli-CPUs, bytes, bytes and a number of Pods.
+// amount is what Pods take and nodes have: milli-CPUs, bytes, bytes and a number of Pods, and of whatever else
+// there is, huge pages in bytes and devices in numbers, by name. The map is one amount's own: copy makes another.
 type amount struct {
 	cpu, memory, storage, pods int64
+	more                       map[corev1.ResourceName]int64
+}
+
+func (a *amount) copy() amount {
+	b := *a
+	b.more = maps.Clone(a.more)
+	return b
+}
+
+func (a *amount) empty() bool {
+	for _, n := range a.more {
+		if n != 0 {
+			return false
+		}
+	}
+	return a.cpu == 0 && a.memory == 0 && a.storage == 0 && a.pods == 0
 }
 
 func (a *amount) add(b amount, sign int64) {
@@ -15,18 +34,58 @@ func (a *amount) add(b amount, sign int64) {
 	a.memory += sign * b.memory
 	a.storage += sign * b.storage
 	a.pods += sign * b.pods
+	for name, n := range b.more {
+		a.set(name, a.more[name]+sign*n)
+	}
+}
+
+func (a *amount) set(name corev1.ResourceName, n int64) {
+	if a.more == nil {
+		a.more = map[corev1.ResourceName]int64{}
+	}
+	a.more[name] = n
 }
 
 func (a *amount) raise(b amount) {
 	a.cpu, a.memory = max(a.cpu, b.cpu), max(a.memory, b.memory)
 	a.storage, a.pods = max(a.storage, b.storage), max(a.pods, b.pods)
+	for name, n := range b.more {
+		if n > a.more[name] {
+			a.set(name, n)
+		}
+	}
 }
 
 // fits says that a need of b is covered; what is not asked for is not looked at, so that a node
 // that is over-committed still takes Pods that request nothing.
 func (a *amount) fits(b amount) bool {
+	for name, n := range b.more {
+		if n > 0 && n > a.more[name] {
+			return false
+		}
+	}
 	return (b.cpu == 0 || b.cpu <= a.cpu) && (b.memory == 0 || b.memory <= a.memory) &&
 		(b.storage == 0 || b.storage <= a.storage) && b.pods <= a.pods
+}
+
+// amountOf counts a list of resources.
+func amountOf(list corev1.ResourceList) amount {
+	var a amount
+	for name, q := range list {
+		switch name {
+		case corev1.ResourceCPU:
+			a.cpu = q.MilliValue()
+		case corev1.ResourceMemory:
+			a.memory = q.Value()
+		case corev1.ResourceEphemeralStorage:
+			a.storage = q.Value()
+		case corev1.ResourcePods:
+			a.pods = q.Value()
+		default:
+			a.set(name, q.Value())
+		}
+	}
+	return a
 }
 
 // What upstream assumes, for scoring only, of a Pod that requests none.
@@ -48,14 +107,12 @@ type hostPort struct {
 	port     int32
 }
 
+// needOf is what a Pod takes. While it is resized, that is the most of what it has and what it is to have.
 func needOf(pod *corev1.Pod) need {
-	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
-	n := need{amount: amount{
-		cpu:     requests.Cpu().MilliValue(),
-		memory:  requests.Memory().Value(),
-		storage: requests.StorageEphemeral().Value(),
-		pods:    1,
-	}}
+	n := need{amount: amountOf(resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{
+		UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true,
+	}))}
+	n.pods = 1
 	n.scored = n.amount
 	if n.scored.cpu == 0 {
 		n.scored.cpu = assumedCPU
@@ -105,11 +162,5 @@ func allocatable(s *corev1.NodeStatus) amount {
 	if s == nil {
 		return amount{}
 	}
-	a := s.Allocatable
-	return amount{
-		cpu:     a.Cpu().MilliValue(),
-		memory:  a.Memory().Value(),
-		storage: a.StorageEphemeral().Value(),
-		pods:    a.Pods().Value(),
-	}
+	return amountOf(s.Allocatable)
 }

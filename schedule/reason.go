@@ -2,11 +2,14 @@ package schedule
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	corev1helper "k8s.io/kubernetes/pkg/apis/core/v1/helper"
 )
 
 // refusal is why one node does not take a Pod: upstream's words, and for a resource what is free.
@@ -61,16 +64,23 @@ func (q *question) room(n *node) []refusal {
 	lack("cpu", ask.cpu, free.cpu, cores)
 	lack("memory", ask.memory, free.memory, bytes)
 	lack("ephemeral-storage", ask.storage, free.storage, bytes)
+	for _, name := range slices.Sorted(maps.Keys(ask.more)) {
+		show := count
+		if corev1helper.IsHugePageResourceName(name) {
+			show = bytes
+		}
+		lack(string(name), ask.more[name], free.more[name], show)
+	}
 	return short
 }
 
 // explain is upstream's sentence with the numbers it leaves out: what is asked for and the most that
 // any of the nodes has free.
 func (x *Index) explain(q *question) string {
-	count := map[string]int{}
+	refused := map[string]int{}
 	most := map[string]refusal{}
 	note := func(r refusal) {
-		count[r.words]++
+		refused[r.words]++
 		if m, ok := most[r.words]; !ok || r.free > m.free {
 			most[r.words] = r
 		}
@@ -96,7 +106,7 @@ func (x *Index) explain(q *question) string {
 		return "no nodes available to schedule pods"
 	}
 	var parts []string
-	for words, n := range count {
+	for words, n := range refused {
 		part := fmt.Sprintf("%d %s", n, words)
 		if m := most[words]; m.show != nil {
 			part += fmt.Sprintf(" (requested %s, free %s)", m.show(m.asked), m.show(m.free))
@@ -108,5 +118,7 @@ func (x *Index) explain(q *question) string {
 }
 
 func cores(milli int64) string { return resource.NewMilliQuantity(milli, resource.DecimalSI).String() }
+
+func count(n int64) string { return strconv.FormatInt(n, 10) }
 
 func bytes(n int64) string { return resource.NewQuantity(n, resource.BinarySI).String() }

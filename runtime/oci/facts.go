@@ -38,6 +38,15 @@ type Machine struct {
 	OOMScoreFloor int
 	// PIDsLimit bounds the processes of a Pod; 0 is no bound.
 	PIDsLimit int64
+	// CPUPeriod is how long a period of the scheduler is in which a container has its quota, in
+	// microseconds; 0 is 100,000. NoCPUQuota lets limits of CPU go unenforced.
+	CPUPeriod  uint64
+	NoCPUQuota bool
+	// SwapControl says that the kernel counts swap for cgroups. SwapBytes is the swap that Pods share; 0 is none.
+	SwapControl bool
+	SwapBytes   int64
+	// HugePages are the sizes that the node's cgroups can bound, in the kernel's words ("2MB").
+	HugePages []string
 	// Devices are the node's device nodes, for privileged containers.
 	Devices []Device
 	// SeccompProfile returns the content of a Localhost profile.

@@ -1,9 +1,12 @@
 package oci
 
 import (
+	"slices"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
+	resourcehelper "k8s.io/component-helpers/resource"
+	corev1helper "k8s.io/kubernetes/pkg/apis/core/v1/helper"
 	"k8s.io/kubernetes/pkg/apis/core/v1/helper/qos"
 )
 
@@ -17,54 +20,68 @@ const (
 	sharesPerCPU = 1024
 )
 
-// ContainerResources are a container's limits.
-func ContainerResources(m *Machine, c *corev1.Container) *specs.LinuxResources {
-	request := c.Resources.Requests.Cpu()
-	if request.IsZero() {
-		request = c.Resources.Limits.Cpu()
+// ContainerResources are a container's limits. Where it has none of its own the Pod's count.
+func ContainerResources(m *Machine, pod *corev1.Pod, c *corev1.Container) *specs.LinuxResources {
+	limits := ContainerLimits(pod, c)
+	request, asked := c.Resources.Requests[corev1.ResourceCPU]
+	if !asked {
+		request = *limits.Cpu()
 	}
-	r := &specs.LinuxResources{CPU: cpu(request.MilliValue(), c.Resources.Limits.Cpu().MilliValue())}
-	r.Memory = memory(m, c.Resources.Limits.Memory())
+	r := &specs.LinuxResources{CPU: cpu(m, request.MilliValue(), limits.Cpu().MilliValue())}
+	r.Memory = memory(limits.Memory().Value())
+	limitSwap(m, pod, c, r)
+	r.HugepageLimits = hugePages(m, limits)
 	return r
 }
 
-// PodResources are the limits of the Pod's cgroup: the sum of its containers',
-// where all of them have one.
-func PodResources(m *Machine, spec *corev1.PodSpec) *specs.LinuxResources {
-	var request, limit, bytes int64
+// ContainerLimits are the limits that a container runs under: of what it does not say itself, the Pod's.
+func ContainerLimits(pod *corev1.Pod, c *corev1.Container) corev1.ResourceList {
+	if !resourcehelper.IsPodLevelResourcesSet(pod) {
+		return c.Resources.Limits
+	}
+	limits := c.Resources.Limits.DeepCopy()
+	for name, q := range pod.Spec.Resources.Limits {
+		if own := limits[name]; own.IsZero() && resourcehelper.IsSupportedPodLevelResource(name) {
+			if limits == nil {
+				limits = corev1.ResourceList{}
+			}
+			limits[name] = q
+		}
+	}
+	return limits
+}
+
+// PodResources are the limits of the Pod's cgroup: what the Pod says of itself, else the sum of its containers',
+// where all of them have one. What its runtime class takes comes on top.
+func PodResources(m *Machine, pod *corev1.Pod) *specs.LinuxResources {
+	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
 	cpuBound, memoryBound := true, true
-	add := func(c *corev1.Container) {
-		q := c.Resources.Requests.Cpu().MilliValue()
-		if q == 0 {
-			q = c.Resources.Limits.Cpu().MilliValue()
-		}
-		request += q
-		limit += c.Resources.Limits.Cpu().MilliValue()
-		bytes += c.Resources.Limits.Memory().Value()
-		cpuBound = cpuBound && !c.Resources.Limits.Cpu().IsZero()
-		memoryBound = memoryBound && !c.Resources.Limits.Memory().IsZero()
+	limits := resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{
+		ContainerFn: func(one corev1.ResourceList, _ resourcehelper.ContainerType) {
+			cpuBound = cpuBound && !one.Cpu().IsZero()
+			memoryBound = memoryBound && !one.Memory().IsZero()
+		},
+	})
+	if resourcehelper.IsPodLevelResourcesSet(pod) {
+		cpuBound = cpuBound || !pod.Spec.Resources.Limits.Cpu().IsZero()
+		memoryBound = memoryBound || !pod.Spec.Resources.Limits.Memory().IsZero()
 	}
-	for i := range spec.Containers {
-		add(&spec.Containers[i])
+	request, quota := requests.Cpu().MilliValue(), int64(0)
+	switch qos.ComputePodQOS(pod) {
+	case corev1.PodQOSGuaranteed:
+		cpuBound, memoryBound = true, true
+	case corev1.PodQOSBestEffort:
+		cpuBound, memoryBound, request = false, false, 0
 	}
-	for i := range spec.InitContainers {
-		c := &spec.InitContainers[i]
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			add(c)
-			continue
-		}
-		request = max(request, c.Resources.Requests.Cpu().MilliValue())
-		limit = max(limit, c.Resources.Limits.Cpu().MilliValue())
-		bytes = max(bytes, c.Resources.Limits.Memory().Value())
-		cpuBound = cpuBound && !c.Resources.Limits.Cpu().IsZero()
-		memoryBound = memoryBound && !c.Resources.Limits.Memory().IsZero()
+	if cpuBound {
+		quota = limits.Cpu().MilliValue()
 	}
-	if !cpuBound {
-		limit = 0
-	}
-	r := &specs.LinuxResources{CPU: cpu(request, limit)}
+	r := &specs.LinuxResources{CPU: cpu(m, request, quota), HugepageLimits: hugePages(m, requests)}
 	if memoryBound {
-		r.Memory = memory(m, resource.NewQuantity(bytes, resource.BinarySI))
+		r.Memory = memory(limits.Memory().Value())
+		if r.Memory != nil && m.SwapControl && !m.CgroupV2 {
+			r.Memory.Swap = r.Memory.Limit
+		}
 	}
 	if m.PIDsLimit > 0 {
 		r.Pids = &specs.LinuxPids{Limit: &m.PIDsLimit}
@@ -72,62 +89,48 @@ func PodResources(m *Machine, spec *corev1.PodSpec) *specs.LinuxResources {
 	return r
 }
 
-func cpu(request, limit int64) *specs.LinuxCPU {
+func cpu(m *Machine, request, limit int64) *specs.LinuxCPU {
 	shares := uint64(minShares)
 	if request > 0 {
 		shares = uint64(min(max(request*sharesPerCPU/milliPerCPU, minShares), maxShares))
 	}
 	out := &specs.LinuxCPU{Shares: &shares}
-	if limit > 0 {
-		period, quota := uint64(quotaPeriod), max(limit*quotaPeriod/milliPerCPU, minQuota)
+	if limit > 0 && !m.NoCPUQuota {
+		period := m.CPUPeriod
+		if period == 0 {
+			period = quotaPeriod
+		}
+		quota := max(limit*int64(period)/milliPerCPU, minQuota)
 		out.Period, out.Quota = &period, &quota
 	}
 	return out
 }
 
-func memory(m *Machine, limit *resource.Quantity) *specs.LinuxMemory {
-	if limit.IsZero() {
+func memory(limit int64) *specs.LinuxMemory {
+	if limit == 0 {
 		return nil
 	}
-	bytes := limit.Value()
-	swap := bytes // memory and swap together: no swap
-	return &specs.LinuxMemory{Limit: &bytes, Swap: &swap}
+	return &specs.LinuxMemory{Limit: &limit}
 }
 
-// Kubernetes' oom_score_adj: what is asked for is killed last.
-const (
-	guaranteedOOMScore = -997
-	bestEffortOOMScore = 1000
-	nodeCritical       = 2000001000 // priority of system-node-critical
-)
-
-// OOMScore is a container's oom_score_adj, no lower than the daemon may give.
-func OOMScore(m *Machine, pod *corev1.Pod, c *corev1.Container) int {
-	return max(oomScore(m, pod, c), m.OOMScoreFloor)
-}
-
-func oomScore(m *Machine, pod *corev1.Pod, c *corev1.Container) int {
-	class := qos.ComputePodQOS(pod)
-	switch {
-	case pod.Spec.Priority != nil && *pod.Spec.Priority >= nodeCritical, class == corev1.PodQOSGuaranteed:
-		return guaranteedOOMScore
-	case class == corev1.PodQOSBestEffort:
-		return bestEffortOOMScore
-	}
-	capacity := max(m.MemoryBytes, 1)
-	score := 1000 - 1000*c.Resources.Requests.Memory().Value()/capacity
-	if c.RestartPolicy != nil { // a sidecar lives no shorter than what it serves
-		score = min(score, 1000-1000*leastRequest(&pod.Spec)/capacity)
-	}
-	return int(min(max(score, 1000+guaranteedOOMScore), bestEffortOOMScore-1))
-}
-
-func leastRequest(spec *corev1.PodSpec) int64 {
-	least := int64(-1)
-	for i := range spec.Containers {
-		if r := spec.Containers[i].Resources.Requests.Memory().Value(); least < 0 || r < least {
-			least = r
+// hugePages bounds every size of huge pages that the node's cgroups know, those that are not asked for to none.
+func hugePages(m *Machine, list corev1.ResourceList) []specs.LinuxHugepageLimit {
+	bounds := map[string]uint64{}
+	for name, q := range list {
+		if !corev1helper.IsHugePageResourceName(name) {
+			continue
+		}
+		size, err := corev1helper.HugePageSizeFromResourceName(name)
+		if err != nil {
+			continue
+		}
+		if unit, err := corev1helper.HugePageUnitSizeFromByteSize(size.Value()); err == nil {
+			bounds[unit] = uint64(q.Value())
 		}
 	}
-	return max(least, 0)
+	var out []specs.LinuxHugepageLimit
+	for _, size := range slices.Sorted(slices.Values(m.HugePages)) {
+		out = append(out, specs.LinuxHugepageLimit{Pagesize: size, Limit: bounds[size]})
+	}
+	return out
 }

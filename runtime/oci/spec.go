@@ -63,7 +63,7 @@ func Spec(f *Facts, in *Input) (*specs.Spec, error) {
 		Linux: &specs.Linux{
 			CgroupsPath: in.CgroupPath,
 			Namespaces:  namespaces(&f.Machine, pod),
-			Resources:   ContainerResources(&f.Machine, c),
+			Resources:   ContainerResources(&f.Machine, pod, c),
 			Sysctl:      in.Sysctls,
 		},
 	}

@@ -245,7 +245,7 @@ func TestResources(t *testing.T) {
 			f.Pod.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: tt.requests, Limits: tt.limits}
 		})
 		c := &f.Pod.Spec.Containers[0]
-		r := ContainerResources(&f.Machine, c)
+		r := ContainerResources(&f.Machine, f.Pod, c)
 		var quota, memory int64
 		if r.CPU.Quota != nil {
 			quota = *r.CPU.Quota
@@ -266,19 +266,6 @@ func TestResources(t *testing.T) {
 	})
 	if got := OOMScore(&f.Machine, f.Pod, &f.Pod.Spec.Containers[0]); got != 0 {
 		t.Errorf("oom score below the daemon's own floor: %d, want 0", got)
-	}
-}
-
-func TestPodResources_BoundOnlyIfAllAre(t *testing.T) {
-	limit := corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Mi"), corev1.ResourceCPU: resource.MustParse("1")}}
-	m := Machine{PIDsLimit: 100}
-	both := PodResources(&m, &corev1.PodSpec{Containers: []corev1.Container{{Resources: limit}, {Resources: limit}}})
-	if both.Memory == nil || *both.Memory.Limit != 2<<20 || *both.CPU.Quota != 200000 || *both.Pids.Limit != 100 {
-		t.Errorf("two bound containers give %+v", both)
-	}
-	one := PodResources(&m, &corev1.PodSpec{Containers: []corev1.Container{{Resources: limit}, {}}})
-	if one.Memory != nil || one.CPU.Quota != nil || *one.CPU.Shares != 1024 {
-		t.Errorf("one unbound container gives %+v, want no bound", one)
 	}
 }
 
