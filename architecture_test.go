@@ -18,20 +18,21 @@ import (
 // The law of the house: which packages of this module a package may import. A folder's row holds for
 // everything below it until a longer row is given. A new package is a new row, with its reason.
 var mayImport = map[string][]string{
-	"disk":            {}, // files that are whole, for whoever keeps small ones
-	"manifest":        {},
-	"manifest/advice": {"manifest"}, // an opinion about a commit, which nothing else depends on
-	"manifest/schema": {"manifest"}, // what editors know of writ.yaml
-	"sync":            {"sync"},     // who signed a commit is told by a part of it
-	"state":           {"manifest"},
-	"state/store":     {"manifest", "state", "disk"},
-	"state/event":     {"manifest", "state"},
-	"state/history":   {"manifest", "state", "disk"}, // what is told to people and survives a restart
-	"schedule":        {"manifest", "state"},
-	"sockets":         {}, // both sides of what keeps listening sockets: the daemon's and writ-shim's
-	"runtime":         {"manifest", "state", "runtime"},
-	"runtime/image":   {"disk"},
-	"runtime/shim":    {"runtime/shim"}, // the supervisor below it stands on the protocol
+	"disk":             {}, // files that are whole, for whoever keeps small ones
+	"manifest":         {},
+	"manifest/advice":  {"manifest"}, // an opinion about a commit, which nothing else depends on
+	"manifest/schema":  {"manifest"}, // what editors know of writ.yaml
+	"sync":             {"sync"},     // who signed a commit is told by a part of it
+	"state":            {"manifest"},
+	"state/store":      {"manifest", "state", "disk"},
+	"state/event":      {"manifest", "state"},
+	"state/history":    {"manifest", "state", "disk"}, // what is told to people and survives a restart
+	"schedule":         {"manifest", "state"},
+	"sockets":          {}, // both sides of what keeps listening sockets: the daemon's and writ-shim's
+	"runtime":          {"manifest", "state", "runtime"},
+	"runtime/image":    {"disk"},
+	"runtime/pressure": {},               // what a node does when it gets short of something, from numbers alone
+	"runtime/shim":     {"runtime/shim"}, // the supervisor below it stands on the protocol
 	// The daemon's side of rendering; what runs in the child knows nothing of manifest, so that its
 	// binary and the daemon's share the words between them only.
 	"render":           {"manifest", "render/wire", "render/process"},
@@ -58,7 +59,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages hold no context, clock, goroutine, lock, log, file, socket or randomness.
-var pure = []string{"manifest", "manifest/advice", "manifest/schema", "state", "schedule", "reconcile", "reconcile/admit", "reconcile/sim"}
+var pure = []string{"manifest", "manifest/advice", "manifest/schema", "state", "schedule", "reconcile", "reconcile/admit", "reconcile/sim", "runtime/pressure"}
 
 // impure lists the standard packages whose import makes a package impure.
 var impure = []string{
