@@ -44,6 +44,8 @@ type Config struct {
 	Starts int
 	// Token makes ServiceAccount tokens; nil means that this node issues none.
 	Token volume.TokenFunc
+	// ImageGC is when unused images are removed.
+	ImageGC ImageGC
 	// Resources bounds what Pods use.
 	Resources ResourceConfig
 }
@@ -68,10 +70,12 @@ func (c *Config) Validate() error {
 	if err := c.Resources.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("runtime: %w", err))
 	}
+	errs = append(errs, c.ImageGC.validate())
 	return errors.Join(errs...)
 }
 
 func (c Config) filled() Config {
+	c.ImageGC.fill()
 	if c.LogDir == "" {
 		c.LogDir = defaultLogDir
 	}

@@ -33,7 +33,10 @@ type Images interface {
 	Allowed(img image.Image, namespace string) bool
 	Ensure(ctx context.Context, reference string, policy corev1.PullPolicy, access image.Access) (image.Image, error)
 	Mount(img image.Image, upper, work, target string) error
-	Prune(keep func(id string) bool) ([]string, error)
+	// List gives what is there, Use notes that something wants an image, Reclaim makes room.
+	List() []image.Listed
+	Use(id string)
+	Reclaim(q image.Reclaim) (image.Reclaimed, error)
 }
 
 // podShim is what holds the containers of one Pod; *shim.Client is one.

@@ -277,7 +277,9 @@ func (f *fakeImages) Mount(_ image.Image, _, _, target string) error {
 	return os.MkdirAll(target, 0o755)
 }
 
-func (f *fakeImages) Prune(func(string) bool) ([]string, error) { return nil, nil }
+func (f *fakeImages) List() []image.Listed                           { return nil }
+func (f *fakeImages) Use(string)                                     {}
+func (f *fakeImages) Reclaim(image.Reclaim) (image.Reclaimed, error) { return image.Reclaimed{}, nil }
 
 type fakeNetwork struct {
 	mu       sync.Mutex

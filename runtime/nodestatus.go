@@ -118,7 +118,9 @@ func (n *nodeStatus) look(now time.Time) (*corev1.NodeStatus, error) {
 	n.last = s
 	if m.diskFree*100 < m.disk*pruneDisk && now.Sub(n.pruned) >= pruneEvery {
 		n.pruned = now
-		n.r.prune()
+		if _, err := n.r.ReclaimImages(0); err != nil {
+			n.r.log.Warn("images are not pruned", "err", err)
+		}
 	}
 	return s, nil
 }
@@ -257,37 +259,6 @@ func allocatable(capacity, reserved corev1.ResourceList) corev1.ResourceList {
 		out[name] = left
 	}
 	return out
-}
-
-// prune removes the images that no Pod of the node names or runs.
-func (r *Runtime) prune() {
-	keep := map[string]bool{}
-	for rec := range r.view().Pods() {
-		spec := &rec.Pod().Spec
-		for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-			for i := range list {
-				if img, ok := r.images.Resolve(list[i].Image); ok {
-					keep[img.ID] = true
-				}
-			}
-		}
-	}
-	r.mu.Lock()
-	for _, w := range r.workers {
-		if s := w.shown.Load(); s != nil {
-			for _, c := range s.Containers {
-				keep[c.ImageID] = true
-			}
-		}
-	}
-	r.mu.Unlock()
-	removed, err := r.images.Prune(func(id string) bool { return keep[id] })
-	if err != nil {
-		r.log.Warn("images are not pruned", "err", err)
-	}
-	if len(removed) > 0 {
-		r.log.Info("unused images are removed because the disk is short", "images", len(removed))
-	}
 }
 
 // allocatable is the node's, for the downward API.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"runtime"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -39,7 +40,7 @@ func (s *Store) take(ctx context.Context, b bundle) (id string, rec record, unpi
 	unpin = s.pin(diffIDs)
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	rec = record{Config: cfg.Config, Layers: diffIDs}
+	rec = record{Config: cfg.Config, Layers: diffIDs, Created: cfg.Created.Time, Taken: time.Now()}
 	lim := s.limits
 	lim.whole = &budget{allowed: lim.image}
 	for i, d := range diffIDs {

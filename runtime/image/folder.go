@@ -144,7 +144,7 @@ func trusted(st fs.FileInfo) error {
 	return nil
 }
 
-// forgetArchives drops the names of files that are gone. Images stay until Prune.
+// forgetArchives drops the names of files that are gone. Images stay until Reclaim.
 func (s *Store) forgetArchives(there []string) error {
 	s.mu.Lock()
 	maps.DeleteFunc(s.refused, func(file string, _ error) bool { return !slices.Contains(there, file) })
@@ -236,7 +236,9 @@ func (s *Store) takeArchive(ctx context.Context, name string, id fileIdentity, m
 		}
 	}
 	err = s.update(func(x *index) {
-		maps.Copy(x.Images, records)
+		for id, r := range records {
+			x.put(id, r)
+		}
 		x.Archives[name] = archiveEntry{Identity: id, Names: names}
 	})
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -29,12 +30,26 @@ type index struct {
 	Archives map[string]archiveEntry `json:"archives"`
 	// Proofs say who has shown to a registry that they may read repository@digest.
 	Proofs map[string]proof `json:"proofs"`
+	// Extents are what layers take on disk, by diff id.
+	Extents map[string]savedExtent `json:"extents,omitempty"`
+	// Commits name the images of the adopted commit and of the one before, newest first.
+	Commits []commitImages `json:"commits,omitempty"`
 }
 
 type record struct {
 	Config v1.Config `json:"config"`
 	Layers []string  `json:"layers"`
 	Size   int64     `json:"size"`
+	// Created is when its author made it, Taken when it came here, Used when a
+	// container last wanted it.
+	Created time.Time `json:"created,omitzero"`
+	Taken   time.Time `json:"taken,omitzero"`
+	Used    time.Time `json:"used,omitzero"`
+}
+
+type savedExtent struct {
+	Bytes int64 `json:"bytes"`
+	Files int64 `json:"files"`
 }
 
 // target is what a reference stands for.
@@ -47,6 +62,9 @@ type target struct {
 type archiveEntry struct {
 	Identity fileIdentity      `json:"identity"`
 	Names    map[string]target `json:"names"`
+	// Loaded is when an administrator loaded it by command; zero for a file that was
+	// put down. What was loaded last is what a name stands for.
+	Loaded time.Time `json:"loaded,omitzero"`
 }
 
 // fileIdentity changes whenever the file is replaced or written to.
@@ -69,24 +87,31 @@ func (p proof) covers(namespace string) bool {
 
 func newIndex() *index {
 	return &index{Format: format, Images: map[string]record{}, Pulled: map[string]target{},
-		Archives: map[string]archiveEntry{}, Proofs: map[string]proof{}}
+		Archives: map[string]archiveEntry{}, Proofs: map[string]proof{}, Extents: map[string]savedExtent{}}
 }
 
 func (x *index) clone() *index {
 	return &index{Format: format, Images: maps.Clone(x.Images), Pulled: maps.Clone(x.Pulled),
-		Archives: maps.Clone(x.Archives), Proofs: maps.Clone(x.Proofs)}
+		Archives: maps.Clone(x.Archives), Proofs: maps.Clone(x.Proofs), Extents: maps.Clone(x.Extents), Commits: x.Commits}
 }
 
 // lookup finds what a reference stands for. An archive goes before what was pulled:
 // the administrator of this node put it there. It has a digest among its names only
 // if its content has that digest.
 func (x *index) lookup(r ref) (Image, bool) {
-	for _, file := range slices.Sorted(maps.Keys(x.Archives)) {
+	for _, file := range x.archiveOrder() {
 		if t, found := x.Archives[file].Names[r.full]; found {
 			return x.image(r, t, true)
 		}
 	}
 	return x.image(r, x.Pulled[r.full], false)
+}
+
+// archiveOrder is the files as they go before each other: what was loaded last, then by name.
+func (x *index) archiveOrder() []string {
+	files := slices.Sorted(maps.Keys(x.Archives))
+	slices.SortStableFunc(files, func(a, b string) int { return x.Archives[b].Loaded.Compare(x.Archives[a].Loaded) })
+	return files
 }
 
 func (x *index) image(r ref, t target, archive bool) (Image, bool) {
@@ -108,6 +133,14 @@ func (x *index) add(names map[string]target, full, repository, id string, digest
 	for _, d := range digests {
 		names[repository+"@"+d] = target{ID: id, Digest: d}
 	}
+}
+
+// put takes an image in; what was known of its use stays.
+func (x *index) put(id string, r record) {
+	if old, ok := x.Images[id]; ok {
+		r.Used = old.Used
+	}
+	x.Images[id] = r
 }
 
 // drop removes images for which gone is true, and every reference to them.
@@ -138,6 +171,9 @@ func loadIndex(path string) (*index, error) {
 	x := newIndex()
 	if err := json.Unmarshal(data, x); err != nil {
 		return nil, fmt.Errorf("read image index %s: %w", path, err)
+	}
+	if x.Extents == nil {
+		x.Extents = map[string]savedExtent{}
 	}
 	if x.Format != format {
 		return nil, fmt.Errorf("read image index %s: format is %d, this version knows %d", path, x.Format, format)

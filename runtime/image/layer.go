@@ -66,20 +66,28 @@ func (s *Store) layer(ctx context.Context, diffID string, b blob, lim limits) er
 // spendPresent counts a layer that is here already, so that trying again does not
 // let an image in that is too large.
 func (s *Store) spendPresent(diffID string, whole *budget) error {
-	s.mu.Lock()
-	takes, known := s.extents[diffID]
-	s.mu.Unlock()
-	if !known {
-		var err error
-		if takes, err = measure(s.layerDir(diffID)); err != nil {
-			return fmt.Errorf("measure layer %s: %w: %w", diffID, ErrStorage, err)
-		}
-		s.setExtent(diffID, takes)
-	}
-	if err := whole.spend(takes); err != nil {
+	if err := whole.spend(s.takes(diffID)); err != nil {
 		return fmt.Errorf("use layer %s: %w", diffID, err)
 	}
 	return nil
+}
+
+// takes is what a layer that is here takes on disk. What cannot be measured counts as
+// nothing: it is about to be found broken by who needs it.
+func (s *Store) takes(diffID string) extent {
+	s.mu.Lock()
+	takes, known := s.extents[diffID]
+	s.mu.Unlock()
+	if known {
+		return takes
+	}
+	takes, err := measure(s.layerDir(diffID))
+	if err != nil {
+		s.log.Warn("layer is not measured", "layer", diffID, "err", err)
+		return extent{}
+	}
+	s.setExtent(diffID, takes)
+	return takes
 }
 
 func (s *Store) setExtent(diffID string, e extent) {
@@ -130,7 +138,7 @@ func (s *Store) adopt(root, diffID string) error {
 	return disk.SyncFolder(s.layersDir())
 }
 
-// pin keeps Prune away from layers that a running pull will name. The returned
+// pin keeps Reclaim away from layers that a running pull will name. The returned
 // function ends that.
 func (s *Store) pin(diffIDs []string) func() {
 	s.mu.Lock()

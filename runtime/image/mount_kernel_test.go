@@ -180,11 +180,11 @@ func TestMount_LongAndStrangePaths(t *testing.T) {
 	}
 }
 
-func TestPrune_LeavesMountedLayers(t *testing.T) {
+func TestReclaim_LeavesMountedLayers(t *testing.T) {
 	kernel.Require(t)
 	s := openStore(t, t.TempDir())
 	target := mountAt(t, s, pullSmall(t, s, map[string]string{"a": "1"}, map[string]string{"b": "2"}), false)
-	if _, err := s.Prune(func(string) bool { return false }); err != nil {
+	if _, err := s.Reclaim(Reclaim{Keep: only("")}); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, filepath.Join(target, "a")) + read(t, filepath.Join(target, "b")); got != "12" {
@@ -193,7 +193,7 @@ func TestPrune_LeavesMountedLayers(t *testing.T) {
 	if err := s.Unmount(target); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Prune(func(string) bool { return false }); err != nil {
+	if _, err := s.Reclaim(Reclaim{Keep: only("")}); err != nil {
 		t.Fatal(err)
 	}
 	if n := layersOnDisk(t, s); n != 0 {

@@ -87,7 +87,7 @@ func (s *Store) pullAs(ctx context.Context, r ref, auth authn.Authenticator, p p
 		return Image{}, orCause(ctx, err)
 	}
 	err = s.update(func(x *index) {
-		x.Images[id] = rec
+		x.put(id, rec)
 		x.add(x.Pulled, r.full, r.repository, id, b.digests)
 		x.prove(r, b.digests, p)
 	})

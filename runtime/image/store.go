@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Store is the image store of one node. All methods may be called at once.
@@ -32,6 +33,7 @@ type Store struct {
 	refused map[string]error  // archive files that could not be taken up
 	folder  error             // why the archive folder is refused
 	extents map[string]extent // of layers that this process unpacked or measured
+	used    map[string]time.Time
 }
 
 // Open opens the store below cfg.Dir, which is made when it is not there. The
@@ -44,7 +46,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	}
 	dir := cfg.Dir
 	s := &Store{dir: dir, archives: cleanPath(cfg.Archives), log: log.With("component", "images"), limits: defaultLimits(), patience: defaultPatience(),
-		registry: newRegistryClient(roots), pinned: map[string]int{}, refused: map[string]error{}, extents: map[string]extent{}}
+		registry: newRegistryClient(roots), pinned: map[string]int{}, refused: map[string]error{}, extents: map[string]extent{}, used: map[string]time.Time{}}
 	s.limits.bound(extent{bytes: cfg.MaxBytes, files: cfg.MaxFiles})
 	for _, d := range []string{dir, s.layersDir(), s.tmpDir(), s.shortcutsDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -64,6 +66,9 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	x.drop(func(_ string, r record) bool { return !s.complete(r) })
+	for d, e := range x.Extents {
+		s.extents[d] = extent{bytes: e.Bytes, files: e.Files}
+	}
 	s.current.Store(x)
 	return s, nil
 }
@@ -106,6 +111,7 @@ func (s *Store) update(change func(*index)) error {
 	defer s.writing.Unlock()
 	next := s.current.Load().clone()
 	change(next)
+	s.fold(next)
 	if err := next.save(s.indexPath()); err != nil {
 		return fmt.Errorf("%w: %w", ErrStorage, err)
 	}

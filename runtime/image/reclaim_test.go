@@ -20,7 +20,17 @@ func layersOnDisk(t *testing.T, s *Store) int {
 	return len(entries)
 }
 
-func TestPrune_KeepsWhatIsUsed(t *testing.T) {
+// only is a use of one image.
+func only(id string) func(*Listed) string {
+	return func(l *Listed) string {
+		if l.ID == id {
+			return "in use"
+		}
+		return ""
+	}
+}
+
+func TestReclaim_KeepsWhatIsUsed(t *testing.T) {
 	reg := registry.Start(t)
 	base := map[string]string{"base": "b"}
 	s, dir := archiveStore(t)
@@ -40,16 +50,16 @@ func TestPrune_KeepsWhatIsUsed(t *testing.T) {
 		t.Fatalf("%d layers on disk, want 4", n)
 	}
 	unpin := s.pin(two.Layers) // as a running pull does
-	removed, err := s.Prune(func(id string) bool { return id == one.ID })
-	if err != nil || len(removed) != 1 || removed[0] != two.ID {
-		t.Errorf("removed %v, %v; want %s", removed, err, two.ID)
+	removed, err := s.Reclaim(Reclaim{Keep: only(one.ID)})
+	if err != nil || len(removed.Images) != 1 || removed.Images[0].ID != two.ID || removed.Bytes != 0 {
+		t.Errorf("removed %+v, %v; want %s, and no byte while a pull counts on its layers", removed, err, two.ID)
 	}
 	if n := layersOnDisk(t, s); n != 4 {
 		t.Errorf("%d layers on disk while a pull counts on them, want 4", n)
 	}
 	unpin()
-	if _, err := s.Prune(func(id string) bool { return id == one.ID }); err != nil {
-		t.Fatal(err)
+	if removed, err = s.Reclaim(Reclaim{Keep: only(one.ID)}); err != nil || removed.Bytes != 1 {
+		t.Errorf("removed %+v, %v; want the one byte of the layer that was counted on", removed, err)
 	}
 	if n := layersOnDisk(t, s); n != 3 {
 		t.Errorf("%d layers on disk, want 3: base, one's and the archive's", n)

@@ -1,0 +1,231 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/manifest"
+	"writ/runtime/image"
+	"writ/state"
+)
+
+// ImageGC is when images that nothing uses are removed: kubelet's imageGCHighThresholdPercent,
+// imageGCLowThresholdPercent, imageMinimumGCAge and imageMaximumGCAge.
+type ImageGC struct {
+	// High is how full the disk of the images may be, in percent, before images go; 85 by
+	// default, 100 for never. Low is where that stops, 80 by default.
+	High, Low int
+	// MinAge spares images that came later, 2 minutes by default. MaxAge removes images that
+	// nothing used for longer, also on an empty disk; 0 for never.
+	MinAge, MaxAge time.Duration
+}
+
+const imageGCPeriod = time.Minute
+
+func (g *ImageGC) fill() {
+	if g.High == 0 {
+		g.High = 85
+	}
+	if g.Low == 0 {
+		g.Low = min(80, g.High)
+	}
+	if g.MinAge == 0 {
+		g.MinAge = 2 * time.Minute
+	}
+}
+
+func (g *ImageGC) validate() error {
+	filled := *g
+	filled.fill()
+	switch {
+	case filled.High < 0 || filled.High > 100 || filled.Low < 0:
+		return fmt.Errorf("runtime: images go at %d%% of the disk down to %d%%: percentages are 0 to 100", filled.High, filled.Low)
+	case filled.Low > filled.High:
+		return fmt.Errorf("runtime: images go down to %d%% of the disk, which is above the %d%% where that begins", filled.Low, filled.High)
+	case filled.MinAge < 0 || filled.MaxAge < 0:
+		return fmt.Errorf("runtime: the ages of images are %v and %v, they must not be negative", filled.MinAge, filled.MaxAge)
+	case filled.MaxAge > 0 && filled.MaxAge < filled.MinAge:
+		return fmt.Errorf("runtime: the maximum age of unused images is %v, below the minimum of %v", filled.MaxAge, filled.MinAge)
+	}
+	return nil
+}
+
+// collectImages removes unused images as kubelet does until ctx ends.
+func (r *Runtime) collectImages(ctx context.Context) {
+	began := time.Now()
+	tick := time.NewTicker(imageGCPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			d, err := imageDisk(r.cfg.DataDir)
+			if err == nil {
+				err = r.collect(d, now, began)
+			}
+			if err != nil {
+				r.log.Warn("images are not collected", "err", err)
+			}
+		}
+	}
+}
+
+// space is a filesystem as its users see it.
+type space struct{ capacity, available int64 }
+
+func imageDisk(dir string) (space, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return space{}, fmt.Errorf("measure the disk of images: %w", err)
+	}
+	return space{capacity: int64(fs.Blocks) * fs.Bsize, available: int64(fs.Bavail) * fs.Bsize}, nil
+}
+
+// collect is one look: what is too old goes, and then what is needed to get below the low threshold.
+func (r *Runtime) collect(d space, now, began time.Time) error {
+	gc, uses := r.cfg.ImageGC, r.imageUses()
+	for _, l := range r.images.List() {
+		if uses(&l) != "" {
+			r.images.Use(l.ID)
+		}
+	}
+	if gc.MaxAge > 0 && now.Sub(began) > gc.MaxAge {
+		keep := func(l *image.Listed) string {
+			if now.Sub(l.Last()) <= gc.MaxAge {
+				return "used lately"
+			}
+			return uses(l)
+		}
+		if _, err := r.images.Reclaim(image.Reclaim{Keep: keep}); err != nil {
+			return err
+		}
+	}
+	need := gc.need(d)
+	if need <= 0 {
+		return nil
+	}
+	freed, err := r.ReclaimImages(need)
+	if err != nil {
+		return err
+	}
+	if freed < need {
+		r.nodeEvent(corev1.EventTypeWarning, "FreeDiskSpaceFailed", "Insufficient free disk space on the node's image filesystem (%d%% of %s used). "+
+			"Failed to free sufficient space by deleting unused images (freed %d bytes). "+
+			"Investigate disk usage, as it could be used by active images, logs, volumes, or other data.", d.used(), formatBytes(d.capacity), freed)
+	}
+	return nil
+}
+
+// used is how full the disk is, in percent, as kubelet rounds it.
+func (d space) used() int {
+	if d.capacity <= 0 {
+		return 0
+	}
+	return 100 - int(min(d.available, d.capacity)*100/d.capacity)
+}
+
+// need is how many bytes images have to give back; not positive while the disk is below the high threshold.
+func (g *ImageGC) need(d space) int64 {
+	if g.High >= 100 || d.used() < g.High {
+		return 0
+	}
+	return d.capacity*int64(100-g.Low)/100 - d.available
+}
+
+// ReclaimImages removes images that no Pod of this node uses or is about to, that no file of the archive
+// folder and neither the adopted nor the previous commit names, those that were out of use for longest first,
+// until need bytes are free; every such image where need is not positive. It gives the bytes that it freed. It
+// is what comes after dead containers and old logs, and before a Pod is evicted.
+func (r *Runtime) ReclaimImages(need int64) (int64, error) {
+	uses, newest := r.imageUses(), time.Now().Add(-r.cfg.ImageGC.MinAge)
+	out, err := r.images.Reclaim(image.Reclaim{Need: need, Keep: func(l *image.Listed) string {
+		if l.Taken.After(newest) {
+			return "just pulled"
+		}
+		return uses(l)
+	}})
+	return out.Bytes, err
+}
+
+// ImageUses says by whom an image is used: a container that is there, dead ones too, or a Pod of this
+// node that names it. It is empty for nobody.
+func (r *Runtime) imageUses() func(l *image.Listed) string {
+	by := map[string]string{}
+	for rec := range r.view().Pods() {
+		for _, ref := range imagesOf(&rec.Pod().Spec) {
+			if img, ok := r.images.Resolve(ref); ok {
+				by[img.ID] = "pod " + rec.Ref.Namespace + "/" + rec.Ref.Name
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.workers {
+		if s := w.shown.Load(); s != nil {
+			for _, c := range s.Containers {
+				by[c.ImageID] = "pod " + w.ref.Namespace + "/" + w.ref.Name
+			}
+		}
+	}
+	return func(l *image.Listed) string { return by[l.ID] }
+}
+
+// Images are the images of this node, and why each stays.
+func (r *Runtime) Images() []image.Listed {
+	uses := r.imageUses()
+	list := r.images.List()
+	for i := range list {
+		if by := uses(&list[i]); by != "" {
+			list[i].Pinned = append([]string{by}, list[i].Pinned...)
+		}
+	}
+	return list
+}
+
+// PruneImages removes every image that nothing keeps, however young; with dry only says which.
+func (r *Runtime) PruneImages(dry bool) (image.Reclaimed, error) {
+	return r.images.Reclaim(image.Reclaim{Keep: r.imageUses(), DryRun: dry})
+}
+
+// imagesOf are the images that a Pod names, those of its volumes too.
+func imagesOf(spec *corev1.PodSpec) []string {
+	var out []string
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			out = append(out, list[i].Image)
+		}
+	}
+	for i := range spec.Volumes {
+		if v := spec.Volumes[i].Image; v != nil {
+			out = append(out, v.Reference)
+		}
+	}
+	return out
+}
+
+func (r *Runtime) nodeEvent(kind, reason, format string, args ...any) {
+	now := time.Now()
+	r.record(state.Event{
+		Ref: manifest.NodeRef(string(r.cfg.Node)), Type: kind, Reason: reason, Message: fmt.Sprintf(format, args...),
+		Component: "kubelet", Count: 1, First: now, Last: now,
+	})
+}
+
+// formatBytes writes a size as kubelet does in this event.
+func formatBytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	div, exp := int64(unit), 0
+	for v := n / unit; v >= unit; v /= unit {
+		div *= unit
+		exp++
+	}
+	return fmt.Sprintf("%.1f %ciB", float64(n)/float64(div), "KMGTPE"[exp])
+}
