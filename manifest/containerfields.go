@@ -44,8 +44,8 @@ func containerTables() map[reflect.Type]fields {
 		}),
 		rows[corev1.ResourceRequirements](fields{
 			"claims":   notYet("resource claims are"),
-			"limits":   worksOnly("a resource other than cpu and memory is", "cpu", "memory"),
-			"requests": worksOnly("a resource other than cpu and memory is", "cpu", "memory"),
+			"limits":   works,
+			"requests": works,
 		}),
 		rows[corev1.SecurityContext](fields{
 			"allowPrivilegeEscalation": works,

@@ -5,7 +5,7 @@ import (
 	"writ/state"
 )
 
-// declared is the World with the ServiceAccounts and PriorityClasses of the commit: what declared Pods
+// declared is the World with the ServiceAccounts and classes of the commit: what declared Pods
 // are admitted with, since objects of one commit count as existing in any order.
 func (d *draft) declared() *state.World {
 	if d.preview != nil {
@@ -26,7 +26,7 @@ func (d *draft) declared() *state.World {
 			if _, ok := d.set.Get(account); !ok && d.w.Get(account) == nil {
 				add(account, builtin(account), state.Builtin)
 			}
-		case "ServiceAccount", "PriorityClass":
+		case "ServiceAccount", "PriorityClass", "RuntimeClass":
 			add(item.Ref, item.Object, state.Authored)
 		}
 	}

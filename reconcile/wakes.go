@@ -47,7 +47,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 			yield(Key{builtins, manifest.NamespaceRef(c.Ref.Namespace)})
 		}
 	}
-	if c.Ref.Kind == "ServiceAccount" || c.Ref.Kind == "PriorityClass" {
+	if c.Ref.Kind == "ServiceAccount" || c.Ref.Kind == "PriorityClass" || c.Ref.Kind == "RuntimeClass" {
 		for r := range w.List("apps", "ReplicaSet", c.Ref.Namespace) { // pods that could not be admitted
 			yield(Key{replicas, r.Ref})
 		}

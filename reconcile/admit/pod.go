@@ -24,6 +24,9 @@ func Pod(w *state.World, pod *corev1.Pod) (*corev1.Pod, error) {
 		return nil, err
 	}
 	tolerations(admitted)
+	if err := runtimeClass(w, admitted); err != nil {
+		return nil, err
+	}
 	return manifest.Default(admitted).(*corev1.Pod), nil
 }
 
@@ -42,6 +45,7 @@ func Keep(admitted, declared *corev1.Pod) *corev1.Pod {
 		now.PriorityClassName, now.Priority, now.PreemptionPolicy = old.PriorityClassName, old.Priority, old.PreemptionPolicy
 	}
 	tolerations(pod)
+	keepRuntimeClass(old, now)
 	return manifest.Default(pod).(*corev1.Pod)
 }
 
