@@ -1,0 +1,29 @@
+package usage
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/manager"
+)
+
+// Group is what a control group uses: its working set in bytes and how many processes it has.
+type Group struct{ Memory, PIDs int64 }
+
+// Cgroup reads a control group, whose path is absolute below each hierarchy's root.
+func Cgroup(path string) (Group, error) {
+	m, err := manager.New(&cgroups.Cgroup{Path: path, Resources: &cgroups.Resources{}})
+	if err != nil {
+		return Group{}, fmt.Errorf("open control group %s: %w", path, err)
+	}
+	s, err := m.Stats(&cgroups.StatsOptions{Controllers: cgroups.Memory | cgroups.Pids})
+	if err != nil {
+		return Group{}, fmt.Errorf("read control group %s: %w", path, err)
+	}
+	idle, ok := s.MemoryStats.Stats["total_inactive_file"] // v1
+	if !ok {
+		idle = s.MemoryStats.Stats["inactive_file"]
+	}
+	used := s.MemoryStats.Usage.Usage
+	return Group{Memory: int64(used - min(used, idle)), PIDs: int64(s.PidsStats.Current)}, nil
+}
