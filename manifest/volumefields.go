@@ -58,8 +58,8 @@ func volumeTables() map[reflect.Type]fields {
 			"name":              works,
 			"readOnly":          works,
 			"recursiveReadOnly": notYet("recursive read-only is", string(corev1.RecursiveReadOnlyDisabled)),
-			"subPath":           notYet("subPath is"),
-			"subPathExpr":       notYet("subPathExpr is"),
+			"subPath":           works,
+			"subPathExpr":       works,
 		}),
 	)
 }

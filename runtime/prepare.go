@@ -196,7 +196,7 @@ func (w *worker) removeStrangers() {
 		if known[e.Name()] {
 			continue
 		}
-		if err := removeFolder(w.paths, e.Name()); err != nil {
+		if err := w.removeFolder(w.ctx, e.Name()); err != nil {
 			w.r.log.Warn("files of a container stay", "pod", w.ref.String(), "container", e.Name(), "err", err)
 		}
 	}

@@ -39,6 +39,7 @@ type Runtime struct {
 	hub     *logs.Hub
 	starts  chan struct{}
 	closing atomic.Bool // Down: every Pod goes
+	calls   volume.Calls
 	// settling are the Pods found at the start whose readiness is not known anew.
 	settling settling
 

@@ -88,6 +88,7 @@ func (w *worker) notCreated(oc *Observation, err error) {
 		oc.CreateReason = "CreateContainerConfigError"
 		oc.Create.Retry = now.Add(configRetry)
 	}
+	w.awaitAnswer(err, &oc.Create)
 	if errors.Is(err, errMount) {
 		oc.Image.Image = nil // the image may be gone: look for it again
 	}
@@ -133,14 +134,14 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	if err != nil {
 		return shim.Container{}, err
 	}
-	binds, unstage, err := w.volumeSet().Binds(f, c, env, w.paths.stage(id))
+	binds, unstage, err := w.volumeSet().Binds(w.ctx, f, c, env, w.paths.stage(id))
 	defer func() {
 		if err := unstage(); err != nil {
 			w.r.log.Warn("mounts stay staged", "pod", w.ref.String(), "container", c.Name, "err", err)
 		}
 	}()
 	if err != nil {
-		return shim.Container{}, fmt.Errorf("%w: %w", errBinds, err)
+		return shim.Container{}, w.notBound(c.Name, err)
 	}
 	dir, rootfs := w.paths.container(id), w.paths.rootfs(id)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -181,8 +182,6 @@ func imageStatus(img *image.Image) string {
 	}
 	return img.StatusID()
 }
-
-var errBinds = errors.New("failed to prepare subPath or hostPath for volumeMount")
 
 func stopSignal(c *corev1.Container, img *image.Image) string {
 	if c.Lifecycle != nil && c.Lifecycle.StopSignal != nil {
@@ -280,11 +279,12 @@ func (w *worker) removeLogs(r *Run) {
 }
 
 func (w *worker) removeFiles(id string) error {
-	return removeFolder(w.paths, folderName(id))
+	return w.removeFolder(w.ctx, folderName(id))
 }
 
 // removeFolder takes away the files of one attempt, whatever is mounted there.
-func removeFolder(p podPaths, name string) error {
+func (w *worker) removeFolder(ctx context.Context, name string) error {
+	p := w.paths
 	dir, boxed := p.folder(name), filepath.Join(p.box(), name)
 	if err := volume.Unmount(filepath.Join(boxed, "rootfs")); err != nil {
 		return err
@@ -292,7 +292,7 @@ func removeFolder(p podPaths, name string) error {
 	if err := volume.Unmount(filepath.Join(dir, "rootfs")); err != nil { // where an older daemon had it
 		return err
 	}
-	if err := volume.Unstage(filepath.Join(dir, "stage")); err != nil {
+	if err := volume.Unstage(ctx, &w.r.calls, filepath.Join(dir, "stage")); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(boxed), os.RemoveAll(dir))

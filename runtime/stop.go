@@ -101,7 +101,7 @@ func (w *worker) clean() {
 
 func (w *worker) removeAll(ctx context.Context) error {
 	w.finalMessages()
-	if err := unstageAll(w.paths); err != nil {
+	if err := w.unstageAll(ctx); err != nil {
 		return err
 	}
 	if err := w.endShim(ctx); err != nil {
@@ -117,7 +117,7 @@ func (w *worker) removeAll(ctx context.Context) error {
 			}
 		}
 	}
-	if err := removePodData(w.paths, w.volumeSet()); err != nil {
+	if err := w.removePodData(ctx); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(w.paths.run); err != nil {
@@ -151,16 +151,14 @@ func (w *worker) finalMessages() {
 	}
 }
 
-type remover interface{ Remove() error }
-
 // unstageAll takes away mounts that a crash in the middle of a start left.
-func unstageAll(p podPaths) error {
-	entries, err := os.ReadDir(p.containers())
+func (w *worker) unstageAll(ctx context.Context) error {
+	entries, err := os.ReadDir(w.paths.containers())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	for _, e := range entries {
-		if err := volume.Unstage(filepath.Join(p.folder(e.Name()), "stage")); err != nil {
+		if err := volume.Unstage(ctx, &w.r.calls, filepath.Join(w.paths.folder(e.Name()), "stage")); err != nil {
 			return err
 		}
 	}
@@ -168,13 +166,14 @@ func unstageAll(p podPaths) error {
 }
 
 // removePodData unmounts and deletes the data directory of a Pod, whatever is in it.
-func removePodData(p podPaths, volumes remover) error {
+func (w *worker) removePodData(ctx context.Context) error {
+	p := w.paths
 	entries, err := os.ReadDir(p.containers())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	for _, e := range entries {
-		if err := removeFolder(p, e.Name()); err != nil {
+		if err := w.removeFolder(ctx, e.Name()); err != nil {
 			return err
 		}
 	}
@@ -183,7 +182,7 @@ func removePodData(p podPaths, volumes remover) error {
 			return err
 		}
 	}
-	if err := volumes.Remove(); err != nil {
+	if err := w.volumeSet().Remove(ctx); err != nil {
 		return err
 	}
 	return os.RemoveAll(p.data)

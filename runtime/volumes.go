@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,13 +15,47 @@ func (w *worker) volumes() {
 	f, set := w.facts(), w.volumeSet()
 	for i := range w.desired.Pod.Spec.Volumes {
 		v := &w.desired.Pod.Spec.Volumes[i]
-		if err := set.Prepare(f, v); err != nil {
+		if err := set.Prepare(w.ctx, f, v); err != nil {
+			if w.ctx.Err() != nil {
+				return
+			}
 			w.o.Volumes.fail(err, time.Now())
-			w.event(corev1.EventTypeWarning, "FailedMount", "MountVolume.SetUp failed for volume %q : %v", v.Name, err)
+			w.awaitAnswer(err, &w.o.Volumes)
+			w.notMounted(v.Name, err)
 			return
 		}
 	}
 	w.o.Volumes.succeed()
+}
+
+// notMounted tells why a volume is not there, in kubelet's words.
+func (w *worker) notMounted(name string, err error) {
+	w.event(corev1.EventTypeWarning, "FailedMount", "MountVolume.SetUp failed for volume %q : %v", name, err)
+}
+
+// awaitAnswer tries again when a file system that did not answer does.
+func (w *worker) awaitAnswer(err error, attempt *Attempt) {
+	var hung *volume.HungError
+	if !errors.As(err, &hung) || w.awaited == hung.Over {
+		return
+	}
+	w.awaited = hung.Over
+	w.task(func() {
+		select {
+		case <-hung.Over:
+			w.post(func() { attempt.Retry = time.Time{} })
+		case <-w.ctx.Done():
+		}
+	})
+}
+
+// notBound is why a container's mounts cannot be made. What users are not told is logged.
+func (w *worker) notBound(container string, err error) error {
+	var hidden interface{ Cause() error }
+	if errors.As(err, &hidden) {
+		w.r.log.Warn("subPath is refused", "pod", w.ref.String(), "container", container, "err", hidden.Cause())
+	}
+	return err
 }
 
 // updateVolumes follows ConfigMaps, Secrets and the Pod's own labels. What is
@@ -33,7 +68,7 @@ func (w *worker) updateVolumes() {
 			continue
 		}
 		if _, err := set.Update(f, v); err != nil {
-			w.event(corev1.EventTypeWarning, "FailedMount", "MountVolume.SetUp failed for volume %q : %v", v.Name, err)
+			w.notMounted(v.Name, err)
 		}
 	}
 }

@@ -47,9 +47,10 @@ type worker struct {
 	backoffs map[string]string // container ID whose back-off was told
 	put      *corev1.Pod       // as in the shim's record
 	reported *corev1.PodStatus
-	sent     bool // reported was handed over since this daemon runs
-	settled  bool // what was found of the Pod at the start is known, and told
-	stale    bool // what volumes are made of may have changed
+	sent     bool            // reported was handed over since this daemon runs
+	settled  bool            // what was found of the Pod at the start is known, and told
+	stale    bool            // what volumes are made of may have changed
+	awaited  <-chan struct{} // of a volume that does not answer: closed when it does
 }
 
 // Snapshot is a Pod as others of this process may see it.
@@ -311,5 +312,5 @@ func services(view state.View, ns string) []*corev1.Service {
 }
 
 func (w *worker) volumeSet() *volume.Set {
-	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Token: w.r.cfg.Token}
+	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Calls: &w.r.calls, Token: w.r.cfg.Token}
 }

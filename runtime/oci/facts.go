@@ -67,6 +67,9 @@ func configErrorf(format string, args ...any) error {
 	return &configError{fmt.Sprintf(format, args...)}
 }
 
+// ConfigErrorf makes an error that matches ErrConfig; its text is upstream's sentence.
+func ConfigErrorf(format string, args ...any) error { return configErrorf(format, args...) }
+
 func optional(b *bool) bool { return b != nil && *b }
 
 // SecretData is a Secret's data with its stringData folded in, as an API server does on write.

@@ -15,6 +15,10 @@ type Bind struct {
 	ReadOnly    bool
 	Recursive   bool // with what is mounted below
 	Propagation corev1.MountPropagationMode
+	// RecursiveReadOnly makes what is mounted below read-only as well.
+	RecursiveReadOnly bool
+	// NoExec keeps its files from being run.
+	NoExec bool
 	// Hidden are paths below Target that show as empty directories.
 	Hidden []string
 }

@@ -64,42 +64,6 @@ func handle(fd int, name string) (*Handle, error) {
 	return &Handle{file: f, real: real}, nil
 }
 
-// OpenBeneath opens a path below dir (a volume that containers write to). A
-// symbolic link may lead to elsewhere in dir, never out of it. Where nothing is,
-// a directory is made.
-func OpenBeneath(dir, sub string) (*Handle, error) {
-	clean := strings.TrimPrefix(path.Clean("/"+sub), "/")
-	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open volume: %w", err)
-	}
-	defer unix.Close(root)
-	if clean == "" {
-		clean = "."
-	}
-	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
-	fd, err := unix.Openat2(root, clean, how)
-	if errors.Is(err, unix.ENOENT) {
-		if err := makeBeneath(dir, clean); err != nil {
-			return nil, fmt.Errorf("create subPath %q: %w", sub, err)
-		}
-		fd, err = unix.Openat2(root, clean, how)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open subPath %q: %w", sub, err)
-	}
-	return handle(fd, clean)
-}
-
-func makeBeneath(dir, sub string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return root.MkdirAll(sub, 0o750)
-}
-
 // maxLinks bounds the symbolic links of one host path.
 const maxLinks = 40
 

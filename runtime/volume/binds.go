@@ -1,16 +1,15 @@
 package volume
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/kubernetes/third_party/forked/golang/expansion"
 
 	"writ/runtime/oci"
 )
@@ -19,109 +18,141 @@ import (
 // stage, a directory of the container's own, because a container's mounts can only
 // be made of names. done takes those away again; it is never nil and is called when
 // the container was made or given up.
-func (s *Set) Binds(f *oci.Facts, c *corev1.Container, env map[string]string, stage string) (binds []oci.Bind, done func() error, err error) {
-	done = func() error { return Unstage(stage) }
-	if err := Unstage(stage); err != nil {
+func (s *Set) Binds(ctx context.Context, f *oci.Facts, c *corev1.Container, env map[string]string, stage string) (binds []oci.Bind, done func() error, err error) {
+	done = func() error { return Unstage(context.WithoutCancel(ctx), s.Calls, stage) }
+	if err := done(); err != nil {
 		return nil, done, err
 	}
 	for i := range c.VolumeMounts {
 		m := &c.VolumeMounts[i]
 		v := volumeOf(&f.Pod.Spec, m.Name)
 		if v == nil {
-			return nil, done, fmt.Errorf("volume %q is not declared", m.Name)
+			return nil, done, oci.ConfigErrorf("cannot find volume %q to mount into container %q", m.Name, c.Name)
 		}
-		bind, h, err := s.bind(v, m, env)
+		sub, err := subPath(m, env)
 		if err != nil {
 			return nil, done, err
 		}
-		if h != nil {
-			bind.Source = filepath.Join(stage, strconv.Itoa(i))
-			if err := errors.Join(h.bindTo(bind.Source), h.Close()); err != nil {
-				return nil, done, err
-			}
+		bind := oci.Bind{Source: s.Path(v.Name), Target: m.MountPath, Recursive: true, NoExec: v.Image != nil,
+			ReadOnly: m.ReadOnly || Projected(v) || v.Image != nil} // files of the node's making are read-only, as upstream has it
+		if m.MountPropagation != nil {
+			bind.Propagation = *m.MountPropagation
+		}
+		if bind.RecursiveReadOnly, err = RecursiveReadOnly(m); err != nil {
+			return nil, done, err
+		}
+		if err := s.bind(ctx, &bind, &want{v: v, m: m, container: c.Name, sub: sub, stage: filepath.Join(stage, strconv.Itoa(i))}); err != nil {
+			return nil, done, err
 		}
 		binds = append(binds, bind)
 	}
 	return binds, done, nil
 }
 
-// Unstage takes away what Binds bound; a directory that is not there is fine.
-func Unstage(stage string) error {
-	entries, err := os.ReadDir(stage)
-	if errors.Is(err, fs.ErrNotExist) {
+// want is one mount to be made ready.
+type want struct {
+	v         *corev1.Volume
+	m         *corev1.VolumeMount
+	container string
+	sub       string
+	stage     string
+}
+
+// bind fills in where the mount comes from. Whatever asks a file system that is not the
+// node's own is a call that may be abandoned.
+func (s *Set) bind(ctx context.Context, b *oci.Bind, w *want) error {
+	v := w.v
+	if v.Image != nil {
+		if err := s.mountImage(v); err != nil {
+			return err
+		}
+	}
+	if v.HostPath == nil && w.sub == "" {
 		return nil
 	}
+	source := "volume " + s.Path(v.Name)
+	switch {
+	case v.HostPath != nil:
+		source = hostPathSource(v)
+	case v.NFS != nil:
+		source = nfsSource(v)
+	}
+	found, err := do(ctx, s.Calls, source, func() (staged, error) { return s.stage(w) }, func(staged) {
+		_ = unstage(w.stage) // the container was given up long ago
+	})
 	if err != nil {
 		return err
 	}
-	for _, e := range entries { // all of them first: one may show the others
-		if err := Unmount(filepath.Join(stage, e.Name())); err != nil {
-			return err
-		}
-	}
-	for _, e := range entries {
-		if err := os.Remove(filepath.Join(stage, e.Name())); err != nil {
-			return err
-		}
-	}
-	return os.Remove(stage)
+	b.Source, b.Hidden = w.stage, found.hidden
+	return checkPropagation(b.Propagation, found.real)
 }
 
-// bind gives the mount of one volume, with a handle where its source has to be bound.
-func (s *Set) bind(v *corev1.Volume, m *corev1.VolumeMount, env map[string]string) (oci.Bind, *Handle, error) {
-	b := oci.Bind{Source: s.Path(v.Name), Target: m.MountPath, Recursive: true,
-		ReadOnly: m.ReadOnly || Projected(v)} // files of the node's making are read-only, as upstream has it
-	if m.MountPropagation != nil {
-		b.Propagation = *m.MountPropagation
-	}
-	sub, err := subPath(m, env)
-	if err != nil {
-		return b, nil, err
-	}
-	if v.HostPath == nil {
-		if sub == "" {
-			return b, nil, nil
-		}
-		h, err := OpenBeneath(s.Path(v.Name), sub)
-		return b, h, err
-	}
-	h, hidden, err := OpenHostPath(v.HostPath, s.Own)
-	if err != nil {
-		return b, nil, err
-	}
-	if sub == "" {
-		b.Hidden = hidden
-		return b, h, nil
-	}
-	defer h.Close()
-	inner, err := OpenBeneath(h.Path(), sub)
-	if err != nil {
-		return b, nil, err
-	}
-	if b.Hidden, err = hide(inner.Real(), s.Own); err != nil {
-		inner.Close()
-		return b, nil, err
-	}
-	return b, inner, nil
+// staged is what was found under the name of a volume: where it really is, and what below
+// it must not be shown.
+type staged struct {
+	real   string
+	hidden []string
 }
 
-func subPath(m *corev1.VolumeMount, env map[string]string) (string, error) {
-	if m.SubPathExpr == "" {
-		return m.SubPath, nil
+// stage opens what a container is to see and binds it to a name.
+func (s *Set) stage(w *want) (staged, error) {
+	root, host := s.Path(w.v.Name), w.v.HostPath != nil
+	if host {
+		h, hidden, err := OpenHostPath(w.v.HostPath, s.Own)
+		if err != nil {
+			return staged{}, err
+		}
+		defer h.Close()
+		if w.sub == "" {
+			return staged{h.Real(), hidden}, h.bindTo(w.stage)
+		}
+		root = h.Path()
 	}
-	missing := false
-	out := expansion.Expand(m.SubPathExpr, func(name string) string {
-		value, ok := env[name]
-		missing = missing || !ok
-		return value
-	})
-	if missing {
-		return "", fmt.Errorf("missing value for %q", m.SubPathExpr)
+	inner, err := OpenBeneath(root, w.sub)
+	if err != nil {
+		return staged{}, newSubPathError(w.m, w.container, err)
 	}
-	if strings.HasPrefix(out, "/") || strings.Contains("/"+out+"/", "/../") {
-		return "", fmt.Errorf("subPath %q must be relative and must not hold \"..\"", out)
+	defer inner.Close()
+	found := staged{real: inner.Real()}
+	if host {
+		if found.hidden, err = hide(inner.Real(), s.Own); err != nil {
+			return staged{}, err
+		}
 	}
-	return out, nil
+	return found, inner.bindTo(w.stage)
+}
+
+// Unstage takes away what Binds bound; a directory that is not there is fine.
+func Unstage(ctx context.Context, c *Calls, stage string) error {
+	if _, err := os.Lstat(stage); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	_, err := do(ctx, c, "unmount "+stage, func() (struct{}, error) {
+		entries, err := os.ReadDir(stage)
+		if err != nil {
+			return struct{}{}, err
+		}
+		for _, e := range entries { // all of them first: one may show the others
+			if err := detach(filepath.Join(stage, e.Name())); err != nil {
+				return struct{}{}, err
+			}
+		}
+		for _, e := range entries {
+			if err := os.Remove(filepath.Join(stage, e.Name())); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, os.Remove(stage)
+	}, nil)
+	return err
+}
+
+// unstage takes away one mount that came too late.
+func unstage(name string) error {
+	if err := detach(name); err != nil {
+		return err
+	}
+	return os.Remove(name)
 }
 
 func volumeOf(spec *corev1.PodSpec, name string) *corev1.Volume {
@@ -131,4 +162,19 @@ func volumeOf(spec *corev1.PodSpec, name string) *corev1.Volume {
 		}
 	}
 	return nil
+}
+
+// mountImage shows an image's files as a volume: read-only, and nothing in it is run.
+func (s *Set) mountImage(v *corev1.Volume) error {
+	dir := s.Path(v.Name)
+	if mounted(dir) {
+		return nil
+	}
+	if s.Image == nil {
+		return fmt.Errorf("volume %q: images are not mounted by this node", v.Name)
+	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return err
+	}
+	return s.Image(v, dir)
 }
