@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -39,6 +38,7 @@ type bed struct {
 	n       *Network
 	feed    *fakeFeed
 	stop    func()
+	stopped bool
 	limit   time.Duration // of what is held back, if not the usual
 }
 
@@ -82,13 +82,13 @@ func (b *bed) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx, b.feed) }()
-	b.n = n
+	b.n, b.stopped = n, false
 	b.stop = func() {
 		cancel()
 		if err := errors.Join(<-done, n.Close()); err != nil {
 			b.t.Errorf("run network: %v", err)
 		}
-		b.stop = func() {}
+		b.stop, b.stopped = func() {}, true
 	}
 	select {
 	case <-n.Ready():
@@ -285,10 +285,11 @@ func say(c net.Conn) string {
 }
 
 func wrong(err error) string {
+	var slow net.Error
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return "refused"
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &slow) && slow.Timeout():
 		return "timeout"
 	}
 	return err.Error()

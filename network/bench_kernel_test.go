@@ -51,7 +51,7 @@ func benchNetwork(b *testing.B) (*fakeFeed, *Network) {
 // benchLoaded writes the World's services to the kernel.
 func benchLoaded(b *testing.B, f *fakeFeed, n *Network) Ruleset {
 	b.Helper()
-	rs, err := Compile(state.Share(f.World(), self))
+	rs, err := Compile(state.Share(f.World(), self), nil)
 	if err == nil {
 		_, err = n.table.set(rs)
 	}
@@ -71,7 +71,7 @@ func BenchmarkServices_Load(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		rs, err := Compile(state.Share(f.World(), self))
+		rs, err := Compile(state.Share(f.World(), self), nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func BenchmarkServices_Change(b *testing.B) {
 		f.put(benchSlice("s77", 77, uint32(1+i%2)))
 		changes, view := f.changes, state.Share(f.World(), self)
 		b.StartTimer()
-		next, deltas, err := Update(rs, view, changes)
+		next, deltas, err := Update(rs, view, changes, nil)
 		if err != nil || len(deltas) != 1 {
 			b.Fatalf("update: %d deltas, %v, want one", len(deltas), err)
 		}

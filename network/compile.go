@@ -11,30 +11,39 @@ import (
 	"writ/state"
 )
 
-// Compile makes the ruleset of a View. It is pure: equal Views give equal rulesets. An error says
-// that the ranges of the cluster cannot be used.
-func Compile(v state.View) (Ruleset, error) {
+// Compile makes the ruleset of a View, with the host ports of pods that have an address. It is pure:
+// equal Views and addresses give equal rulesets. An error says that the ranges of the cluster cannot be used.
+func Compile(v state.View, at Addresses) (Ruleset, error) {
 	ranges, err := rangesOf(v)
 	if err != nil {
 		return Ruleset{}, err
 	}
 	rs := emptyRuleset(ranges)
-	fronts, byService := rs.fronts.Txn(), rs.byService.Txn()
+	fronts, byOwner := rs.fronts.Txn(), rs.byOwner.Txn()
 	for record := range v.Services("") {
 		list := frontendsOf(v, ranges, record)
 		if len(list) == 0 {
 			continue
 		}
-		byService.Insert([]byte(list[0].Service), list)
+		byOwner.Insert([]byte(list[0].Owner), list)
 		for _, f := range list {
 			fronts.Insert(frontKey(f), f)
 		}
 	}
-	rs.fronts, rs.byService = fronts.CommitOnly(), byService.CommitOnly()
+	for record := range v.Pods() {
+		list := hostPortsOf(record, at)
+		for _, f := range list {
+			fronts.Insert(frontKey(f), f)
+		}
+		if len(list) > 0 {
+			byOwner.Insert([]byte(list[0].Owner), list)
+		}
+	}
+	rs.fronts, rs.byOwner = fronts.CommitOnly(), byOwner.CommitOnly()
 	return rs, nil
 }
 
-func frontKey(f *Frontend) []byte { return append(f.Key.bytes(), f.Service...) }
+func frontKey(f *Frontend) []byte { return append(f.Key.bytes(), f.Owner...) }
 
 func serviceName(namespace, name string) string { return namespace + "/" + name }
 
@@ -62,12 +71,12 @@ func frontendsOf(v state.View, r Ranges, record *state.Record) []*Frontend {
 			continue
 		}
 		out = append(out, &Frontend{
-			Key: Key{vip, proto, uint16(port.Port)}, Service: name, Affinity: affinity,
+			Key: Key{Addr: vip, Proto: proto, Port: uint16(port.Port)}, Owner: name, Affinity: affinity,
 			Targets: targetsOf(slices, port, onlyOn(internal, v.Self())),
 		})
 		if node := record.Allocation.NodePorts[state.PortKey(port)]; node > 0 {
 			out = append(out, &Frontend{
-				Key: Key{netip.IPv4Unspecified(), proto, uint16(node)}, Service: name, Affinity: affinity,
+				Key: Key{Addr: netip.IPv4Unspecified(), Proto: proto, Port: uint16(node)}, Owner: name, Affinity: affinity,
 				Targets: targetsOf(slices, port, onlyOn(external, v.Self())),
 			})
 		}

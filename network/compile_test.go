@@ -78,7 +78,7 @@ func TestCompile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFeed(t)
 			f.put(append(tt.puts, nodePut("10.244.0.0/24"))...)
-			rs, err := Compile(state.Share(f.World(), self))
+			rs, err := Compile(state.Share(f.World(), self), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +94,7 @@ func TestCompile_ShareIsEnough(t *testing.T) {
 	f.put(service{name: "web", ip: "10.96.0.50", ports: tcp(80)}.put(), slice("web", "a", tcpProto, 8080, endpoint{ip: "10.244.1.7"}))
 	var texts []string
 	for _, node := range []state.Node{self, "other"} {
-		rs, err := Compile(state.Share(f.World(), node))
+		rs, err := Compile(state.Share(f.World(), node), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

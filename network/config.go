@@ -49,6 +49,7 @@ func (c Config) Validate() error {
 type names struct {
 	table string
 	pods  string // prefix of the host ends of pods, followed by the address in hex
+	out   string // prefix of the links that slow down what pods send, likewise
 	dns   string // link that carries the address of the cluster's DNS
 	peer  string // its other end
 }
@@ -59,7 +60,7 @@ const anyPods = "wr"
 func namesOf(c Config) names {
 	sum := sha256.Sum256([]byte(string(c.Node) + "\x00" + filepath.Clean(c.DataDir)))
 	h := hex.EncodeToString(sum[:])[:5]
-	return names{table: "writ-" + h, pods: anyPods + h, dns: "wd" + h, peer: "we" + h}
+	return names{table: "writ-" + h, pods: anyPods + h, out: "wi" + h, dns: "wd" + h, peer: "we" + h}
 }
 
 // link is the host end of the pod with an address. No two attached pods share one.
@@ -68,7 +69,13 @@ func (n names) link(ip netip.Addr) string {
 	return n.pods + hex.EncodeToString(b[:])
 }
 
+// outLink is the link through which what a pod sends goes, if that is slowed down.
+func (n names) outLink(ip netip.Addr) string {
+	b := ip.As4()
+	return n.out + hex.EncodeToString(b[:])
+}
+
 // own says whether a link is one of this node's.
 func (n names) own(link string) bool {
-	return strings.HasPrefix(link, n.pods) || link == n.dns || link == n.peer
+	return strings.HasPrefix(link, n.pods) || strings.HasPrefix(link, n.out) || link == n.dns || link == n.peer
 }

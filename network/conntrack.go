@@ -55,14 +55,25 @@ func (s stale) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 		return false
 	}
 	target := netip.AddrPortFrom(answers, f.Reverse.SrcPort)
-	if serve, ok := s.serve[Key{to, unix.IPPROTO_UDP, f.Forward.DstPort}]; ok {
+	key := Key{Addr: to, Proto: unix.IPPROTO_UDP, Port: f.Forward.DstPort}
+	if serve, ok := s.find(key); ok {
 		return !serve[target]
 	}
-	// A node port stands for every address of the node; which those are is not known here. A flow that
+	// A node port, and a host port, stands for every address of the node; which those are is not known here. A flow that
 	// was not translated is ended only to be looked at again: that of a pod or a host beyond, which the
 	// port does not concern, goes on as before.
-	serve, ok := s.serve[Key{netip.IPv4Unspecified(), unix.IPPROTO_UDP, f.Forward.DstPort}]
+	key.Addr = netip.IPv4Unspecified()
+	serve, ok := s.find(key)
 	return ok && !serve[target]
+}
+
+// find looks for a key of a Service or, else, of a pod.
+func (s stale) find(k Key) (serve map[netip.AddrPort]bool, ok bool) {
+	if serve, ok = s.serve[k]; !ok {
+		k.Host = true
+		serve, ok = s.serve[k]
+	}
+	return serve, ok
 }
 
 // endFlows makes the kernel forget stale flows: the next packet of each is routed anew.

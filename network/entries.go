@@ -11,6 +11,7 @@ const (
 	mapServices  = iota // address . protocol . port : verdict
 	mapNodePorts        // protocol . port : verdict
 	mapEndpoints        // address . protocol . port . slot : address . port
+	mapHostPorts        // address . protocol . port : address . port
 	setSticky           // address . protocol . port . address . port of targets with affinity
 	setHairpin          // each address that a pod of the node may have, twice
 	mapCount
@@ -33,7 +34,12 @@ type class struct {
 // refuseChain answers for keys without a target.
 const refuseChain = "refuse"
 
-func (f *Frontend) class() class { return class{f.nodePort(), len(f.Targets), f.Affinity} }
+func (f *Frontend) class() class {
+	if f.Host {
+		return class{} // the one target of a host port needs no chain
+	}
+	return class{f.nodePort(), len(f.Targets), f.Affinity}
+}
 
 // chain is the name of a class's chain.
 func (c class) chain() string {
@@ -53,6 +59,10 @@ func (c class) chain() string {
 // add appends the elements of a frontend.
 func (c *content) add(f *Frontend) {
 	front := f.Key.padded()
+	if f.Host {
+		c[mapHostPorts] = append(c[mapHostPorts], entry{front, paddedTarget(f.Targets[0])})
+		return
+	}
 	chain := f.class().chain()
 	if f.nodePort() {
 		c[mapNodePorts] = append(c[mapNodePorts], entry{front[4:], chain})

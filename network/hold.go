@@ -71,7 +71,7 @@ func (h *hold) cover(rs Ruleset, v state.View, settling map[string]bool) Ruleset
 			fronts.Insert(frontKey(&held), &held)
 		}
 	}
-	return Ruleset{Ranges: rs.Ranges, fronts: fronts.CommitOnly(), byService: rs.byService}
+	return Ruleset{Ranges: rs.Ranges, fronts: fronts.CommitOnly(), byOwner: rs.byOwner}
 }
 
 // podOfLease is the Pod that has an address, nil if the World has no such Pod here.
@@ -161,7 +161,7 @@ func (k *kernelTable) targets() (map[Key][]netip.AddrPort, error) {
 		if len(key) < 12 || len(val) < 6 { // of another layout
 			continue
 		}
-		front := Key{addrOf(key), key[4], binary.BigEndian.Uint16([]byte(key[8:]))}
+		front := Key{Addr: addrOf(key), Proto: key[4], Port: binary.BigEndian.Uint16([]byte(key[8:]))}
 		out[front] = append(out[front], netip.AddrPortFrom(addrOf(val), binary.BigEndian.Uint16([]byte(val[4:]))))
 	}
 	return out, nil

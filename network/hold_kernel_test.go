@@ -64,7 +64,7 @@ func (b *bed) targets() string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	list := all[Key{netip.MustParseAddr(vip), unix.IPPROTO_TCP, 80}]
+	list := all[Key{Addr: netip.MustParseAddr(vip), Proto: unix.IPPROTO_TCP, Port: 80}]
 	slices.SortFunc(list, netip.AddrPort.Compare)
 	return fmt.Sprint(list)
 }

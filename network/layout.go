@@ -17,6 +17,9 @@ var gateway = netip.AddrFrom4([4]byte{169, 254, 1, 1})
 // metadata is where clouds answer instances about themselves, secrets included.
 var metadata = netip.AddrFrom4([4]byte{169, 254, 169, 254})
 
+// loopback is what a pod must never reach of the node, whatever its routes.
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
 const dnsPort = 53
 
 // chainSpec is a chain with its rules. Hook nil: it is only reached from other chains.
@@ -71,6 +74,7 @@ func fromPodRules(r Ranges) [][]expr.Any {
 	return append([][]expr.Any{
 		rule(notIPv4(), verdict(expr.VerdictDrop)),
 		rule(inRange(destination, hostPrefix(metadata), true), verdict(expr.VerdictDrop)),
+		rule(inRange(destination, loopback, true), verdict(expr.VerdictDrop)),
 		rule(&expr.Fib{Register: 1, ResultOIF: true, FlagSADDR: true, FlagIIF: true},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: make([]byte, 4)}, verdict(expr.VerdictDrop)),
 	}, dnsUntracked(destination, r.DNS)...)
@@ -101,33 +105,38 @@ func podToNodeRules(r Ranges) [][]expr.Any {
 	}
 }
 
-// serviceRules find the chain of a cluster IP or a node port. Node ports are open on every address of
-// the node but loopback and those that only pods see.
+// serviceRules find the chain of a cluster IP or a node port, or the pod that has a host port. Node
+// ports are open on every address of the node but loopback and those that only pods see; host ports
+// on loopback too.
 func serviceRules(r Ranges) [][]expr.Any {
 	return [][]expr.Any{
 		rule(load(destination, 8), loadProto(9), load(destinationPort, 10),
 			&expr.Lookup{SourceRegister: 1, IsDestRegSet: true, SetName: mapNames[mapServices]}),
 		rule(&expr.Fib{Register: 1, ResultADDRTYPE: true, FlagDADDR: true},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: native32(unix.RTN_LOCAL)},
-			inRange(destination, netip.MustParsePrefix("127.0.0.0/8"), false),
+			inRange(destination, loopback, false),
 			inRange(destination, hostPrefix(gateway), false),
 			inRange(destination, hostPrefix(r.DNS), false),
 			loadProto(8), load(destinationPort, 9),
 			&expr.Lookup{SourceRegister: 1, IsDestRegSet: true, SetName: mapNames[mapNodePorts]}),
+		hostPortRule(r, load(destination, regFirst)),
+		hostPortRule(r, &expr.Immediate{Register: regFirst, Data: make([]byte, 4)}),
 	}
 }
 
 // masqueradeRules change the source address where an answer would not find back otherwise: a pod that
-// reaches itself through a Service, pods that reach beyond the cluster, and clients from outside
+// reaches itself through a Service, the node itself at 127.0.0.1, pods that reach beyond the cluster, and clients from outside
 // whose target is not a pod on this machine.
 func masqueradeRules(r Ranges) [][]expr.Any {
 	masquerade := &expr.Masq{FullyRandom: true}
 	gw := gateway.As4()
+	fromGateway := rule(
+		&expr.Immediate{Register: 1, Data: gw[:]},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, FullyRandom: true})
 	return [][]expr.Any{
 		rule(ipv4(), translated(), load(source, 8), load(destination, 9),
-			&expr.Lookup{SourceRegister: 1, SetName: mapNames[setHairpin]},
-			&expr.Immediate{Register: 1, Data: gw[:]},
-			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, FullyRandom: true}),
+			&expr.Lookup{SourceRegister: 1, SetName: mapNames[setHairpin]}, fromGateway),
+		rule(ipv4(), translated(), inRange(source, loopback, true), beginsWith(expr.MetaKeyOIFNAME, anyPods), fromGateway),
 		rule(ipv4(), inRange(source, r.Pods, true), inRange(destination, r.Pods, false), interfaceNot(expr.MetaKeyOIFNAME, "lo"), masquerade),
 		rule(ipv4(), translated(), inRange(source, r.Pods, false), beginsNotWith(expr.MetaKeyOIFNAME, anyPods), interfaceNot(expr.MetaKeyOIFNAME, "lo"), masquerade),
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"writ/manifest"
 )
 
 // Network is the network of one node. Attach and Detach may be called from any goroutine; Run is
@@ -31,6 +33,8 @@ type Network struct {
 
 	holdLimit time.Duration
 
+	feed atomic.Pointer[Feed] // what Run was given
+
 	tableMu sync.Mutex // held while the table is read or written
 	table   *kernelTable
 	// tablePort is the netlink port that the table was last written through.
@@ -42,8 +46,9 @@ type Network struct {
 	uplink   uplink
 	ranges   Ranges
 	trouble  string
-	since    time.Time    // when it began
-	released []netip.Addr // detached pods whose connections are still tracked
+	since    time.Time      // when it began
+	released []netip.Addr   // detached pods whose connections are still tracked
+	moved    []manifest.Ref // see loop
 }
 
 // New takes up what an earlier daemon of the node left on disk. It changes nothing in the kernel. The

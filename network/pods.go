@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"writ/manifest"
 )
 
 // pod serialises what is done for one pod.
@@ -62,10 +64,14 @@ func (n *Network) Attach(ctx context.Context, uid, namespace, name string) (stri
 	if err := n.hairpin(in, ip); err != nil {
 		return "", netip.Addr{}, fmt.Errorf("attach %s/%s at %s: %w", namespace, name, ip, err)
 	}
-	if err := n.connect(path, ip); err != nil {
+	t := n.traits(uid, namespace, name)
+	if err := n.connect(path, ip, t); err != nil {
 		return "", netip.Addr{}, fmt.Errorf("attach %s/%s at %s: %w", namespace, name, ip, err)
 	}
 	p.gone = false
+	if t.hostPorts {
+		n.move(manifest.PodRef(namespace, name))
+	}
 	return path, ip, nil
 }
 
@@ -89,13 +95,13 @@ func checkUID(uid string) error {
 }
 
 // connect makes the namespace where there is none and the link between it and the node.
-func (n *Network) connect(path string, ip netip.Addr) error {
+func (n *Network) connect(path string, ip netip.Addr, t traits) error {
 	if !isNetns(path) {
 		if err := makeNetns(path); err != nil {
 			return err
 		}
 	}
-	return n.plug(path, ip)
+	return n.plug(path, ip, t)
 }
 
 // Detach takes a pod's network away. It is idempotent. The address is not used again for a minute.
@@ -124,6 +130,9 @@ func (n *Network) Detach(_ context.Context, uid string) error {
 		return fmt.Errorf("detach pod %s: %w", uid, err)
 	}
 	n.forget(uid, p)
+	if n.traits(uid, l.Namespace, l.Name).hostPorts {
+		n.move(manifest.PodRef(l.Namespace, l.Name))
+	}
 	n.mu.Lock()
 	n.released = append(n.released, l.IP)
 	n.mu.Unlock()

@@ -33,7 +33,7 @@ func TestHairpin_LargeRange(t *testing.T) {
 	b.stop()
 	b.start()
 	b.expect(far.ns, "tcp", "10.96.0.51:80", "10.96.0.51 "+gateway.String())
-	rs, err := Compile(b.view())
+	rs, err := Compile(b.view(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,11 +16,12 @@ import (
 type hostSide struct {
 	h        *netlink.Handle
 	links    map[string]netlink.Link
-	gateways map[int]bool // links that carry the gateway's address
+	gateways map[int]bool   // links that carry the gateway's address
+	rates    map[int]uint64 // bytes a second to which links are held
 }
 
 func readHostSide(h *netlink.Handle) (hostSide, error) {
-	s := hostSide{h: h, links: map[string]netlink.Link{}, gateways: map[int]bool{}}
+	s := hostSide{h: h, links: map[string]netlink.Link{}, gateways: map[int]bool{}, rates: map[int]uint64{}}
 	links, err := h.LinkList()
 	if err != nil {
 		return s, fmt.Errorf("list links: %w", err)
@@ -33,6 +34,15 @@ func readHostSide(h *netlink.Handle) (hostSide, error) {
 		return s, fmt.Errorf("list addresses: %w", err)
 	}
 	s.note(list)
+	queues, err := h.QdiscList(nil)
+	if err != nil {
+		return s, fmt.Errorf("list queues: %w", err)
+	}
+	for _, q := range queues {
+		if tbf, ok := q.(*netlink.Tbf); ok {
+			s.rates[tbf.LinkIndex] = tbf.Rate
+		}
+	}
 	return s, nil
 }
 
@@ -87,13 +97,14 @@ func (n *Network) repairPods() error {
 	links, spaces := map[string]bool{}, map[string]bool{}
 	var errs []error
 	for _, l := range n.pool.leases() {
-		links[n.names.link(l.IP)], spaces[l.UID] = true, true
-		if !side.whole(n.names.link(l.IP), l.IP) {
-			errs = append(errs, n.repairPod(l))
+		links[n.names.link(l.IP)], links[n.names.outLink(l.IP)], spaces[l.UID] = true, true, true
+		unfit := !n.fits(side, l.IP, n.traits(l.UID, l.Namespace, l.Name))
+		if unfit || !side.whole(n.names.link(l.IP), l.IP) {
+			errs = append(errs, n.repairPod(l, unfit))
 		}
 	}
 	for name := range side.links {
-		if strings.HasPrefix(name, n.names.pods) && !links[name] {
+		if (strings.HasPrefix(name, n.names.pods) || strings.HasPrefix(name, n.names.out)) && !links[name] {
 			errs = append(errs, dropLink(n.host, name))
 		}
 	}
@@ -105,7 +116,9 @@ func (n *Network) repairPods() error {
 	return errors.Join(errs...)
 }
 
-func (n *Network) repairPod(l lease) error {
+// repairPod connects a pod again if its link is not whole, or if it is known not to be what its traits
+// ask for.
+func (n *Network) repairPod(l lease, unfit bool) error {
 	p := n.lockPod(l.UID)
 	defer p.mu.Unlock()
 	path := n.netnsPath(l.UID)
@@ -113,7 +126,12 @@ func (n *Network) repairPod(l lease) error {
 		n.forget(l.UID, p) // it was detached meanwhile
 		return nil
 	}
-	if p.gone || !isNetns(path) || n.whole(l.IP) {
+	t := n.traits(l.UID, l.Namespace, l.Name)
+	if unfit { // it may have been in the making when it was looked at
+		side, err := readHostSide(n.host)
+		unfit = err != nil || !n.fits(side, l.IP, t)
+	}
+	if p.gone || !isNetns(path) || n.whole(l.IP) && !unfit {
 		return nil
 	}
 	log := n.log.With("pod", l.Namespace+"/"+l.Name, "ip", l.IP)
@@ -121,14 +139,14 @@ func (n *Network) repairPod(l lease) error {
 	if link, err := n.host.LinkByName(n.names.link(l.IP)); err == nil && isPlugged(path, l.IP) {
 		err := n.host.LinkSetUp(link)
 		if err == nil {
-			err = n.plugOutside(link, l.IP)
+			err = errors.Join(n.fit(link, l.IP, t, false), n.plugOutside(link, l.IP))
 		}
 		if err == nil && n.whole(l.IP) {
 			log.Warn("link of pod was not as it should be: repaired")
 			return nil
 		}
 	}
-	if err := n.plug(path, l.IP); err != nil {
+	if err := n.plug(path, l.IP, t); err != nil {
 		return fmt.Errorf("repair link of %s/%s: %w", l.Namespace, l.Name, err)
 	}
 	log.Warn("link of pod was gone: made again")

@@ -211,7 +211,7 @@ func TestRestart_WritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Close()
-	rs, err := Compile(b.view())
+	rs, err := Compile(b.view(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,45 +11,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Key is what a client connects to. Addr is the zero address 0.0.0.0 for a node port, which stands
-// for every address of the node.
+// Key is what a client connects to. Addr is the zero address 0.0.0.0 for a node port, and for a host
+// port on every address of the node.
 type Key struct {
 	Addr  netip.Addr
 	Proto uint8 // unix.IPPROTO_TCP or unix.IPPROTO_UDP
 	Port  uint16
+	Host  bool // a port of the node that a pod asks for, not one of a Service
 }
 
 // nodePort says whether the key is a node port.
-func (k Key) nodePort() bool { return k.Addr == netip.IPv4Unspecified() }
+func (k Key) nodePort() bool { return !k.Host && k.Addr == netip.IPv4Unspecified() }
 
 func (k Key) String() string {
 	proto := "tcp"
 	if k.Proto == unix.IPPROTO_UDP {
 		proto = "udp"
 	}
-	if k.nodePort() {
+	switch {
+	case k.nodePort():
 		return fmt.Sprintf("%s/node:%d", proto, k.Port)
+	case k.Host && k.Addr == netip.IPv4Unspecified():
+		return fmt.Sprintf("%s/host:%d", proto, k.Port)
+	case k.Host:
+		return fmt.Sprintf("%s/host %s:%d", proto, k.Addr, k.Port)
 	}
 	return fmt.Sprintf("%s/%s:%d", proto, k.Addr, k.Port)
 }
 
 func (k Key) bytes() []byte {
 	a := k.Addr.As4()
-	return binary.BigEndian.AppendUint16(append(a[:], k.Proto), k.Port)
+	b := binary.BigEndian.AppendUint16(append(a[:], k.Proto), k.Port)
+	if k.Host {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
-// Frontend is one port of a Service as clients see it, with where its connections go.
-// It is immutable.
+// Frontend is one port of a Service as clients see it, with where its connections go, or a host port
+// of a pod, which has one target. It is immutable.
 type Frontend struct {
 	Key
-	Service  string           // namespace/name
+	Owner    string           // namespace/name of a Service, podOwner of a pod
 	Affinity uint32           // seconds a client stays with its target after its last connection; 0: no affinity
 	Targets  []netip.AddrPort // sorted, each once; none: connections are refused
 }
 
 func (f *Frontend) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s", f.Key, f.Service)
+	fmt.Fprintf(&b, "%s %s", f.Key, f.Owner)
 	if f.Affinity > 0 {
 		fmt.Fprintf(&b, " sticky %ds", f.Affinity)
 	}
@@ -72,14 +82,14 @@ func (f *Frontend) equal(o *Frontend) bool {
 // Ruleset is the whole configuration of the node's table. It is immutable.
 type Ruleset struct {
 	Ranges Ranges
-	// fronts holds every frontend by key and, behind it, service. Two services may claim one key; the
-	// first by name has it, whatever the history.
-	fronts    *iradix.Tree[*Frontend]
-	byService *iradix.Tree[[]*Frontend]
+	// fronts holds every frontend by key and, behind it, owner. Two may claim one key; the first by
+	// name has it, whatever the history.
+	fronts  *iradix.Tree[*Frontend]
+	byOwner *iradix.Tree[[]*Frontend]
 }
 
 func emptyRuleset(r Ranges) Ruleset {
-	return Ruleset{Ranges: r, fronts: iradix.New[*Frontend](), byService: iradix.New[[]*Frontend]()}
+	return Ruleset{Ranges: r, fronts: iradix.New[*Frontend](), byOwner: iradix.New[[]*Frontend]()}
 }
 
 // each yields the frontends that have their key, in order.

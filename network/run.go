@@ -33,6 +33,7 @@ const (
 // Run keeps the kernel as the World says until the context ends, and leaves it so then. It returns
 // an error only if it cannot listen to the kernel.
 func (n *Network) Run(ctx context.Context, feed Feed) error {
+	n.feed.Store(&feed)
 	watch, err := n.watch()
 	if err != nil {
 		return err
@@ -71,6 +72,7 @@ type loop struct {
 	suspect suspicion      // what the kernel may have lost
 	wanted  state.Revision // newest deletion of a Pod here
 	dirty   bool           // something was written that is not acknowledged yet
+	moved   []manifest.Ref // pods with host ports that got or lost their address since
 
 	begun    bool            // the kernel was asked what an earlier daemon routed
 	hold     *hold           // nil while nothing is held
@@ -106,13 +108,14 @@ func (l *loop) wait(ctx context.Context, w *watcher) (again bool, err error) {
 			l.flows = time.After(flowsDelay)
 		}
 		l.suspect |= s & suspectTable
-		return s&suspectTable != 0, nil
+		return s&(suspectTable|pendingPorts) != 0, nil
 	}
 	return true, nil
 }
 
 // step brings the kernel to the newest World. What failed is done again by the next step.
 func (l *loop) step(ctx context.Context) error {
+	l.moved = append(l.moved, l.n.takeMoved()...) // before the World, which may know them already
 	changes, view := l.take()
 	l.tried = view.Revision()
 	if view.Adopted().Commit == "" {
@@ -150,7 +153,8 @@ func (l *loop) step(ctx context.Context) error {
 		return err
 	}
 	l.n.open(next.Ranges)
-	l.rs, l.world, l.seen, l.valid = next, world, view.Revision(), true
+	l.rs, l.world, l.seen, l.valid, l.moved = next, world, view.Revision(), true, nil
+	late = append(late, l.n.refit(view, changes))
 	late = append(late, l.acknowledge(ctx, view))
 	if l.suspect&suspectLinks != 0 {
 		late = append(late, l.n.repairPods())
@@ -181,7 +185,7 @@ func (l *loop) compute(view state.View, changes []state.Change) (Ruleset, []Delt
 		for pod := range view.Pods() {
 			l.note(pod)
 		}
-		next, err := Compile(view)
+		next, err := Compile(view, l.n.addressOf)
 		return next, nil, err
 	}
 	for i := range changes {
@@ -189,7 +193,7 @@ func (l *loop) compute(view state.View, changes []state.Change) (Ruleset, []Delt
 			l.note(r)
 		}
 	}
-	return Update(l.world, view, changes)
+	return Update(l.world, view, changes, l.n.addressOf, l.moved...)
 }
 
 func (l *loop) note(pod *state.Record) {

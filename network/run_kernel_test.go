@@ -78,9 +78,18 @@ func TestRun_BeginsAnewWhenChangesAreLost(t *testing.T) {
 
 // TestRun_KernelFollowsHistory lets the loop follow random histories, with restarts in between.
 func TestRun_KernelFollowsHistory(t *testing.T) {
-	b := newBed(t)
-	h := &history{b.feed, rand.New(rand.NewPCG(7, 7))}
-	for round := range 60 {
+	t.Run("services and ranges", func(t *testing.T) {
+		b := newBed(t)
+		b.follow(&history{f: b.feed, r: rand.New(rand.NewPCG(7, 7))}, 40)
+	})
+	t.Run("services and host ports", func(t *testing.T) {
+		b := newBed(t)
+		b.follow(&history{f: b.feed, r: rand.New(rand.NewPCG(7, 8)), attach: b.attachOrDetach, fixed: true}, 40)
+	})
+}
+
+func (b *bed) follow(h *history, rounds int) {
+	for round := range rounds {
 		for range 1 + h.r.IntN(8) {
 			h.step()
 		}
@@ -96,6 +105,20 @@ func TestRun_KernelFollowsHistory(t *testing.T) {
 	}
 }
 
+// attachOrDetach does it to a Pod that there is, while there is a daemon.
+func (b *bed) attachOrDetach(name string, on bool) {
+	r := b.feed.World().Get(manifest.PodRef("default", name))
+	switch {
+	case r == nil || b.stopped:
+	case on:
+		b.attachAs(string(r.UID), name)
+	default:
+		if err := b.n.Detach(b.t.Context(), string(r.UID)); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
 // holds compares the elements in the kernel with those of the ruleset compiled anew.
 func (b *bed) holds(when string) {
 	b.t.Helper()
@@ -106,7 +129,7 @@ func (b *bed) holds(when string) {
 		}
 	}()
 	b.eventually(when+": kernel holds the ruleset", func() bool {
-		rs, err := Compile(b.view())
+		rs, err := Compile(b.view(), b.n.addressOf)
 		if err != nil {
 			b.t.Fatal(err)
 		}

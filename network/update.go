@@ -9,30 +9,28 @@ import (
 	"writ/state"
 )
 
-// Update makes the ruleset of a View out of that of an earlier one and the changes in between. It is
-// pure, and equal to Compile of the View. The deltas say how the two differ; none means that they
-// are equal.
-func Update(rs Ruleset, v state.View, changes []state.Change) (Ruleset, []Delta, error) {
+// Update makes the ruleset of a View out of that of an earlier one and the changes in between; moved
+// are pods that got or lost their address. It is pure, and equal to Compile of the View. The deltas say
+// how the two differ; none means that they are equal.
+func Update(rs Ruleset, v state.View, changes []state.Change, at Addresses, moved ...manifest.Ref) (Ruleset, []Delta, error) {
 	ranges, err := rangesOf(v)
 	if err != nil {
 		return rs, nil, err
 	}
 	if ranges != rs.Ranges || rs.fronts == nil {
-		next, err := Compile(v)
+		next, err := Compile(v, at)
 		if err != nil {
 			return rs, nil, err
 		}
 		return next, Diff(rs, next), nil
 	}
-	fronts, byService := rs.fronts.Txn(), rs.byService.Txn()
+	fronts, byOwner := rs.fronts.Txn(), rs.byOwner.Txn()
 	touched := map[Key]bool{}
-	for name := range touchedServices(changes) {
-		old, _ := byService.Get([]byte(name))
-		var list []*Frontend
-		namespace, service, _ := strings.Cut(name, "/")
-		if record := v.Service(namespace, service); record != nil {
-			list = frontendsOf(v, ranges, record)
-		}
+	owners := touchedServices(changes)
+	touchPods(owners, v.Self(), changes, moved)
+	for name := range owners {
+		old, _ := byOwner.Get([]byte(name))
+		list := frontendsOfOwner(v, ranges, name, at)
 		if slices.EqualFunc(old, list, (*Frontend).equal) {
 			continue
 		}
@@ -45,16 +43,32 @@ func Update(rs Ruleset, v state.View, changes []state.Change) (Ruleset, []Delta,
 			touched[f.Key] = true
 		}
 		if len(list) == 0 {
-			byService.Delete([]byte(name))
+			byOwner.Delete([]byte(name))
 		} else {
-			byService.Insert([]byte(name), list)
+			byOwner.Insert([]byte(name), list)
 		}
 	}
 	if len(touched) == 0 {
 		return rs, nil, nil
 	}
-	next := Ruleset{Ranges: ranges, fronts: fronts.CommitOnly(), byService: byService.CommitOnly()}
+	next := Ruleset{Ranges: ranges, fronts: fronts.CommitOnly(), byOwner: byOwner.CommitOnly()}
 	return next, deltasAt(rs, next, touched), nil
+}
+
+// frontendsOfOwner are the frontends of a Service or a pod, by the name in Frontend.Owner.
+func frontendsOfOwner(v state.View, r Ranges, owner string, at Addresses) []*Frontend {
+	pod, isPod := strings.CutPrefix(owner, podPrefix)
+	namespace, name, _ := strings.Cut(pod, "/")
+	if isPod {
+		if record := v.Pod(namespace, name); record != nil {
+			return hostPortsOf(record, at)
+		}
+		return nil
+	}
+	if record := v.Service(namespace, name); record != nil {
+		return frontendsOf(v, r, record)
+	}
+	return nil
 }
 
 // touchedServices are the services that changes are about, as namespace/name.

@@ -14,11 +14,45 @@ import (
 
 // history does random things to a few services: ports and addresses are so few that they collide.
 type history struct {
-	f *fakeFeed
-	r *rand.Rand
+	f     *fakeFeed
+	r     *rand.Rand
+	ips   map[string]string // of pods that are attached, where nothing attaches
+	moved []manifest.Ref
+
+	attach func(name string, on bool) // nil: no pods with host ports
+	fixed  bool                       // the range of the node stays
+}
+
+// pretend attaches and detaches pods without a network.
+func (h *history) pretend(name string, on bool) {
+	delete(h.ips, name)
+	if on {
+		h.ips[name] = fmt.Sprintf("10.244.0.%d", 2+h.r.IntN(6))
+	}
+	h.moved = append(h.moved, manifest.PodRef("default", name))
+}
+
+// podStep does something random to a pod with host ports.
+func (h *history) podStep() {
+	i := h.r.IntN(4)
+	name := fmt.Sprintf("pod-%d", i)
+	switch h.r.IntN(4) {
+	case 0:
+		h.drop(manifest.PodRef("default", name))
+	case 1:
+		h.attach(name, true)
+	case 2:
+		h.attach(name, false)
+	default:
+		h.f.put(portPod(i, hostPort(int32(30000+h.r.IntN(3)), 80, []corev1.Protocol{tcpProto, udpProto}[h.r.IntN(2)], []string{"", "0.0.0.0", "192.0.2.1"}[h.r.IntN(3)])))
+	}
 }
 
 func (h *history) step() {
+	if h.attach != nil && h.r.IntN(4) == 0 {
+		h.podStep()
+		return
+	}
 	name := fmt.Sprintf("s%d", h.r.IntN(6))
 	proto := []corev1.Protocol{tcpProto, udpProto}[h.r.IntN(2)]
 	switch h.r.IntN(8) {
@@ -29,7 +63,7 @@ func (h *history) step() {
 	case 2:
 		h.f.put(podPut(name, self, nil))
 	case 3:
-		if h.r.IntN(4) == 0 {
+		if !h.fixed && h.r.IntN(4) == 0 {
 			h.f.put(nodePut(fmt.Sprintf("10.244.%d.0/24", h.r.IntN(3))))
 		}
 	case 4, 5:
@@ -90,8 +124,10 @@ func (k *held) write(t *testing.T, deltas []Delta) {
 
 func TestUpdate_EqualsCompile(t *testing.T) {
 	for seed := range uint64(20) {
-		h := &history{newFeed(t), rand.New(rand.NewPCG(seed, 1))}
-		rs, err := Compile(state.Share(h.f.World(), self))
+		h := &history{f: newFeed(t), r: rand.New(rand.NewPCG(seed, 1)), ips: map[string]string{}}
+		h.attach = h.pretend
+		at := leasesOf(h.f, h.ips)
+		rs, err := Compile(state.Share(h.f.World(), self), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,11 +143,12 @@ func TestUpdate_EqualsCompile(t *testing.T) {
 			before := rs.String()
 			changes, w, _ := h.f.Since(seen)
 			view := state.Share(w, self)
-			next, deltas, err := Update(rs, view, changes)
+			next, deltas, err := Update(rs, view, changes, at, h.moved...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			full, err := Compile(view)
+			h.moved = nil
+			full, err := Compile(view, at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -160,7 +197,7 @@ func TestUpdate_EqualInputWritesNothing(t *testing.T) {
 		nodePut("10.244.0.0/24"),
 	}
 	f.put(put...)
-	rs, err := Compile(state.Share(f.World(), self))
+	rs, err := Compile(state.Share(f.World(), self), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +205,7 @@ func TestUpdate_EqualInputWritesNothing(t *testing.T) {
 	f.put(put...)
 	f.put(podPut("p", self, nil))
 	changes, w, _ := f.Since(seen)
-	next, deltas, err := Update(rs, state.Share(w, self), changes)
+	next, deltas, err := Update(rs, state.Share(w, self), changes, nil)
 	if err != nil || len(deltas) > 0 || next.String() != rs.String() {
 		t.Errorf("update by equal objects: %q, %v, want nothing", text(deltas), err)
 	}
@@ -178,11 +215,11 @@ func TestDelta_OneEndpointIsFewElements(t *testing.T) {
 	f := newFeed(t)
 	web := service{name: "web", ip: "10.96.0.50", ports: tcp(80)}.put()
 	f.put(web, slice("web", "a", tcpProto, 8080, endpoint{ip: "10.244.0.1"}, endpoint{ip: "10.244.0.2"}, endpoint{ip: "10.244.0.3"}))
-	rs, _ := Compile(state.Share(f.World(), self))
+	rs, _ := Compile(state.Share(f.World(), self), nil)
 	seen := f.World().Revision()
 	f.put(slice("web", "a", tcpProto, 8080, endpoint{ip: "10.244.0.1"}, endpoint{ip: "10.244.0.2"}, endpoint{ip: "10.244.0.4"}))
 	changes, w, _ := f.Since(seen)
-	_, deltas, err := Update(rs, state.Share(w, self), changes)
+	_, deltas, err := Update(rs, state.Share(w, self), changes, nil)
 	if err != nil || len(deltas) != 1 {
 		t.Fatalf("update: %q, %v, want one delta", text(deltas), err)
 	}
@@ -203,11 +240,11 @@ func TestStaleOf(t *testing.T) {
 	f := newFeed(t)
 	f.put(service{name: "u", ip: "10.96.0.50", ports: udp(80)}.put(), slice("u", "a", udpProto, 8080, endpoint{ip: "10.244.0.1"}, endpoint{ip: "10.244.0.2"}),
 		service{name: "t", ip: "10.96.0.51", ports: tcp(80)}.put(), slice("t", "b", tcpProto, 8080, endpoint{ip: "10.244.0.1"}))
-	rs, _ := Compile(state.Share(f.World(), self))
+	rs, _ := Compile(state.Share(f.World(), self), nil)
 	seen := f.World().Revision()
 	f.put(slice("u", "a", udpProto, 8080, endpoint{ip: "10.244.0.2"}), slice("t", "b", tcpProto, 8080))
 	changes, w, _ := f.Since(seen)
-	_, deltas, err := Update(rs, state.Share(w, self), changes)
+	_, deltas, err := Update(rs, state.Share(w, self), changes, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func hostNet(ip netip.Addr) *net.IPNet {
 
 // plug connects a pod's namespace with the node by a new veth. A veth of an earlier attempt is
 // replaced.
-func (n *Network) plug(path string, ip netip.Addr) error {
+func (n *Network) plug(path string, ip netip.Addr, t traits) error {
 	if err := n.unplug(ip); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (n *Network) plug(path string, ip netip.Addr) error {
 	if err := n.host.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make link %s: %w", link.Name, err)
 	}
-	if err := plugInside(inside, ip); err != nil {
+	if err := errors.Join(n.fit(veth, ip, t, true), plugInside(inside, ip)); err != nil {
 		return err
 	}
 	return n.plugOutside(veth, ip)
@@ -130,7 +130,9 @@ func (n *Network) podRoute(index int, ip netip.Addr) *netlink.Route {
 }
 
 // unplug removes a pod's link, its route with it.
-func (n *Network) unplug(ip netip.Addr) error { return dropLink(n.host, n.names.link(ip)) }
+func (n *Network) unplug(ip netip.Addr) error {
+	return errors.Join(dropLink(n.host, n.names.link(ip)), dropLink(n.host, n.names.outLink(ip)))
+}
 
 func dropLink(h *netlink.Handle, name string) error {
 	link, err := h.LinkByName(name)

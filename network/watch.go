@@ -20,6 +20,7 @@ const (
 	suspectLinks suspicion = 1 << iota // links, addresses, routes, forwarding
 	suspectTable
 	pendingFlows // flows of detached pods are still tracked
+	pendingPorts // pods with host ports got or lost their address
 )
 
 // suspect asks the loop to look.
@@ -59,7 +60,7 @@ func (n *Network) watch() (*watcher, error) {
 		concerns func(*syscall.NetlinkMessage) bool
 		suspect  suspicion
 	}{
-		{unix.NETLINK_ROUTE, []uint{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_NETCONF}, n.concernsLinks, suspectLinks},
+		{unix.NETLINK_ROUTE, []uint{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_TC}, n.concernsLinks, suspectLinks},
 		{unix.NETLINK_NETFILTER, []uint{unix.NFNLGRP_NFTABLES}, n.concernsTable, suspectTable},
 	} {
 		socket, err := nl.SubscribeAt(n.ns, netns.None(), s.protocol, s.groups...)
@@ -117,6 +118,8 @@ func (n *Network) concernsLinks(m *syscall.NetlinkMessage) bool {
 	case unix.RTM_NEWLINK:
 		down := len(m.Data) >= unix.SizeofIfInfomsg && binary.NativeEndian.Uint32(m.Data[8:])&unix.IFF_UP == 0
 		return down && n.names.own(linkName(m.Data))
+	case unix.RTM_DELQDISC, unix.RTM_DELTFILTER:
+		return true
 	case unix.RTM_NEWNETCONF:
 		return forwardingOff(m.Data)
 	}

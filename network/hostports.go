@@ -1,0 +1,131 @@
+package network
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// Addresses tells the address of a pod that is attached, by its UID; invalid if it is not. It says so
+// before the World does, and still knows when what the World was told was lost with a daemon.
+type Addresses func(uid string) netip.Addr
+
+// podPrefix begins the owners of host ports. No Service has a name with a space.
+const podPrefix = "pod "
+
+func podOwner(ref manifest.Ref) string { return podPrefix + serviceName(ref.Namespace, ref.Name) }
+
+// hostPortsOf are the ports of the node that lead to a pod: those of every container that runs as long
+// as the pod does. A pod has them from when it is attached until it is detached, as its address.
+func hostPortsOf(record *state.Record, at Addresses) []*Frontend {
+	if at == nil || !asksHostPort(record) {
+		return nil
+	}
+	ip := at(string(record.UID))
+	if !ip.IsValid() {
+		return nil
+	}
+	var out []*Frontend
+	for p := range hostPorts(record.Pod()) {
+		proto, ok := protocolOf(p.Protocol)
+		host := hostAddress(p.HostIP)
+		if !ok || !host.IsValid() {
+			continue
+		}
+		out = append(out, &Frontend{
+			Key:   Key{Addr: host, Proto: proto, Port: uint16(p.HostPort), Host: true},
+			Owner: podOwner(record.Ref), Targets: []netip.AddrPort{netip.AddrPortFrom(ip, uint16(p.ContainerPort))},
+		})
+	}
+	return out
+}
+
+// asksHostPort says whether a pod with a network of its own asks for ports of the node.
+func asksHostPort(record *state.Record) bool {
+	if record == nil {
+		return false
+	}
+	pod := record.Pod()
+	if pod == nil || pod.Spec.HostNetwork {
+		return false
+	}
+	for range hostPorts(pod) {
+		return true
+	}
+	return false
+}
+
+// hostPorts yields the host ports of a pod.
+func hostPorts(pod *corev1.Pod) func(func(*corev1.ContainerPort) bool) {
+	return func(yield func(*corev1.ContainerPort) bool) {
+		for i := range pod.Spec.InitContainers {
+			c := &pod.Spec.InitContainers[i]
+			if ptrIs(c.RestartPolicy, corev1.ContainerRestartPolicyAlways) && !hostPortsIn(c, yield) {
+				return
+			}
+		}
+		for i := range pod.Spec.Containers {
+			if !hostPortsIn(&pod.Spec.Containers[i], yield) {
+				return
+			}
+		}
+	}
+}
+
+func hostPortsIn(c *corev1.Container, yield func(*corev1.ContainerPort) bool) bool {
+	for i := range c.Ports {
+		if c.Ports[i].HostPort > 0 && !yield(&c.Ports[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// hostAddress is the address of the node that a host port is about, 0.0.0.0 for all of them. It is
+// invalid for one that IPv4 does not have.
+func hostAddress(hostIP string) netip.Addr {
+	if hostIP == "" || hostIP == "::" {
+		return netip.IPv4Unspecified()
+	}
+	ip, err := netip.ParseAddr(hostIP)
+	if err != nil || !ip.Unmap().Is4() {
+		return netip.Addr{}
+	}
+	return ip.Unmap()
+}
+
+// touchPods adds the owners of host ports that changes and moved pods are about.
+func touchPods(owners map[string]bool, self state.Node, changes []state.Change, moved []manifest.Ref) {
+	for i := range changes {
+		c := &changes[i]
+		if c.Ref.Kind != "Pod" || c.Ref.Group != "" {
+			continue
+		}
+		for _, r := range []*state.Record{c.Old, c.New} {
+			if r != nil && r.Node == self && asksHostPort(r) {
+				owners[podOwner(c.Ref)] = true
+			}
+		}
+	}
+	for _, ref := range moved {
+		owners[podOwner(ref)] = true
+	}
+}
+
+// hostPortRule leads connections to a local address to the pod that has the port, which is looked up
+// by the address that is loaded. What only pods see of the node has no host ports.
+func hostPortRule(r Ranges, address expr.Any) []expr.Any {
+	return rule(
+		&expr.Fib{Register: 1, ResultADDRTYPE: true, FlagDADDR: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: native32(unix.RTN_LOCAL)},
+		inRange(destination, hostPrefix(gateway), false),
+		inRange(destination, hostPrefix(r.DNS), false),
+		address, loadProto(regFirst+1), load(destinationPort, regFirst+2),
+		&expr.Lookup{SourceRegister: regFirst, DestRegister: regTarget, IsDestRegSet: true, SetName: mapNames[mapHostPorts]},
+		translate())
+}
