@@ -3,7 +3,9 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,21 +25,22 @@ func (w *worker) hook(c *corev1.Container) {
 		return
 	}
 	oc.Hook = HookRunning
-	id, target := oc.Run.ID, w.target(c, oc.Run.ID)
+	id := oc.Run.ID
 	ctx, cancel := context.WithCancel(w.ctx)
 	w.hooks[c.Name] = cancel
+	run := w.lifecycle(c, id, c.Lifecycle.PostStart)
 	w.task(func() {
-		err := runHook(ctx, c.Lifecycle.PostStart, target)
+		failure := run(ctx)
 		stopped := ctx.Err() != nil
 		cancel()
 		w.post(func() {
 			oc := w.o.container(c.Name)
-			if stopped || !oc.Run.Running() || oc.Run.ID != id {
+			if stopped || oc.Run == nil || oc.Run.ID != id || !oc.Run.Running() && failure == "" {
 				return
 			}
-			if err != nil {
-				w.event(corev1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
-				oc.Unhealthy = "failed postStart hook"
+			if failure != "" {
+				w.about(c, corev1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
+				oc.Unhealthy, oc.HookFailure = unhealthyHook, failure
 				return
 			}
 			oc.Hook = HookDone
@@ -45,33 +48,50 @@ func (w *worker) hook(c *corev1.Container) {
 	})
 }
 
-// runHook runs a lifecycle handler to its end.
-func runHook(ctx context.Context, h *corev1.LifecycleHandler, t *probe.Target) error {
-	switch {
-	case h.Exec != nil:
-		code, out, err := t.Exec(ctx, h.Exec.Command)
-		if err != nil {
-			return err
-		}
-		if code != 0 {
-			return fmt.Errorf("command %q exited with %d: %s", h.Exec.Command, code, out)
-		}
-	case h.HTTPGet != nil:
-		status, _, err := probe.HTTPGet(ctx, h.HTTPGet, t)
-		if err != nil {
-			return err
-		}
-		if status >= 400 {
-			return fmt.Errorf("HTTP status %d", status)
-		}
-	case h.Sleep != nil:
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(h.Sleep.Seconds) * time.Second):
-		}
+// lifecycle is a handler of a container, ready to run; it returns what failed, in the words of a kubelet.
+func (w *worker) lifecycle(c *corev1.Container, id string, h *corev1.LifecycleHandler) func(context.Context) string {
+	target, pod := w.target(c, id), w.podFormat()
+	failed := func(kind string, what any, err error) string {
+		return fmt.Sprintf("%s lifecycle hook (%v) for Container %q in Pod %q failed - error: %v", kind, what, c.Name, pod, err)
 	}
-	return nil
+	return func(ctx context.Context) string {
+		switch {
+		case h.Exec != nil:
+			code, out, err := target.Exec(ctx, h.Exec.Command)
+			if err == nil && code != 0 {
+				err = fmt.Errorf("command '%s' exited with %d: %s", strings.Join(h.Exec.Command, " "), code, out)
+			}
+			if err != nil {
+				return failed("Exec", h.Exec.Command, err) + fmt.Sprintf(", message: %q", out)
+			}
+		case h.HTTPGet != nil:
+			fallback, err := probe.Hook(ctx, h.HTTPGet, target)
+			if fallback != "" {
+				w.about(c, corev1.EventTypeWarning, "LifecycleHTTPFallback", "request to HTTPS lifecycle hook %s got HTTP response, retry with HTTP succeeded", fallback)
+			}
+			if err != nil {
+				return failed("HTTP", h.HTTPGet.Path, err)
+			}
+		case h.Sleep != nil:
+			if err := sleep(ctx, h.Sleep.Seconds); err != nil {
+				return failed("Sleep", h.Sleep.Seconds, err)
+			}
+		default:
+			return "Cannot run handler: invalid handler: it is neither exec nor httpGet nor sleep"
+		}
+		return ""
+	}
+}
+
+func sleep(ctx context.Context, seconds int64) error {
+	t := time.NewTimer(time.Duration(seconds) * time.Second)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return errors.New("container terminated before sleep hook finished")
+	case <-t.C:
+		return nil
+	}
 }
 
 // target is how a running container is asked.

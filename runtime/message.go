@@ -2,11 +2,15 @@ package runtime
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/shim"
 )
 
 // Upstream's bounds of a termination message.
@@ -14,31 +18,56 @@ const (
 	maxMessage       = 4096
 	maxMessageOfLogs = 2048
 	maxMessageLines  = 80
+	maxMessages      = 12 << 10 // of a Pod
 )
 
 // terminationMessage is what a container left behind for people.
 func (w *worker) terminationMessage(r *Run) string {
-	if data := head(w.paths.message(r.ID), maxMessage); len(data) > 0 {
+	c := w.spec(r.Name)
+	data, err := tail(w.paths.message(r.ID), maxMessage)
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return fmt.Sprintf("Error on reading termination log %s: %v", c.TerminationMessagePath, err)
+	case len(data) > 0:
 		return string(data)
 	}
-	c := w.spec(r.Name)
-	if c != nil && c.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError && r.ExitCode != 0 {
+	if c != nil && c.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError && r.ExitCode != 0 && r.Reason != shim.ReasonStartError {
 		return lastLines(r.LogPath)
 	}
 	return ""
 }
 
-func head(name string, most int64) []byte {
+// tail is the end of a file.
+func tail(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most))
+	info, err := f.Stat()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return data
+	if info.Size() > most {
+		if _, err := f.Seek(-most, io.SeekEnd); err != nil {
+			return nil, err
+		}
+	}
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// boundMessages shares what the messages of a Pod may take among its containers.
+func boundMessages(s *corev1.PodStatus) {
+	all := len(s.InitContainerStatuses) + len(s.ContainerStatuses)
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {
+		for i := range list {
+			for _, t := range []*corev1.ContainerStateTerminated{list[i].State.Terminated, list[i].LastTerminationState.Terminated} {
+				if t != nil && len(t.Message) > maxMessages/all {
+					t.Message = t.Message[:maxMessages/all]
+				}
+			}
+		}
+	}
 }
 
 // lastLines is the end of a log in the CRI format, without its stamps.

@@ -33,6 +33,8 @@ type Observed struct {
 
 	Containers map[string]*Observation
 
+	Reset Attempt // of all containers, to begin anew
+
 	// OutOfService: routes are gone, or were waited for long enough.
 	OutOfService bool
 	OutAt        time.Time // since when
@@ -72,6 +74,8 @@ type Observation struct {
 	Attempts int
 
 	Image Pull
+	// HookFailure is what a failed postStart of the newest run said, for the status.
+	HookFailure string
 	// Create is why the container could not be made; the shim was not asked.
 	Create       Attempt
 	CreateReason string
@@ -90,6 +94,9 @@ type Observation struct {
 type Run struct {
 	shim.Container
 	Message string // termination message, once ended
+	// Past: it ended in an earlier life of the Pod, before a reboot or before all containers began anew. It counts
+	// for restart policies, but init containers have to run again.
+	Past bool
 }
 
 // What the shim keeps beside a container for its daemon.
@@ -100,6 +107,18 @@ const (
 	labelLevel   = "level" // of the restart back-off
 )
 
+// unhealthyHook is Unhealthy of a container whose postStart failed, and the message of its end.
+const unhealthyHook = "FailedPostStartHook"
+
+// present says that there is a run, and in the Pod's present life.
+func (r *Run) present() bool { return r != nil && !r.Past }
+
+// done says that an init container did its work.
+func (o *Observation) done() bool { return o.Run.Exited() && !o.Run.Past && o.Run.ExitCode == 0 }
+
+// starting says that a container runs whose postStart has not ended.
+func (o *Observation) starting() bool { return o.Run.Running() && o.Kill == nil && o.Hook != HookDone }
+
 // Running says that its process runs.
 func (r *Run) Running() bool { return r != nil && r.Status == shim.StatusRunning }
 
@@ -109,7 +128,8 @@ func (r *Run) Exited() bool { return r != nil && r.Status == shim.StatusExited }
 // Kill is the end of a run in progress.
 type Kill struct {
 	Deadline time.Time
-	Asked    bool // the stop was handed over
+	Hooked   bool // preStop has ended, or there is none
+	Asked    bool // the shim was told to send the signal, and SIGKILL at the deadline
 }
 
 // HookState is how far a postStart hook is.
@@ -147,7 +167,7 @@ func (o *Observed) container(name string) *Observation {
 // containers are done.
 func (o *Observed) begun(spec *corev1.PodSpec) bool {
 	for i := range spec.Containers {
-		if c := o.Containers[spec.Containers[i].Name]; c != nil && c.Run != nil {
+		if c := o.Containers[spec.Containers[i].Name]; c != nil && c.Run.present() {
 			return true
 		}
 	}
@@ -161,8 +181,4 @@ func (o *Observed) anyRunning() bool {
 		}
 	}
 	return false
-}
-
-func sidecar(c *corev1.Container) bool {
-	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }

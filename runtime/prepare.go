@@ -222,13 +222,16 @@ func (w *worker) observe(c shim.Container) {
 	oc := w.o.container(c.Name)
 	switch {
 	case oc.Run != nil && oc.Run.ID == c.ID:
+		if oc.Run.Past {
+			return
+		}
 		oc.Run.Container = c
 	case oc.Last != nil && oc.Last.ID == c.ID:
 		oc.Last.Container = c
 		return
 	case oc.Run == nil || c.Attempt > oc.Run.Attempt:
 		oc.Last, oc.Run = oc.Run, &Run{Container: c}
-		oc.Hook, oc.Ready, oc.Passed, oc.Unhealthy, oc.Kill = HookPending, false, false, "", nil
+		oc.Hook, oc.Ready, oc.Passed, oc.Unhealthy, oc.UnhealthyGrace, oc.Kill, oc.HookFailure = HookPending, false, false, "", nil, nil, ""
 		oc.Attempts = c.Attempt
 	case oc.Last == nil || c.Attempt > oc.Last.Attempt:
 		oc.Last = &Run{Container: c}
@@ -237,7 +240,7 @@ func (w *worker) observe(c shim.Container) {
 		return
 	}
 	if !c.StopDeadline.IsZero() && oc.Run.Running() {
-		oc.Kill = &Kill{Deadline: c.StopDeadline, Asked: true}
+		oc.Kill = &Kill{Deadline: c.StopDeadline, Hooked: true, Asked: true}
 	}
 	for _, r := range []*Run{oc.Run, oc.Last} {
 		if r.Exited() && r.Message == "" {
@@ -252,7 +255,7 @@ func (w *worker) observe(c shim.Container) {
 // ended is after a container's process: what was about it stops.
 func (w *worker) ended(name string, oc *Observation) {
 	oc.Ready, oc.Passed, oc.Unhealthy, oc.Kill = false, false, "", nil
-	for _, m := range []map[string]context.CancelFunc{w.probes, w.hooks, w.stops} {
+	for _, m := range []map[string]context.CancelFunc{w.probes, w.lives, w.hooks, w.stops} {
 		if cancel := m[name]; cancel != nil {
 			cancel()
 			delete(m, name)

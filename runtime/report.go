@@ -25,8 +25,11 @@ func (w *worker) publish() {
 	}
 	now := time.Now()
 	for name, oc := range w.o.Containers {
-		if oc.Run.Exited() && w.desired.Deletion == nil && now.Before(restartAt(oc)) {
-			if c := w.spec(name); c != nil && restarts(w.desired.Pod.Spec.RestartPolicy, oc.Run.ExitCode) {
+		if !oc.Run.Exited() || w.desired.Deletion != nil || w.o.Failed != nil {
+			continue
+		}
+		if c := w.spec(name); c != nil {
+			if level, due := next(w.desired.Pod, c, oc.Run); level >= 0 && now.Before(due) && !resets(c, oc.Run) {
 				w.backedOff(name, oc.Run.ID)
 			}
 		}

@@ -42,8 +42,8 @@ func (w *worker) start(c *corev1.Container, level int) {
 	switch {
 	case err == nil:
 	case errors.Is(err, shim.ErrStart):
-		w.event(corev1.EventTypeNormal, "Created", "Container created")
-		w.event(corev1.EventTypeWarning, "Failed", "Error: %v", err)
+		w.about(c, corev1.EventTypeNormal, "Created", "Container created")
+		w.about(c, corev1.EventTypeWarning, "Failed", "Error: %v", err)
 	case errors.Is(err, shim.ErrExists):
 		w.resync()
 		return
@@ -58,7 +58,7 @@ func (w *worker) start(c *corev1.Container, level int) {
 		case held != nil:
 			w.r.log.Debug("files of a container stay", "pod", w.ref.String(), "err", held)
 		}
-		w.notCreated(oc, err)
+		w.notCreated(c, oc, err)
 		return
 	}
 	oc.Create, oc.CreateReason = Attempt{}, ""
@@ -69,8 +69,8 @@ func (w *worker) start(c *corev1.Container, level int) {
 		oc.Hook = HookDone
 	}
 	if err == nil {
-		w.event(corev1.EventTypeNormal, "Created", "Container created")
-		w.event(corev1.EventTypeNormal, "Started", "Container started")
+		w.about(c, corev1.EventTypeNormal, "Created", "Container created")
+		w.about(c, corev1.EventTypeNormal, "Started", "Container started")
 	}
 	w.linkLog(c.Name, made)
 	if old != nil {
@@ -80,7 +80,7 @@ func (w *worker) start(c *corev1.Container, level int) {
 }
 
 // notCreated keeps why a container could not be made, in Kubernetes' words.
-func (w *worker) notCreated(oc *Observation, err error) {
+func (w *worker) notCreated(c *corev1.Container, oc *Observation, err error) {
 	now := time.Now()
 	oc.Create.fail(err, now)
 	oc.CreateReason = "CreateContainerError"
@@ -92,7 +92,7 @@ func (w *worker) notCreated(oc *Observation, err error) {
 	if errors.Is(err, errMount) {
 		oc.Image.Image = nil // the image may be gone: look for it again
 	}
-	w.event(corev1.EventTypeWarning, "Failed", "Error: %v", err)
+	w.about(c, corev1.EventTypeWarning, "Failed", "Error: %v", err)
 	w.ring()
 }
 
@@ -256,6 +256,9 @@ func (w *worker) forget(r *Run) {
 		w.r.log.Warn("files of a container stay", "pod", w.ref.String(), "container", r.Name, "err", err)
 	}
 	w.removeLogs(r)
+	if r.Past { // the shim knows nothing of it
+		return
+	}
 	s := w.shim
 	w.task(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)

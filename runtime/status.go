@@ -3,8 +3,6 @@ package runtime
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +10,6 @@ import (
 	"k8s.io/kubernetes/pkg/apis/core/v1/helper/qos"
 
 	"writ/runtime/shim"
-	"writ/state"
 )
 
 // Status is the Pod's as kubelet would tell it. last is what was told before, for
@@ -34,84 +31,25 @@ func Status(d *Desired, o *Observed, last *corev1.PodStatus, hostIP string, now 
 		s.PodIP = o.IP.String()
 		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
 	}
-	initialized := initDone(d.Pod, o)
 	for i := range d.Pod.Spec.InitContainers {
-		s.InitContainerStatuses = append(s.InitContainerStatuses, containerStatus(d, o, &d.Pod.Spec.InitContainers[i], last, true, now, initialized))
+		s.InitContainerStatuses = append(s.InitContainerStatuses, containerStatus(d, o, &d.Pod.Spec.InitContainers[i], last, true, now))
 	}
 	for i := range d.Pod.Spec.Containers {
-		s.ContainerStatuses = append(s.ContainerStatuses, containerStatus(d, o, &d.Pod.Spec.Containers[i], last, false, now, initialized))
+		s.ContainerStatuses = append(s.ContainerStatuses, containerStatus(d, o, &d.Pod.Spec.Containers[i], last, false, now))
 	}
-	s.Phase = phase(d, o, last)
-	if o.Failed != nil {
+	boundMessages(s)
+	s.Phase = phase(d, o, s, last)
+	switch {
+	case o.Failed != nil && s.Phase == corev1.PodFailed:
 		s.Reason, s.Message = o.Failed.Reason, o.Failed.Message
+	case last != nil && last.Phase == s.Phase:
+		s.Reason, s.Message = last.Reason, last.Message
 	}
 	s.Conditions = conditions(d, o, s, last, now)
 	return s
 }
 
-// initDone says that the init containers are through.
-func initDone(pod *corev1.Pod, o *Observed) bool {
-	if o.begun(&pod.Spec) {
-		return true
-	}
-	for i := range pod.Spec.InitContainers {
-		c := &pod.Spec.InitContainers[i]
-		oc := o.Containers[c.Name]
-		if oc == nil || sidecar(c) && !started(oc) || !sidecar(c) && !(oc.Run.Exited() && oc.Run.ExitCode == 0) {
-			return false
-		}
-	}
-	return true
-}
-
-// phase follows upstream's getPhase; a phase that is final stays.
-func phase(d *Desired, o *Observed, last *corev1.PodStatus) corev1.PodPhase {
-	if o.Failed != nil {
-		return corev1.PodFailed
-	}
-	if last != nil && (last.Phase == corev1.PodFailed || last.Phase == corev1.PodSucceeded) {
-		return last.Phase
-	}
-	gone := d.Gone || d.Deletion != nil
-	spec := &d.Pod.Spec
-	if !initDone(d.Pod, o) {
-		if finished(d.Pod, o) {
-			return corev1.PodFailed
-		}
-		return corev1.PodPending
-	}
-	var waiting, running, succeeded, failed int
-	for i := range spec.Containers {
-		oc := o.Containers[spec.Containers[i].Name]
-		switch {
-		case oc == nil || oc.Run == nil || oc.Run.Status == shim.StatusCreating:
-			if oc != nil && oc.Attempts > 0 {
-				running++ // it ran before and will again
-			} else {
-				waiting++
-			}
-		case oc.Run.Running():
-			running++
-		case restarts(spec.RestartPolicy, oc.Run.ExitCode) && !(gone && !o.anyRunning()):
-			running++
-		case oc.Run.ExitCode == 0:
-			succeeded++
-		default:
-			failed++
-		}
-	}
-	switch {
-	case waiting > 0:
-		return corev1.PodPending
-	case running > 0:
-		return corev1.PodRunning
-	case failed > 0:
-		return corev1.PodFailed
-	}
-	return corev1.PodSucceeded
-}
-
-func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.PodStatus, init bool, now time.Time, initialized bool) corev1.ContainerStatus {
+func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.PodStatus, init bool, now time.Time) corev1.ContainerStatus {
 	oc := o.Containers[c.Name]
 	if oc == nil {
 		oc = &Observation{}
@@ -129,11 +67,16 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 		if r.Labels[labelImage] != "" {
 			s.Image = r.Labels[labelImage]
 		}
+		if c.Lifecycle != nil {
+			s.StopSignal = c.Lifecycle.StopSignal
+		}
 	}
 	if oc.Last != nil {
 		s.LastTerminationState = corev1.ContainerState{Terminated: terminated(oc.Last)}
 	}
 	switch r := oc.Run; {
+	case oc.starting():
+		s.State.Waiting = waiting(d.Pod, oc, now) // a container runs once its postStart has ended
 	case r.Running():
 		s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(r.StartedAt).Rfc3339Copy()}
 		up := started(oc)
@@ -143,8 +86,12 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 		s.AllocatedResources = c.Resources.Requests.DeepCopy()
 	case r.Exited():
 		exited(d, o, c, oc, &s, init, now)
+	case r == nil && init && !sidecar(c) && o.begun(&d.Pod.Spec):
+		s.Ready = true
+		s.State.Terminated = &corev1.ContainerStateTerminated{Reason: shim.ReasonCompleted,
+			Message: "Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally"}
 	default:
-		s.State.Waiting = waiting(oc, init, initialized, now)
+		s.State.Waiting = waiting(d.Pod, oc, now)
 	}
 	return s
 }
@@ -180,40 +127,47 @@ func lost(s, old *corev1.ContainerStatus, oc *Observation) {
 
 // exited is a run that ended: final, or waiting for the next.
 func exited(d *Desired, o *Observed, c *corev1.Container, oc *Observation, s *corev1.ContainerStatus, init bool, now time.Time) {
-	policy := d.Pod.Spec.RestartPolicy
-	switch {
-	case sidecar(c):
-		policy = corev1.RestartPolicyAlways
-	case init && policy == corev1.RestartPolicyAlways:
-		policy = corev1.RestartPolicyOnFailure
-	}
 	ended := terminated(oc.Run)
 	final := d.Gone || d.Deletion != nil || o.Failed != nil || finished(d.Pod, o)
-	if init && oc.Run.ExitCode == 0 && !sidecar(c) {
+	if init && oc.Run.ExitCode == 0 && !sidecar(c) && !oc.Run.Past {
 		s.Ready = true // an init container is ready once it is done
 	}
-	if final || !restarts(policy, oc.Run.ExitCode) {
+	level, due := next(d.Pod, c, oc.Run)
+	if final || level < 0 {
 		s.State.Terminated = ended
 		return
 	}
-	if w := pending(oc, now); w != nil {
-		s.State.Waiting, s.LastTerminationState = w, corev1.ContainerState{Terminated: ended}
-		return
-	}
-	if due := restartAt(oc); now.Before(due) {
-		delay := due.Sub(oc.Run.FinishedAt)
+	s.LastTerminationState = corev1.ContainerState{Terminated: ended}
+	failure := startFailure(oc)
+	switch w := pending(oc, now); {
+	case w != nil:
+		s.State.Waiting = w
+	case failure != nil && (!now.Before(due) || now.Before(oc.Run.FinishedAt.Add(failureShown))):
+		s.State.Waiting = failure
+	case now.Before(due) && !resets(c, oc.Run):
 		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff",
-			Message: fmt.Sprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)", delay, c.Name, d.Pod.Name, d.Pod.Namespace, d.Pod.UID)}
-		s.LastTerminationState = corev1.ContainerState{Terminated: ended}
-		return
+			Message: fmt.Sprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)", due.Sub(oc.Run.FinishedAt), c.Name, d.Pod.Name, d.Pod.Namespace, d.Pod.UID)}
+	case oc.Run.Past && oc.Run.Reason == restartingAll:
+		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: restartingAll, Message: restartingAllText}
+	case oc.Run.Past:
+		s.State.Waiting = waiting(d.Pod, oc, now)
+	default:
+		s.State.Terminated, s.LastTerminationState = ended, corev1.ContainerState{}
+		if oc.Last != nil {
+			s.LastTerminationState.Terminated = terminated(oc.Last)
+		}
 	}
-	s.State.Terminated = ended
 }
 
-// restartAt is when the back-off of an ended run is over.
-func restartAt(oc *Observation) time.Time {
-	level, _ := strconv.Atoi(oc.Run.Labels[labelLevel])
-	return oc.Run.FinishedAt.Add(restartDelay(levelAfter(level, ran(oc.Run)) - 1))
+// startFailure is why the newest run did not really begin, nil if it did.
+func startFailure(oc *Observation) *corev1.ContainerStateWaiting {
+	switch {
+	case oc.Run.Reason == shim.ReasonStartError:
+		return &corev1.ContainerStateWaiting{Reason: "RunContainerError", Message: oc.Run.Container.Message}
+	case oc.HookFailure != "":
+		return &corev1.ContainerStateWaiting{Reason: "PostStartHookError", Message: oc.HookFailure}
+	}
+	return nil
 }
 
 // pending is what a container that should start waits for, nil if nothing failed.
@@ -230,11 +184,11 @@ func pending(oc *Observation, now time.Time) *corev1.ContainerStateWaiting {
 	return nil
 }
 
-func waiting(oc *Observation, init, initialized bool, now time.Time) *corev1.ContainerStateWaiting {
+func waiting(pod *corev1.Pod, oc *Observation, now time.Time) *corev1.ContainerStateWaiting {
 	if w := pending(oc, now); w != nil {
 		return w
 	}
-	if !initialized {
+	if len(pod.Spec.InitContainers) > 0 { // as upstream says it, also of those that run after them
 		return &corev1.ContainerStateWaiting{Reason: "PodInitializing"}
 	}
 	return &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}
@@ -245,8 +199,11 @@ func terminated(r *Run) *corev1.ContainerStateTerminated {
 		ExitCode: int32(r.ExitCode), Reason: r.Reason, Message: r.Message, ContainerID: statusID(r.ID),
 		StartedAt: stamp(r.StartedAt), FinishedAt: stamp(r.FinishedAt),
 	}
-	if r.Container.Message != "" && t.Message == "" {
-		t.Message = r.Container.Message
+	if text := r.Container.Message; text != "" { // of the runtime, then what the program left
+		if t.Message != "" {
+			text += ": "
+		}
+		t.Message = text + t.Message
 	}
 	return t
 }
@@ -256,114 +213,4 @@ func stamp(t time.Time) metav1.Time {
 		return metav1.NewTime(time.Unix(0, 0).UTC())
 	}
 	return metav1.NewTime(t).Rfc3339Copy()
-}
-
-// Conditions kubelet states, in its order.
-func conditions(d *Desired, o *Observed, s, last *corev1.PodStatus, now time.Time) []corev1.PodCondition {
-	var list []corev1.PodCondition
-	add := func(kind corev1.PodConditionType, ok bool, reason, message string) {
-		c := corev1.PodCondition{Type: kind, Status: corev1.ConditionFalse, Reason: reason, Message: message, ObservedGeneration: d.Pod.Generation}
-		if ok {
-			c.Status = corev1.ConditionTrue
-		}
-		c.LastTransitionTime = transition(last, c, now)
-		list = append(list, c)
-	}
-	final := s.Phase == corev1.PodSucceeded || s.Phase == corev1.PodFailed
-	add(corev1.PodReadyToStartContainers, o.Sandbox.Done && !o.Cleaned, "", "")
-	initOK, why, text := initialized(d, s)
-	add(corev1.PodInitialized, initOK, why, text)
-	ready, why, text := containersReady(d, o, s)
-	gates, gateText := gatesPass(d.Pod, last)
-	switch {
-	case s.Phase == corev1.PodSucceeded:
-		ready, why, text = false, "PodCompleted", ""
-	case s.Phase == corev1.PodFailed:
-		ready, why, text = false, "PodFailed", ""
-	}
-	switch {
-	case ready && !gates && !final:
-		add(corev1.PodReady, false, "ReadinessGatesNotReady", gateText)
-	default:
-		add(corev1.PodReady, ready, why, text)
-	}
-	add(corev1.ContainersReady, ready, why, text)
-	add(corev1.PodScheduled, true, "", "")
-	if o.Cleaned {
-		add(state.PodStopped, true, "", "")
-	}
-	return list
-}
-
-func transition(last *corev1.PodStatus, c corev1.PodCondition, now time.Time) metav1.Time {
-	if last != nil {
-		for _, old := range last.Conditions {
-			if old.Type == c.Type && old.Status == c.Status && !old.LastTransitionTime.IsZero() {
-				return old.LastTransitionTime
-			}
-		}
-	}
-	return metav1.NewTime(now).Rfc3339Copy()
-}
-
-func initialized(d *Desired, s *corev1.PodStatus) (bool, string, string) {
-	if s.Phase == corev1.PodSucceeded {
-		return true, "PodCompleted", ""
-	}
-	var incomplete []string
-	for i := range s.InitContainerStatuses {
-		c := &s.InitContainerStatuses[i]
-		if sidecar(&d.Pod.Spec.InitContainers[i]) {
-			if c.Started == nil || !*c.Started {
-				incomplete = append(incomplete, c.Name)
-			}
-		} else if c.State.Terminated == nil || c.State.Terminated.ExitCode != 0 {
-			incomplete = append(incomplete, c.Name)
-		}
-	}
-	begun := slices.ContainsFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.ContainerID != "" })
-	if len(incomplete) > 0 && !begun {
-		return false, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: %s", incomplete)
-	}
-	return true, "", ""
-}
-
-func containersReady(d *Desired, o *Observed, s *corev1.PodStatus) (bool, string, string) {
-	var unready []string
-	for i := range s.InitContainerStatuses {
-		if sidecar(&d.Pod.Spec.InitContainers[i]) && !s.InitContainerStatuses[i].Ready {
-			unready = append(unready, s.InitContainerStatuses[i].Name)
-		}
-	}
-	for i := range s.ContainerStatuses {
-		if !s.ContainerStatuses[i].Ready {
-			unready = append(unready, s.ContainerStatuses[i].Name)
-		}
-	}
-	if len(unready) > 0 {
-		return false, "ContainersNotReady", fmt.Sprintf("containers with unready status: %s", unready)
-	}
-	return true, "", ""
-}
-
-// gatesPass says whether every readiness gate is a true condition.
-func gatesPass(pod *corev1.Pod, last *corev1.PodStatus) (bool, string) {
-	var texts []string
-	for _, g := range pod.Spec.ReadinessGates {
-		ok, found := false, false
-		if last != nil {
-			for _, c := range last.Conditions {
-				if c.Type == g.ConditionType {
-					ok, found = c.Status == corev1.ConditionTrue, true
-				}
-			}
-		}
-		switch {
-		case !found:
-			texts = append(texts, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", g.ConditionType))
-		case !ok:
-			texts = append(texts, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but False", g.ConditionType))
-		}
-	}
-	return len(texts) == 0, strings.Join(texts, ", ")
 }

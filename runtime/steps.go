@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -17,10 +16,12 @@ const (
 	ActVolumes Action = "volumes"
 	ActPull    Action = "pull"
 	ActStart   Action = "start"
-	ActHook    Action = "hook" // postStart
-	ActStop    Action = "stop" // preStop, signal, grace, kill
-	ActOut     Action = "out"  // no longer waits for its routes
-	ActFail    Action = "fail" // the node ends the Pod
+	ActHook    Action = "hook"   // postStart
+	ActStop    Action = "stop"   // the end of a container begins: preStop
+	ActSignal  Action = "signal" // its signal, and SIGKILL at the deadline
+	ActReset   Action = "reset"  // forgets all runs: every container begins anew
+	ActOut     Action = "out"    // no longer waits for its routes
+	ActFail    Action = "fail"   // the node ends the Pod
 	ActClean   Action = "clean"
 )
 
@@ -55,6 +56,8 @@ const (
 	leastGrace = 2 * time.Second
 	// pullShown is how long ErrImagePull shows before it becomes ImagePullBackOff.
 	pullShown = time.Second
+	// failureShown is how long RunContainerError or PostStartHookError shows before it becomes CrashLoopBackOff.
+	failureShown = time.Second
 )
 
 // Plan is Steps' answer: what to do now, and when time alone changes the answer.
@@ -90,7 +93,7 @@ func Steps(d *Desired, o *Observed, now time.Time) Plan {
 		p.terminate(d, o, now)
 	case o.Failed != nil:
 		p.prepare(o, now)
-		p.stopAll(d, o, now, now.Add(grace(d.Pod)), "Stopping container %s")
+		p.stopAll(d, o, now, now.Add(grace(d.Pod)))
 	default:
 		if p.deadline(d, o, now) {
 			p.add(Step{Do: ActFail})
@@ -132,8 +135,12 @@ func (p *Plan) run(d *Desired, o *Observed, now time.Time) {
 	if !p.prepare(o, now) {
 		return
 	}
+	if restartsAll(d.Pod, o) {
+		p.reset(d, o, now)
+		return
+	}
 	if finished(d.Pod, o) {
-		p.stopAll(d, o, now, now.Add(grace(d.Pod)), "Stopping container %s")
+		p.stopAll(d, o, now, now.Add(grace(d.Pod)))
 		return
 	}
 	if !o.Volumes.Done {
@@ -150,7 +157,11 @@ func (p *Plan) run(d *Desired, o *Observed, now time.Time) {
 		return
 	}
 	for i := range d.Pod.Spec.Containers {
-		p.keep(d, o, &d.Pod.Spec.Containers[i], d.Pod.Spec.RestartPolicy, now)
+		c := &d.Pod.Spec.Containers[i]
+		p.keep(d, o, c, now)
+		if o.container(c.Name).starting() {
+			return // those after it start once its postStart has ended, as with a kubelet
+		}
 	}
 }
 
@@ -161,20 +172,16 @@ func (p *Plan) init(d *Desired, o *Observed, now time.Time) bool {
 		c := &d.Pod.Spec.InitContainers[i]
 		oc := o.container(c.Name)
 		if sidecar(c) {
-			p.keep(d, o, c, corev1.RestartPolicyAlways, now)
-			if !begun && !started(oc) {
+			p.keep(d, o, c, now)
+			if !begun && !started(oc) && !laterBegun(d, o, i) {
 				return false
 			}
 			continue
 		}
-		if begun || oc.Run.Exited() && oc.Run.ExitCode == 0 || laterBegun(d, o, i) {
+		if begun || oc.done() || laterBegun(d, o, i) {
 			continue
 		}
-		policy := d.Pod.Spec.RestartPolicy
-		if policy == corev1.RestartPolicyAlways {
-			policy = corev1.RestartPolicyOnFailure
-		}
-		p.keep(d, o, c, policy, now)
+		p.keep(d, o, c, now)
 		return false
 	}
 	return true
@@ -184,7 +191,7 @@ func (p *Plan) init(d *Desired, o *Observed, now time.Time) bool {
 // i-th was done once (its record may be lost).
 func laterBegun(d *Desired, o *Observed, i int) bool {
 	for _, c := range d.Pod.Spec.InitContainers[i+1:] {
-		if oc := o.Containers[c.Name]; oc != nil && oc.Run != nil {
+		if oc := o.Containers[c.Name]; oc != nil && oc.Run.present() {
 			return true
 		}
 	}
@@ -194,195 +201,6 @@ func laterBegun(d *Desired, o *Observed, i int) bool {
 // started says that a container runs, its hook is done and its startup probe passed.
 func started(oc *Observation) bool {
 	return oc.Run.Running() && oc.Hook == HookDone && oc.Passed
-}
-
-// keep brings one container to where it should be.
-func (p *Plan) keep(d *Desired, o *Observed, c *corev1.Container, policy corev1.RestartPolicy, now time.Time) {
-	oc := o.container(c.Name)
-	if oc.Run.Running() {
-		p.keepRunning(d, c, oc, now)
-		return
-	}
-	if oc.Run != nil && !oc.Run.Exited() {
-		return // being started
-	}
-	level := 0
-	if oc.Run != nil {
-		changed := oc.Run.Labels[labelImage] != c.Image
-		if !changed && !restarts(policy, oc.Run.ExitCode) {
-			return
-		}
-		if !changed {
-			was, _ := strconv.Atoi(oc.Run.Labels[labelLevel])
-			level = levelAfter(was, ran(oc.Run))
-			if due := oc.Run.FinishedAt.Add(restartDelay(level - 1)); now.Before(due) {
-				p.wake(due)
-				return
-			}
-		}
-	}
-	if !p.image(c, oc, now) {
-		return
-	}
-	if oc.Create.Err != nil && now.Before(oc.Create.Retry) {
-		p.wake(oc.Create.Retry)
-		return
-	}
-	p.add(Step{Do: ActStart, Container: c.Name, Level: level})
-}
-
-func ran(r *Run) time.Duration {
-	if r.StartedAt.IsZero() {
-		return 0
-	}
-	return r.FinishedAt.Sub(r.StartedAt)
-}
-
-func restarts(policy corev1.RestartPolicy, code int) bool {
-	switch policy {
-	case corev1.RestartPolicyNever:
-		return false
-	case corev1.RestartPolicyOnFailure:
-		return code != 0
-	}
-	return true
-}
-
-func (p *Plan) keepRunning(d *Desired, c *corev1.Container, oc *Observation, now time.Time) {
-	if oc.Kill != nil {
-		return
-	}
-	seconds := grace(d.Pod)
-	why := ""
-	switch {
-	case oc.Run.Labels[labelImage] != c.Image:
-		why = fmt.Sprintf("Container %s definition changed, will be restarted", c.Name)
-	case oc.Unhealthy != "":
-		why = fmt.Sprintf("Container %s %s, will be restarted", c.Name, oc.Unhealthy)
-		if oc.UnhealthyGrace != nil {
-			seconds = time.Duration(*oc.UnhealthyGrace) * time.Second
-		}
-	case oc.Hook == HookPending:
-		p.add(Step{Do: ActHook, Container: c.Name})
-		return
-	default:
-		return
-	}
-	p.add(Step{Do: ActStop, Container: c.Name, Why: why, Deadline: now.Add(seconds)})
-}
-
-// image says whether the container's image is here; if not, it is pulled or waited for.
-func (p *Plan) image(c *corev1.Container, oc *Observation, now time.Time) bool {
-	i := &oc.Image
-	switch {
-	case i.Ref == c.Image && i.Running:
-		return false
-	case i.Ref == c.Image && i.Image != nil:
-		return true
-	case i.Ref == c.Image && now.Before(i.Retry):
-		p.wake(i.Retry)
-		if shown := i.FailedAt.Add(pullShown); now.Before(shown) {
-			p.wake(shown)
-		}
-		return false
-	}
-	p.add(Step{Do: ActPull, Container: c.Name})
-	return false
-}
-
-// terminate ends a Pod: out of service first, then its containers, then all else.
-func (p *Plan) terminate(d *Desired, o *Observed, now time.Time) {
-	if !o.Sandbox.Done && o.Sandbox.Failures == 0 {
-		p.add(Step{Do: ActPrepare}) // what runs may not be known yet
-		return
-	}
-	if o.anyRunning() && !o.OutOfService {
-		if until := routed(d); !until.IsZero() && now.Before(until) {
-			p.wake(until)
-			return
-		}
-		p.add(Step{Do: ActOut})
-		if lingers(d) {
-			return
-		}
-	}
-	if until := o.OutAt.Add(linger); lingers(d) && o.anyRunning() && now.Before(until) && now.Before(d.Deletion.Deadline()) {
-		p.wake(until)
-		return
-	}
-	end := d.GoneAt.Add(grace(d.Pod))
-	if !d.Gone {
-		end = d.Deletion.Deadline()
-	}
-	if p.stopAll(d, o, now, end, "Stopping container %s") {
-		return
-	}
-	if o.Cleanup.due(now) {
-		p.add(Step{Do: ActClean})
-	} else {
-		p.wake(o.Cleanup.Retry)
-	}
-}
-
-// routed is until when the Pod still waits for its routes to go; zero is no longer.
-func routed(d *Desired) time.Time {
-	if d.Gone || d.Routed >= d.Deletion.Revision && d.Deletion.Revision > 0 || d.Deletion.Grace == 0 {
-		return time.Time{}
-	}
-	return d.Deletion.At.Add(routeWait)
-}
-
-// lingers says that a Pod gets the time to answer what is on its way.
-func lingers(d *Desired) bool { return !d.Gone && d.Deletion.Grace > 0 }
-
-// stopAll ends what runs, sidecars after all others, and says whether anything does.
-func (p *Plan) stopAll(d *Desired, o *Observed, now time.Time, end time.Time, why string) bool {
-	busy := false
-	stop := func(c *corev1.Container) {
-		oc := o.container(c.Name)
-		if !oc.Run.Running() {
-			return
-		}
-		busy = true
-		if oc.Kill != nil && !end.Before(oc.Kill.Deadline) {
-			return
-		}
-		p.add(Step{Do: ActStop, Container: c.Name, Why: fmt.Sprintf(why, c.Name), Deadline: end})
-	}
-	for i := range d.Pod.Spec.Containers {
-		stop(&d.Pod.Spec.Containers[i])
-	}
-	for i := range d.Pod.Spec.InitContainers {
-		if c := &d.Pod.Spec.InitContainers[i]; !sidecar(c) {
-			stop(c)
-		}
-	}
-	for i := len(d.Pod.Spec.InitContainers) - 1; i >= 0 && (!busy || !now.Before(end)); i-- {
-		if c := &d.Pod.Spec.InitContainers[i]; sidecar(c) {
-			stop(c)
-		}
-	}
-	return busy
-}
-
-// finished says that a Pod will never run again: all containers ended and none is
-// restarted, or an init container failed for good.
-func finished(pod *corev1.Pod, o *Observed) bool {
-	policy := pod.Spec.RestartPolicy
-	for i := range pod.Spec.InitContainers {
-		c := &pod.Spec.InitContainers[i]
-		oc := o.Containers[c.Name]
-		if !sidecar(c) && oc != nil && oc.Run.Exited() && oc.Run.ExitCode != 0 && policy == corev1.RestartPolicyNever {
-			return true
-		}
-	}
-	for i := range pod.Spec.Containers {
-		oc := o.Containers[pod.Spec.Containers[i].Name]
-		if oc == nil || !oc.Run.Exited() || restarts(policy, oc.Run.ExitCode) {
-			return false
-		}
-	}
-	return true
 }
 
 func grace(pod *corev1.Pod) time.Duration {

@@ -45,8 +45,37 @@ func desired(change func(*corev1.Pod)) *Desired {
 	return &Desired{Pod: p}
 }
 
-func policy(p corev1.RestartPolicy) func(*corev1.Pod) {
+// stepsText is the steps of a plan, one after the other.
+func stepsText(p Plan) string {
+	var steps []string
+	for _, s := range p.Steps {
+		steps = append(steps, s.String())
+	}
+	return strings.Join(steps, ", ")
+}
+
+func restartPolicy(p corev1.RestartPolicy) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.RestartPolicy = p }
+}
+
+// ruled gives main a policy of its own, Never, and a rule for exit code 7.
+func ruled(action corev1.ContainerRestartRuleAction) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		never := corev1.ContainerRestartPolicyNever
+		p.Spec.Containers[0].RestartPolicy = &never
+		p.Spec.Containers[0].RestartPolicyRules = []corev1.ContainerRestartRule{{Action: action,
+			ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{7}}}}
+	}
+}
+
+// past has every run be one of an earlier life.
+func past(o *Observed, reason string) *Observed {
+	for _, c := range o.Containers {
+		if c.Run != nil {
+			c.Run.Past, c.Run.Reason = true, reason
+		}
+	}
+	return o
 }
 
 func TestSteps(t *testing.T) {
@@ -73,14 +102,14 @@ func TestSteps(t *testing.T) {
 		{"then the first", desired(nil), observed("init"), "start init", 0},
 		{"which runs", desired(nil), observed("init running", "side", "main"), "", 0},
 		{"which failed", desired(nil), observed("init exit 1", "side", "main"), "start init level 1", 0},
-		{"which failed for good", desired(policy(corev1.RestartPolicyNever)), observed("init exit 1", "side", "main"), "", 0},
+		{"which failed for good", desired(restartPolicy(corev1.RestartPolicyNever)), observed("init exit 1", "side", "main"), "", 0},
 		{"sidecar next", desired(nil), observed("init exit 0", "side", "main"), "start side", 0},
 		{"sidecar is not started up", desired(nil), with(observed("init exit 0", "side running", "main"), func(o *Observed) { o.Containers["side"].Passed = false }), "", 0},
 		{"then the rest", desired(nil), observed("init exit 0", "side running", "main"), "start main", 0},
 		{"all run", desired(nil), observed("init exit 0", "side running", "main running"), "", 0},
 		{"init containers forgotten", desired(nil), observed("side running", "main running"), "", 0},
 		{"restart at once", desired(nil), observed("init exit 0", "side running", "main exit 0"), "start main level 1", 0},
-		{"on failure only", desired(policy(corev1.RestartPolicyOnFailure)), observed("init exit 0", "side running", "main exit 0"), "stop side", 0},
+		{"on failure only", desired(restartPolicy(corev1.RestartPolicyOnFailure)), observed("init exit 0", "side running", "main exit 0"), "stop side", 0},
 		{"restart after a while", desired(nil), with(observed("init exit 0", "side running", "main exit 1"), func(o *Observed) { o.Containers["main"].Run.Labels[labelLevel] = "2" }), "", 20 * time.Second},
 		{"a long run resets", desired(nil), with(observed("init exit 0", "side running", "main exit 1"), func(o *Observed) {
 			o.Containers["main"].Run.Labels[labelLevel] = "5"
@@ -88,7 +117,7 @@ func TestSteps(t *testing.T) {
 		}), "start main level 1", 0},
 		{"unhealthy", desired(nil), with(observed("side running", "main running"), func(o *Observed) { o.Containers["main"].Unhealthy = "failed liveness probe" }), "stop main", 0},
 		{"unhealthy and being stopped", desired(nil), with(observed("side running", "main running"), func(o *Observed) {
-			o.Containers["main"].Unhealthy, o.Containers["main"].Kill = "failed liveness probe", &Kill{}
+			o.Containers["main"].Unhealthy, o.Containers["main"].Kill = "failed liveness probe", &Kill{Asked: true}
 		}), "", 0},
 		{"another image", desired(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "img2" }), observed("side running", "main running"), "stop main", 0},
 		{"another image resets the back-off", desired(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "img2" }),
@@ -96,13 +125,44 @@ func TestSteps(t *testing.T) {
 				o.Containers["main"].Run.Labels[labelLevel] = "5"
 				o.Containers["main"].Image.Ref = "img2"
 			}), "start main", 0},
+		{"postStart holds up those after it", desired(func(p *corev1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
+		}),
+			with(observed("side running", "main running", "second"), func(o *Observed) { o.Containers["main"].Hook = HookRunning }), "", 0},
+		{"those after it start", desired(func(p *corev1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
+		}),
+			observed("side running", "main running", "second"), "start second", 0},
+		{"postStart failed", desired(nil), with(observed("side running", "main running"), func(o *Observed) {
+			o.Containers["main"].Hook, o.Containers["main"].Unhealthy = HookRunning, unhealthyHook
+		}), "stop main", 0},
+		{"a policy of its own", desired(func(p *corev1.Pod) {
+			never := corev1.ContainerRestartPolicyNever
+			p.Spec.Containers[0].RestartPolicy = &never
+		}),
+			observed("init exit 0", "side running", "main exit 1"), "stop side", 0},
+		{"a rule of its own", desired(ruled(corev1.ContainerRestartRuleActionRestart)), observed("init exit 0", "side running", "main exit 7"), "start main level 1", 0},
+		{"a rule that does not match", desired(ruled(corev1.ContainerRestartRuleActionRestart)), observed("init exit 0", "side running", "main exit 8"), "stop side", 0},
+		{"all begin anew: what runs ends", desired(ruled(corev1.ContainerRestartRuleActionRestartAllContainers)), observed("init exit 0", "side running", "main exit 7"), "stop side", 0},
+		{"all begin anew: nothing runs", desired(ruled(corev1.ContainerRestartRuleActionRestartAllContainers)), observed("init exit 0", "side exit 0", "main exit 7"), "reset", 0},
+		{"all begin anew: from the first", desired(ruled(corev1.ContainerRestartRuleActionRestartAllContainers)),
+			past(observed("init exit 0", "side exit 0", "main exit 7"), restartingAll), "start init", 0},
+		{"all begin anew, after a while", desired(ruled(corev1.ContainerRestartRuleActionRestartAllContainers)),
+			with(observed("init exit 0", "side running", "main exit 7"), func(o *Observed) { o.Containers["main"].Run.Labels[labelLevel] = "1" }), "", 10 * time.Second},
+		{"after a reboot, from the first", desired(nil), past(observed("init exit 0", "side exit 0", "main exit 7"), ""), "start init", 0},
+		{"after a reboot, done", desired(restartPolicy(corev1.RestartPolicyNever)), past(observed("init exit 0", "side exit 0", "main exit 7"), ""), "", 0},
+		{"after a reboot, a part is done", desired(func(p *corev1.Pod) {
+			restartPolicy(corev1.RestartPolicyOnFailure)(p)
+			p.Spec.InitContainers = nil
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
+		}), past(observed("main exit 0", "second exit 1"), ""), "start second", 0},
 		{"hook", desired(nil), with(observed("side running", "main running"), func(o *Observed) { o.Containers["main"].Hook = HookPending }), "hook main", 0},
 		{"image missing", desired(nil), with(observed("side running", "main"), func(o *Observed) {
 			o.Containers["main"].Image = Pull{Ref: "img", Reason: "ErrImagePull", FailedAt: noon.Add(-time.Hour), Retry: noon.Add(9 * time.Second)}
 		}), "", 9 * time.Second},
 		{"out of time", &Desired{Pod: desired(func(p *corev1.Pod) { p.Spec.ActiveDeadlineSeconds = &limit }).Pod, Started: &metav1.Time{Time: noon.Add(-time.Minute)}}, observed("main running"), "fail", 0},
 		{"time remains", &Desired{Pod: desired(func(p *corev1.Pod) { p.Spec.ActiveDeadlineSeconds = &limit }).Pod, Started: &metav1.Time{Time: noon}}, observed("side running", "main running"), "", time.Minute},
-		{"failed by the node", desired(nil), with(observed("side running", "main running"), func(o *Observed) { o.Failed = &Failure{} }), "stop main", 0},
+		{"failed by the node", desired(nil), with(observed("side running", "main running"), func(o *Observed) { o.Failed = &Failure{} }), "stop main, stop side", 0},
 
 		{"deleted, routes are there", deleted(desired(nil), 30, false), observed("side running", "main running"), "", 2 * time.Second},
 		{"deleted, routes are gone", deleted(desired(nil), 30, true), observed("side running", "main running"), "out", 0},
@@ -116,8 +176,25 @@ func TestSteps(t *testing.T) {
 		{"sidecars last", deleted(desired(nil), 30, true), with(observed("side running", "main exit 0"), func(o *Observed) { o.OutOfService = true }), "stop side", 0},
 		{"being stopped", deleted(desired(nil), 30, true), with(observed("main running"), func(o *Observed) {
 			o.OutOfService = true
-			o.Containers["main"].Kill = &Kill{Deadline: noon.Add(30 * time.Second)}
+			o.Containers["main"].Kill = &Kill{Deadline: noon.Add(30 * time.Second), Asked: true}
 		}), "", 0},
+		{"preStop runs", deleted(desired(nil), 30, true), with(observed("main running"), func(o *Observed) {
+			o.OutOfService = true
+			o.Containers["main"].Kill = &Kill{Deadline: noon.Add(30 * time.Second)}
+		}), "", 30 * time.Second},
+		{"preStop overruns", deleted(desired(nil), 30, true), with(observed("main running"), func(o *Observed) {
+			o.OutOfService = true
+			o.Containers["main"].Kill = &Kill{Deadline: noon}
+		}), "signal main", 0},
+		{"preStop ended", deleted(desired(nil), 30, true), with(observed("side running", "main running"), func(o *Observed) {
+			o.OutOfService = true
+			o.Containers["main"].Kill = &Kill{Deadline: noon.Add(30 * time.Second), Hooked: true}
+			o.Containers["side"].Kill = &Kill{Deadline: noon.Add(30 * time.Second), Hooked: true}
+		}), "signal main", 30 * time.Second},
+		{"sidecars are signalled last", deleted(desired(nil), 30, true), with(observed("side running", "main exit 0"), func(o *Observed) {
+			o.OutOfService = true
+			o.Containers["side"].Kill = &Kill{Deadline: noon.Add(30 * time.Second), Hooked: true}
+		}), "signal side", 0},
 		{"shorter grace", deleted(desired(nil), 5, true), with(observed("main running"), func(o *Observed) {
 			o.OutOfService = true
 			o.Containers["main"].Kill = &Kill{Deadline: noon.Add(30 * time.Second)}
@@ -128,11 +205,7 @@ func TestSteps(t *testing.T) {
 		{"record is gone", &Desired{Pod: desired(nil).Pod, Gone: true, GoneAt: noon}, observed("main running"), "out, stop main", 0},
 	} {
 		p := Steps(tt.d, tt.o, noon)
-		var steps []string
-		for _, s := range p.Steps {
-			steps = append(steps, s.String())
-		}
-		if got := strings.Join(steps, ", "); got != tt.want {
+		if got := stepsText(p); got != tt.want {
 			t.Errorf("%s: steps are %q, want %q", tt.name, got, tt.want)
 		}
 		var wake time.Duration

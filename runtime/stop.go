@@ -13,60 +13,62 @@ import (
 	"writ/runtime/volume"
 )
 
-// stop ends a container: preStop, its signal, and SIGKILL at the deadline. It may be
-// asked again with an earlier deadline.
+// stop begins the end of a container: it is told, and its preStop runs beside it. It may be asked again with
+// an earlier deadline.
 func (w *worker) stop(c *corev1.Container, s Step) {
 	oc := w.o.container(c.Name)
-	again := oc.Kill != nil && oc.Kill.Asked
-	oc.Kill = &Kill{Deadline: s.Deadline, Asked: true}
-	if !again {
-		w.event(corev1.EventTypeNormal, "Killing", "%s", s.Why)
+	if k := oc.Kill; k != nil {
+		oc.Kill = &Kill{Deadline: s.Deadline, Hooked: k.Hooked}
+		return
 	}
-	if cancel := w.stops[c.Name]; cancel != nil {
-		cancel() // a preStop in progress ends with the old deadline
-	}
-	ctx, cancel := context.WithCancel(w.ctx)
-	w.stops[c.Name] = cancel
-	id, client := oc.Run.ID, w.shim
-	if cancelProbe := w.probes[c.Name]; cancelProbe != nil && w.desired.Deletion != nil {
-		cancelProbe()
-		delete(w.probes, c.Name)
+	oc.Kill = &Kill{Deadline: s.Deadline}
+	w.about(c, corev1.EventTypeNormal, "Killing", "%s", s.Why)
+	if cancel := w.lives[c.Name]; cancel != nil { // what may end it again; whether it is ready goes on being asked
+		cancel()
+		delete(w.lives, c.Name)
 	}
 	hook := preStop(c)
-	if again || !time.Now().Before(s.Deadline) {
-		hook = nil
+	if hook == nil || !time.Now().Before(s.Deadline) {
+		oc.Kill.Hooked = true
+		return
 	}
-	target := w.target(c, id)
+	id := oc.Run.ID
+	run := w.lifecycle(c, id, hook)
+	ctx, cancel := context.WithCancel(w.ctx)
+	w.stops[c.Name] = cancel
 	w.task(func() {
 		defer cancel()
-		if hook != nil {
-			hctx, done := context.WithDeadline(ctx, s.Deadline)
-			if err := runHook(hctx, hook, target); err != nil && ctx.Err() == nil {
-				w.event(corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
-				w.r.log.Debug("preStop failed", "pod", w.ref.String(), "container", c.Name, "err", err)
+		failure := run(ctx) // an overrunning one goes on until its container is killed
+		if failure != "" && w.ctx.Err() == nil {
+			w.about(c, corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
+			w.r.log.Debug("preStop failed", "pod", w.ref.String(), "container", c.Name)
+		}
+		w.post(func() {
+			if oc := w.o.container(c.Name); oc.Kill != nil && oc.Run.ID == id {
+				oc.Kill.Hooked = true
 			}
-			done()
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		left := time.Until(s.Deadline)
-		if hook != nil {
-			left = max(left, leastGrace)
-		}
-		_, err := client.StopWith(ctx, id, max(left, 0), "")
-		if err == nil || ctx.Err() != nil || errors.Is(err, shim.ErrNotFound) {
+		})
+	})
+}
+
+// signal sends a container its signal, and SIGKILL once its deadline is over. There is always a moment
+// in between.
+func (w *worker) signal(c *corev1.Container, s Step) {
+	oc := w.o.container(c.Name)
+	oc.Kill.Asked = true
+	id, client := oc.Run.ID, w.shim
+	w.task(func() {
+		_, err := client.StopWith(w.ctx, id, max(time.Until(s.Deadline), leastGrace), "")
+		if err == nil || w.ctx.Err() != nil || errors.Is(err, shim.ErrNotFound) {
 			return
 		}
 		w.r.log.Warn("container is not stopped", "pod", w.ref.String(), "container", c.Name, "err", err)
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+		if sleep(w.ctx, 1) != nil {
 			return
 		}
 		w.post(func() { // the shim went away in between: what replaced it is asked
-			if oc := w.o.container(c.Name); oc.Run.Running() && oc.Run.ID == id {
-				oc.Kill = nil
+			if oc := w.o.container(c.Name); oc.Run.Running() && oc.Run.ID == id && oc.Kill != nil {
+				oc.Kill.Asked = false
 			}
 		})
 	})

@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -40,35 +42,37 @@ func (w *worker) watchOne(c *corev1.Container) {
 		return
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
-	w.probes[c.Name] = cancel
+	lives, endLives := context.WithCancel(ctx) // of the probes that end the container
+	w.probes[c.Name], w.lives[c.Name] = cancel, endLives
 	id, target, begun := oc.Run.ID, w.target(c, oc.Run.ID), oc.Run.StartedAt
 	passed, ready := oc.Passed, oc.Ready
 	w.task(func() {
-		report := func(r probe.Report) { w.post(func() { w.judge(ctx, c, id, r) }) }
-		if !passed {
-			verdict := make(chan bool, 1)
-			probe.Run(ctx, probe.Startup, c.StartupProbe, target, begun, false, func(r probe.Report) {
-				if r.Changed {
-					verdict <- r.Verdict
-				}
-				report(r)
-			})
-			select {
-			case ok := <-verdict:
-				if !ok {
-					return
-				}
-			default:
-				return
-			}
+		defer endLives()
+		reporter := func(ctx context.Context) func(probe.Report) {
+			return func(r probe.Report) { w.post(func() { w.judge(ctx, c, id, r) }) }
 		}
+		if !passed && !w.startup(lives, c, target, begun, reporter(lives)) {
+			return
+		}
+		var both sync.WaitGroup
 		if p := c.LivenessProbe; p != nil {
-			w.task(func() { probe.Run(ctx, probe.Liveness, p, target, begun, true, report) })
+			both.Go(func() { probe.Run(lives, probe.Liveness, p, target, begun, true, reporter(lives)) })
 		}
 		if p := c.ReadinessProbe; p != nil {
-			probe.Run(ctx, probe.Readiness, p, target, begun, ready, report)
+			probe.Run(ctx, probe.Readiness, p, target, begun, ready, reporter(ctx))
 		}
+		both.Wait()
 	})
+}
+
+// startup runs the startup probe and says whether it passed.
+func (w *worker) startup(ctx context.Context, c *corev1.Container, target *probe.Target, begun time.Time, report func(probe.Report)) bool {
+	passed := false
+	probe.Run(ctx, probe.Startup, c.StartupProbe, target, begun, false, func(r probe.Report) {
+		passed = r.Changed && r.Verdict
+		report(r)
+	})
+	return passed
 }
 
 // judge takes in what a probe found of a run that is still the present one.
@@ -78,8 +82,13 @@ func (w *worker) judge(ctx context.Context, c *corev1.Container, id string, r pr
 		return
 	}
 	oc.Judged = oc.Judged || r.Kind == probe.Readiness && r.Verdict || r.Kind != probe.Liveness && r.Failed
-	if r.Failed {
-		w.event(corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %s", r.Kind, r.Message)
+	switch {
+	case r.Errored:
+		w.about(c, corev1.EventTypeWarning, "Unhealthy", "%s probe errored and resulted in unknown state: %s", r.Kind, r.Message)
+	case r.Failed:
+		w.about(c, corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %s", r.Kind, r.Message)
+	case r.Warned:
+		w.about(c, corev1.EventTypeWarning, "ProbeWarning", "%s probe warning: %s", r.Kind, r.Message)
 	}
 	if !r.Changed {
 		return
@@ -108,7 +117,7 @@ func (w *worker) backedOff(name, id string) {
 		return
 	}
 	w.backoffs[name] = id
-	w.event(corev1.EventTypeWarning, "BackOff", "Back-off restarting failed container %s in pod %s", name, w.podFormat())
+	w.about(w.spec(name), corev1.EventTypeWarning, "BackOff", "Back-off restarting failed container %s in pod %s", name, w.podFormat())
 }
 
 func (w *worker) podFormat() string {

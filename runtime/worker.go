@@ -41,6 +41,7 @@ type worker struct {
 	shim     podShim
 	seq      uint64                        // of the newest shim event
 	probes   map[string]context.CancelFunc // by container, of its present run
+	lives    map[string]context.CancelFunc // of those that end the container: liveness and startup
 	hooks    map[string]context.CancelFunc
 	pulls    map[string]context.CancelFunc
 	stops    map[string]context.CancelFunc
@@ -73,7 +74,7 @@ func newWorker(r *Runtime, rec *state.Record) *worker {
 		r: r, ref: rec.Ref, uid: rec.UID, paths: r.cfg.pod(rec.Ref.Namespace, rec.Ref.Name, rec.UID),
 		bell: make(chan struct{}, 1), done: make(chan struct{}),
 		record: rec, o: Observed{Containers: map[string]*Observation{}},
-		probes: map[string]context.CancelFunc{}, hooks: map[string]context.CancelFunc{},
+		probes: map[string]context.CancelFunc{}, lives: map[string]context.CancelFunc{}, hooks: map[string]context.CancelFunc{},
 		pulls: map[string]context.CancelFunc{}, stops: map[string]context.CancelFunc{},
 		backoffs: map[string]string{},
 	}
@@ -220,7 +221,14 @@ func (w *worker) do(s Step) {
 	c := w.spec(s.Container)
 	switch s.Do {
 	case ActPrepare:
-		w.prepare()
+		if w.over() {
+			w.o.Sandbox.succeed()
+		} else {
+			w.prepare()
+		}
+		if w.o.Sandbox.Done {
+			w.recall()
+		}
 	case ActVolumes:
 		w.volumes()
 	case ActPull:
@@ -231,6 +239,10 @@ func (w *worker) do(s Step) {
 		w.hook(c)
 	case ActStop:
 		w.stop(c, s)
+	case ActSignal:
+		w.signal(c, s)
+	case ActReset:
+		w.reset()
 	case ActOut:
 		w.o.OutOfService, w.o.OutAt = true, time.Now()
 	case ActFail:
@@ -256,9 +268,22 @@ func (w *worker) task(f func()) {
 }
 
 func (w *worker) event(kind, reason, format string, args ...any) {
+	w.tell("", kind, reason, fmt.Sprintf(format, args...))
+}
+
+// about is an event of one container.
+func (w *worker) about(c *corev1.Container, kind, reason, format string, args ...any) {
+	field := "spec.containers{" + c.Name + "}"
+	if initContainer(w.desired.Pod, c) {
+		field = "spec.initContainers{" + c.Name + "}"
+	}
+	w.tell(field, kind, reason, fmt.Sprintf(format, args...))
+}
+
+func (w *worker) tell(field, kind, reason, message string) {
 	now := time.Now()
 	w.r.record(state.Event{
-		Ref: w.ref, UID: w.uid, Type: kind, Reason: reason, Message: fmt.Sprintf(format, args...),
+		Ref: w.ref, UID: w.uid, Field: field, Type: kind, Reason: reason, Message: message,
 		Component: "kubelet", Count: 1, First: now, Last: now,
 	})
 }

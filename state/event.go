@@ -13,10 +13,11 @@ import (
 type Event struct {
 	Ref       manifest.Ref `json:"ref"`
 	UID       types.UID    `json:"uid,omitempty"`
-	Type      string       `json:"type"`      // "Normal" or "Warning"
-	Reason    string       `json:"reason"`    // upstream's word: "Pulled", "BackOff", "ScalingReplicaSet"
-	Message   string       `json:"message"`   // upstream's sentence
-	Component string       `json:"component"` // "kubelet", "deployment-controller": upstream's names, which users filter by
+	Field     string       `json:"field,omitempty"` // the part of the object, as upstream's fieldPath: "spec.containers{web}"
+	Type      string       `json:"type"`            // "Normal" or "Warning"
+	Reason    string       `json:"reason"`          // upstream's word: "Pulled", "BackOff", "ScalingReplicaSet"
+	Message   string       `json:"message"`         // upstream's sentence
+	Component string       `json:"component"`       // "kubelet", "deployment-controller": upstream's names, which users filter by
 	Count     int32        `json:"count"`
 	First     time.Time    `json:"first"`
 	Last      time.Time    `json:"last"`

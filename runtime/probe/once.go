@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/kubernetes/third_party/forked/golang/expansion"
 )
 
 // Target is a running container.
@@ -30,6 +32,10 @@ type Target struct {
 // Answer is the outcome of one probe.
 type Answer struct {
 	OK bool
+	// Warned says that it is fine for a reason that people should know.
+	Warned bool
+	// Err: there was no probe (a port that does not exist, a command that cannot be run). It counts for nothing.
+	Err error
 	// Refused says that nothing listened: the process is not up yet, or gone.
 	Refused bool
 	Message string
@@ -37,6 +43,7 @@ type Answer struct {
 
 const (
 	userAgent    = "kube-probe/1.36"
+	hookAgent    = "kube-lifecycle/1.36"
 	maxBody      = 10 << 10
 	maxRedirects = 10
 )
@@ -53,16 +60,31 @@ func Once(ctx context.Context, h *corev1.ProbeHandler, t *Target) Answer {
 	case h.GRPC != nil:
 		return grpcOnce(ctx, h.GRPC, t)
 	}
-	return Answer{Message: "missing probe handler"}
+	return Answer{Err: errors.New("missing probe handler")}
 }
 
+// execOnce knows of the container's variables only those that are written out, as upstream.
 func execOnce(ctx context.Context, h *corev1.ExecAction, t *Target) Answer {
-	code, output, err := t.Exec(ctx, h.Command)
+	static := map[string]string{}
+	for i := range t.Container.Env {
+		static[t.Container.Env[i].Name] = t.Container.Env[i].Value
+	}
+	mapping := expansion.MappingFuncFor(static)
+	command := make([]string, len(h.Command))
+	for i, arg := range h.Command {
+		command[i] = expansion.Expand(arg, mapping)
+	}
+	begun := time.Now()
+	code, output, err := t.Exec(ctx, command)
 	switch {
-	case ctx.Err() != nil:
-		return Answer{Message: "command timed out: " + strconv.Quote(strings.Join(h.Command, " ")) + " timed out"}
+	case errors.Is(err, context.DeadlineExceeded), ctx.Err() != nil:
+		limit := time.Since(begun)
+		if end, ok := ctx.Deadline(); ok {
+			limit = end.Sub(begun)
+		}
+		return Answer{Message: fmt.Sprintf("command timed out: %q timed out after %v", strings.Join(command, " "), limit.Round(time.Second))}
 	case err != nil:
-		return Answer{Message: err.Error()}
+		return Answer{Err: err}
 	case code != 0:
 		return Answer{Message: string(output)}
 	}
@@ -72,7 +94,7 @@ func execOnce(ctx context.Context, h *corev1.ExecAction, t *Target) Answer {
 func tcpOnce(ctx context.Context, h *corev1.TCPSocketAction, t *Target) Answer {
 	port, err := portOf(h.Port, t.Container)
 	if err != nil {
-		return Answer{Message: err.Error()}
+		return Answer{Err: err}
 	}
 	conn, err := dialer().DialContext(ctx, "tcp", net.JoinHostPort(hostOf(h.Host, t), strconv.Itoa(port)))
 	if err != nil {
@@ -82,17 +104,20 @@ func tcpOnce(ctx context.Context, h *corev1.TCPSocketAction, t *Target) Answer {
 	return Answer{OK: true}
 }
 
-// HTTPGet performs the request of a probe or hook and returns its status.
-func HTTPGet(ctx context.Context, h *corev1.HTTPGetAction, t *Target) (status int, body string, err error) {
+// requestError is why a request cannot be made.
+type requestError struct{ error }
+
+// get performs the request of a probe or hook.
+func get(ctx context.Context, h *corev1.HTTPGetAction, t *Target, agent string) (status int, body string, err error) {
 	u, err := urlOf(h, t)
 	if err != nil {
-		return 0, "", err
+		return 0, "", requestError{err}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return 0, "", err
+		return 0, "", requestError{err}
 	}
-	setHeaders(request, h)
+	setHeaders(request, h, agent)
 	client := http.Client{Transport: transport(), CheckRedirect: sameHost}
 	response, err := client.Do(request)
 	if err != nil {
@@ -106,19 +131,46 @@ func HTTPGet(ctx context.Context, h *corev1.HTTPGetAction, t *Target) (status in
 	return response.StatusCode, string(data), nil
 }
 
+// Hook performs the request of a lifecycle hook. Any answer counts as done. A server that speaks plain HTTP
+// where HTTPS is asked for is asked again in HTTP; fallback is its address then.
+func Hook(ctx context.Context, h *corev1.HTTPGetAction, t *Target) (fallback string, err error) {
+	_, _, err = get(ctx, h, t, hookAgent)
+	if err == nil || !strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		return "", err
+	}
+	plain := h.DeepCopy()
+	plain.Scheme = corev1.URISchemeHTTP
+	plain.HTTPHeaders = slices.DeleteFunc(plain.HTTPHeaders, func(h corev1.HTTPHeader) bool {
+		return http.CanonicalHeaderKey(h.Name) == "Authorization"
+	})
+	if _, _, again := get(ctx, plain, t, hookAgent); again != nil {
+		return "", err
+	}
+	u, err := urlOf(plain, t)
+	if err != nil {
+		return "", err
+	}
+	return u.Host, nil
+}
+
 func httpOnce(ctx context.Context, h *corev1.HTTPGetAction, t *Target) Answer {
-	status, body, err := HTTPGet(ctx, h, t)
+	status, body, err := get(ctx, h, t, userAgent)
+	var impossible requestError
 	switch {
+	case errors.As(err, &impossible):
+		return Answer{Err: err}
 	case err != nil:
 		return Answer{Message: err.Error(), Refused: errors.Is(err, syscall.ECONNREFUSED)}
 	case status < 200 || status >= 400:
 		return Answer{Message: fmt.Sprintf("HTTP probe failed with statuscode: %d", status)}
+	case status >= 300: // to another host
+		return Answer{OK: true, Warned: true, Message: "Probe terminated redirects, Response body: " + body}
 	}
 	return Answer{OK: true, Message: body}
 }
 
-func setHeaders(r *http.Request, h *corev1.HTTPGetAction) {
-	r.Header.Set("User-Agent", userAgent)
+func setHeaders(r *http.Request, h *corev1.HTTPGetAction, agent string) {
+	r.Header.Set("User-Agent", agent)
 	r.Header.Set("Accept", "*/*")
 	seen := map[string]bool{}
 	for _, header := range h.HTTPHeaders {
@@ -176,23 +228,22 @@ func hostOf(host string, t *Target) string {
 	return t.IP
 }
 
+// portOf is the port of a number or a name of the container's own, in upstream's words.
 func portOf(p intstr.IntOrString, c *corev1.Container) (int, error) {
 	port := p.IntValue()
 	if p.Type == intstr.String {
-		port = 0
-		for _, cp := range c.Ports {
-			if cp.Name == p.StrVal {
-				port = int(cp.ContainerPort)
-			}
-		}
-		if port == 0 {
-			if n, err := strconv.Atoi(p.StrVal); err == nil {
-				port = n
+		i := slices.IndexFunc(c.Ports, func(cp corev1.ContainerPort) bool { return cp.Name == p.StrVal })
+		if i >= 0 {
+			port = int(c.Ports[i].ContainerPort)
+		} else {
+			var err error
+			if port, err = strconv.Atoi(p.StrVal); err != nil {
+				return 0, err
 			}
 		}
 	}
 	if port <= 0 || port > 65535 {
-		return 0, fmt.Errorf("invalid port number: %s", p.String())
+		return 0, fmt.Errorf("invalid port number: %v", port)
 	}
 	return port, nil
 }

@@ -17,13 +17,15 @@ const (
 	Startup   Kind = "Startup"
 )
 
-// Report is told after a probe that failed or that changed the verdict, and after the first one if
+// Report is told after a probe that failed, warned or could not be done, or that changed the verdict, and after the first one if
 // it confirms that a container is ready.
 type Report struct {
 	Kind    Kind
 	Verdict bool
 	Changed bool // the verdict is another than before
 	Failed  bool // this probe failed; Message says how
+	Warned  bool // it passed, and Message says what is not right
+	Errored bool // it could not be done and counts for nothing; Message says why
 	Message string
 }
 
@@ -49,6 +51,12 @@ func Run(ctx context.Context, kind Kind, p *corev1.Probe, t *Target, started tim
 			return
 		}
 		now := time.Now()
+		if a.Err != nil {
+			report(Report{Kind: kind, Verdict: verdict, Errored: true, Message: a.Err.Error()})
+			regular = now.Add(period)
+			due = regular
+			continue
+		}
 		if early := a.Refused && !verdict && now.Before(regular); early {
 			due, fast = earlier(now.Add(fast), regular), 2*fast
 			continue
@@ -61,8 +69,8 @@ func Run(ctx context.Context, kind Kind, p *corev1.Probe, t *Target, started tim
 		if streak >= threshold(p, a.OK) && (!known || verdict != a.OK) {
 			verdict, known, changed = a.OK, true, true
 		}
-		if changed || !a.OK || first && verdict {
-			report(Report{Kind: kind, Verdict: verdict, Changed: changed, Failed: !a.OK, Message: a.Message})
+		if changed || !a.OK || a.Warned || first && verdict {
+			report(Report{Kind: kind, Verdict: verdict, Changed: changed, Failed: !a.OK, Warned: a.Warned, Message: a.Message})
 		}
 		first = false
 		if changed && (kind == Startup || kind == Liveness && !verdict) {
@@ -85,10 +93,20 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+// tries is how often a probe is tried that cannot be done.
+const tries = 3
+
 func ask(ctx context.Context, p *corev1.Probe, t *Target) Answer {
-	ctx, cancel := context.WithTimeout(ctx, seconds(p.TimeoutSeconds, 1))
-	defer cancel()
-	return Once(ctx, &p.ProbeHandler, t)
+	var a Answer
+	for range tries {
+		limited, cancel := context.WithTimeout(ctx, seconds(p.TimeoutSeconds, 1))
+		a = Once(limited, &p.ProbeHandler, t)
+		cancel()
+		if a.Err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return a
 }
 
 func threshold(p *corev1.Probe, ok bool) int {

@@ -46,6 +46,7 @@ type identity struct {
 	uid                        types.UID
 	kind                       string // Normal or Warning
 	reason, message, component string
+	field                      string
 }
 
 type entry struct {
@@ -114,12 +115,12 @@ func (r *Ring) add(e state.Event) {
 }
 
 func identityOf(e *state.Event) identity {
-	return identity{ref: e.Ref, uid: e.UID, kind: e.Type, reason: e.Reason, message: e.Message, component: e.Component}
+	return identity{ref: e.Ref, uid: e.UID, kind: e.Type, reason: e.Reason, message: e.Message, component: e.Component, field: e.Field}
 }
 
 // weight is about what an event takes: its strings stand in the event and in its identity only once.
 func weight(e *state.Event) int {
-	return 512 + len(e.Message) + len(e.Reason) + len(e.Component) + len(e.Ref.Name) + len(e.Ref.Namespace)
+	return 512 + len(e.Message) + len(e.Reason) + len(e.Component) + len(e.Ref.Name) + len(e.Ref.Namespace) + len(e.Field)
 }
 
 // expire forgets what was not told for too long.
