@@ -157,7 +157,7 @@ func (r *Runtime) ReclaimImages(need int64) (int64, error) {
 func (r *Runtime) imageUses() func(l *image.Listed) string {
 	by := map[string]string{}
 	for rec := range r.view().Pods() {
-		for _, ref := range imagesOf(&rec.Pod().Spec) {
+		for _, ref := range manifest.Images(&rec.Pod().Spec) {
 			if img, ok := r.images.Resolve(ref); ok {
 				by[img.ID] = "pod " + rec.Ref.Namespace + "/" + rec.Ref.Name
 			}
@@ -190,22 +190,6 @@ func (r *Runtime) Images() []image.Listed {
 // PruneImages removes every image that nothing keeps, however young; with dry only says which.
 func (r *Runtime) PruneImages(dry bool) (image.Reclaimed, error) {
 	return r.images.Reclaim(image.Reclaim{Keep: r.imageUses(), DryRun: dry})
-}
-
-// imagesOf are the images that a Pod names, those of its volumes too.
-func imagesOf(spec *corev1.PodSpec) []string {
-	var out []string
-	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for i := range list {
-			out = append(out, list[i].Image)
-		}
-	}
-	for i := range spec.Volumes {
-		if v := spec.Volumes[i].Image; v != nil {
-			out = append(out, v.Reference)
-		}
-	}
-	return out
 }
 
 func (r *Runtime) nodeEvent(kind, reason, format string, args ...any) {

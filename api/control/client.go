@@ -36,16 +36,23 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, v any) 
 		return err
 	}
 	defer body.Close()
-	if err := json.NewDecoder(body).Decode(v); err != nil {
+	if err := decode(body, v); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return nil
 }
 
+func decode(r io.Reader, v any) error { return json.NewDecoder(r).Decode(v) }
+
 // Stream gives the body of an answer; the caller closes it. Its end is an error where the daemon could
 // not go on.
 func (c *Client) Stream(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://writ"+path+"?"+query.Encode(), nil)
+	return c.request(ctx, method, path, query, nil)
+}
+
+// request is Stream with a body.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://writ"+path+"?"+query.Encode(), body)
 	if err != nil {
 		return nil, err
 	}

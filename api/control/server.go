@@ -63,6 +63,7 @@ type Server struct {
 	events     Events
 	containers Containers
 	daemon     Daemon
+	images     Images // nil where it answers nothing about them
 	log        *slog.Logger
 	ending     sync.WaitGroup // of `writ down`
 }
@@ -136,6 +137,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/exec", s.exec)
 	mux.HandleFunc("POST /v1/down", s.down)
 	mux.HandleFunc("POST /v1/sync", s.sync)
+	s.imageRoutes(mux)
 	return mux
 }
 

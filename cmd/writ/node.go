@@ -176,7 +176,7 @@ func (n *node) run(ctx context.Context) error {
 	n.stop, n.ending = stop, work.Done()
 	defer stop()
 	socketCtx, endSocket := context.WithCancel(context.WithoutCancel(ctx))
-	server := control.NewServer(n.store, told{n.events}, containers{n.runtime}, n, n.log)
+	server := control.NewServer(n.store, told{n.events}, containers{n.runtime}, n, n.log).WithImages(nodeImages{n})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(socketCtx, n.socket) }()
 
@@ -213,6 +213,7 @@ func (n *node) parts() map[string]func(context.Context) error {
 		"loop":    n.loop.Run,
 		"network": func(ctx context.Context) error { return n.network.Run(ctx, n.store) },
 		"images":  n.images.Run,
+		"pins":    n.pinImages,
 		"runtime": n.runtime.Run,
 		"dns":     n.dns.Run,
 		"sockets": n.sockets.Run,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -47,7 +48,12 @@ func (s *Store) take(ctx context.Context, b bundle) (id string, rec record, unpi
 		rec.Size += b.layers[i].size
 		group.Go(func() error { return s.layer(gctx, d, b.layers[i], lim) })
 	}
-	return id, rec, unpin, group.Wait()
+	if err = group.Wait(); errors.Is(err, ErrCorrupt) || errors.Is(err, ErrStorage) {
+		// Nothing of it will be of use. What a registry that was away left is.
+		release := unpin
+		unpin = func() { release(); s.drop(diffIDs) }
+	}
+	return id, rec, unpin, err
 }
 
 // check reads the configuration and holds it against the bundle, the limits and this node.

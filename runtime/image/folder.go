@@ -54,6 +54,8 @@ func (s *Store) LoadArchives(ctx context.Context) (again bool, err error) {
 	if s.archives == "" {
 		return false, nil
 	}
+	s.scanning.Lock()
+	defer s.scanning.Unlock()
 	entries, err := s.archiveEntries()
 	s.mu.Lock()
 	s.folder = err
@@ -218,33 +220,12 @@ func (s *Store) open(f *os.File, st fs.FileInfo) (files, func(), error) {
 }
 
 func (s *Store) takeArchive(ctx context.Context, name string, id fileIdentity, members files) error {
-	images, err := readArchive(members, s.limits)
+	taken, unpin, err := s.unpackArchive(ctx, members)
+	defer unpin()
 	if err != nil {
 		return err
 	}
-	names, records := map[string]target{}, map[string]record{}
-	next := newIndex()
-	for _, img := range images {
-		imageID, rec, unpin, err := s.take(ctx, img.bundle)
-		defer unpin()
-		if err != nil {
-			return fmt.Errorf("%s: %w", img.names[0].full, err)
-		}
-		records[imageID] = rec
-		for _, r := range img.names {
-			next.add(names, r.full, r.repository, imageID, img.digests)
-		}
-	}
-	err = s.update(func(x *index) {
-		for id, r := range records {
-			x.put(id, r)
-		}
-		x.Archives[name] = archiveEntry{Identity: id, Names: names}
-	})
-	if err == nil {
-		s.log.Info("image archive taken up", "file", name, "images", slices.Sorted(maps.Keys(names)))
-	}
-	return err
+	return s.keepArchive(name, archiveEntry{Identity: id, Names: taken.names}, taken)
 }
 
 func identify(st fs.FileInfo) fileIdentity {

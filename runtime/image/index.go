@@ -123,8 +123,8 @@ func (x *index) image(r ref, t target, archive bool) (Image, bool) {
 		Layers: rec.Layers, Size: rec.Size, FromArchive: archive}, true
 }
 
-// add makes the index name the image under the reference and under each digest.
-func (x *index) add(names map[string]target, full, repository, id string, digests []string) {
+// addNames names the image under the reference and under each digest.
+func addNames(names map[string]target, full, repository, id string, digests []string) {
 	t := target{ID: id}
 	if len(digests) > 0 {
 		t.Digest = digests[0]

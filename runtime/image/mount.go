@@ -51,7 +51,8 @@ func (s *Store) Mount(img Image, upper, work, target string) error {
 type overlay struct {
 	lower       []string // from the top
 	upper, work string
-	volatile    bool // nothing is written through
+	volatile    bool   // nothing is written through
+	label       string // of every file, for SELinux
 }
 
 func (o *overlay) mount(target string) error {
@@ -113,6 +114,9 @@ func (o *overlay) options() (string, bool) {
 	if o.volatile {
 		text += ",volatile"
 	}
+	if o.label != "" {
+		text += `,context="` + o.label + `"`
+	}
 	return text, len(text) <= optionPage
 }
 
@@ -134,6 +138,11 @@ func (o *overlay) stack(target string) error {
 		attr = 0
 		if err := errors.Join(setDir(fd, "upperdir", o.upper), setDir(fd, "workdir", o.work)); err != nil {
 			return err
+		}
+	}
+	if o.label != "" {
+		if err := unix.FsconfigSetString(fd, "context", o.label); err != nil {
+			return fmt.Errorf("set label %s: %w", o.label, explain(fd, err))
 		}
 	}
 	if o.volatile {

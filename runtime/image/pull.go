@@ -88,7 +88,7 @@ func (s *Store) pullAs(ctx context.Context, r ref, auth authn.Authenticator, p p
 	}
 	err = s.update(func(x *index) {
 		x.put(id, rec)
-		x.add(x.Pulled, r.full, r.repository, id, b.digests)
+		addNames(x.Pulled, r.full, r.repository, id, b.digests)
 		x.prove(r, b.digests, p)
 	})
 	if err != nil {

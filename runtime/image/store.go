@@ -25,6 +25,8 @@ type Store struct {
 
 	durable atomic.Bool // this kernel knows no volatile overlay
 
+	scanning sync.Mutex // held while the archive folder and the index are brought together
+
 	pulls  flights
 	layers keyedLocks
 
@@ -58,7 +60,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := errors.Join(s.makeSkeleton(), s.clearTmp()); err != nil {
+	if err := errors.Join(s.makeSkeleton(), s.clearTmp(), s.clearLoads()); err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)
 	}
 	x, err := loadIndex(s.indexPath())

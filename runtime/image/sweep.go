@@ -17,15 +17,15 @@ func (s *Store) sweep() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("prune layers: %w", err)
 	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	mounted, err := mountedLayers()
 	if err != nil {
 		return 0, fmt.Errorf("prune layers: %w", err)
 	}
 	var errs []error
 	var freed int64
 	for _, e := range entries {
-		if name := e.Name(); strings.Contains(string(mounts), name[:min(shortName, len(name))]) {
-			continue // by its own name, or by its shortcut
+		if mounted(e.Name()) {
+			continue
 		}
 		n, err := s.sweepLayer(e.Name())
 		if err != nil {
@@ -34,6 +34,16 @@ func (s *Store) sweep() (int64, error) {
 		freed += n
 	}
 	return freed, errors.Join(errs...)
+}
+
+// mountedLayers tells of a layer, by the digits of its digest, whether it is part of a mount now.
+func mountedLayers() (func(hex string) bool, error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	text := string(mounts)
+	return func(hex string) bool { return strings.Contains(text, hex[:min(shortName, len(hex))]) }, nil // by its own name, or by its shortcut
 }
 
 // sweepLayer removes one layer folder if nothing needs it, and gives its bytes.
@@ -75,9 +85,14 @@ func (x *index) names(diffID string) bool {
 
 // drop removes layers that were unpacked for an image which was then refused.
 func (s *Store) drop(diffIDs []string) {
+	mounted, err := mountedLayers()
+	if err != nil {
+		s.log.Warn("layers of a refused image are not removed", "err", err)
+		return
+	}
 	for _, id := range diffIDs {
 		hex := strings.TrimPrefix(id, "sha256:")
-		if _, err := os.Lstat(s.layerDir(id)); err != nil || len(hex) == 0 {
+		if _, err := os.Lstat(s.layerDir(id)); err != nil || mounted(hex) {
 			continue
 		}
 		if _, err := s.sweepLayer(hex); err != nil {

@@ -1,0 +1,93 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// As says for whom an image is mounted.
+type As struct {
+	// Users is a user namespace whose root is to own what root owns in the image, nil for the node's own users.
+	// First is that root on the node, and Stage an empty folder for the time of the mount.
+	Users *os.File
+	First uint32
+	Stage string
+	// Label is the SELinux label of every file, empty for none.
+	Label string
+}
+
+// MountAs is Mount for a Pod with users or labels of its own.
+func (s *Store) MountAs(img Image, upper, work, target string, as As) error {
+	if as.Users == nil && as.Label == "" {
+		return s.Mount(img, upper, work, target)
+	}
+	if err := makeMountDirs(upper, work, target); err != nil {
+		return fmt.Errorf("mount %s: %w", img.Ref, err)
+	}
+	o := overlay{lower: s.lower(img, upper == ""), upper: upper, work: work, volatile: upper != "" && !s.durable.Load(), label: as.Label}
+	if as.Users != nil {
+		staged, unstage, err := as.stage(o.lower)
+		defer unstage() // overlayfs has its own view of them
+		if err != nil {
+			return fmt.Errorf("mount %s: %w", img.Ref, err)
+		}
+		o.lower = staged
+		if upper != "" {
+			if err := os.Lchown(upper, int(as.First), int(as.First)); err != nil {
+				return fmt.Errorf("mount %s: %w", img.Ref, err)
+			}
+		}
+	}
+	if err := o.mount(target); err != nil {
+		return fmt.Errorf("mount %s at %s: %w", img.Ref, target, err)
+	}
+	return nil
+}
+
+// stage shows each layer with the namespace's users. The result takes that back.
+func (as *As) stage(layers []string) (staged []string, unstage func(), err error) {
+	unstage = func() {
+		for _, dir := range staged {
+			_ = unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+			_ = os.Remove(dir)
+		}
+		_ = os.Remove(as.Stage)
+	}
+	if err := os.MkdirAll(as.Stage, 0o700); err != nil {
+		return nil, unstage, err
+	}
+	for i, layer := range layers {
+		dir := filepath.Join(as.Stage, strconv.Itoa(i))
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return staged, unstage, err
+		}
+		staged = append(staged, dir)
+		if err := mapUsers(layer, dir, as.Users); err != nil {
+			return staged, unstage, err
+		}
+	}
+	return staged, unstage, nil
+}
+
+// mapUsers mounts a folder at dir with the users of a user namespace (mount_setattr(2), Linux 5.12 on; which
+// filesystems can do it is listed there).
+func mapUsers(folder, dir string, users *os.File) error {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, folder, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", folder, err)
+	}
+	defer unix.Close(fd)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(users.Fd())}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return fmt.Errorf("map the users of %s: %w (the filesystem must support id-mapped mounts)", folder, err)
+	}
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount %s: %w", folder, err)
+	}
+	return nil
+}
