@@ -60,6 +60,9 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.selectNothing()
 	w.addresses()
 	w.hostPorts()
+	w.nodePortClashes()
+	w.crowded()
+	w.bandwidths()
 	w.autoscalers()
 	w.dependencies()
 	w.immutableChanges()
@@ -78,12 +81,14 @@ type podFacts struct {
 	labels map[string]string
 	spec   *corev1.PodSpec
 	path   string // of spec in the object
+
+	annotations map[string]string
 }
 
 // podsOf is nil for objects that make no pods.
 func podsOf(p *parsed) *podFacts {
 	if pod, ok := p.Object.(*corev1.Pod); ok {
-		return &podFacts{pod.Labels, &pod.Spec, "spec"}
+		return &podFacts{pod.Labels, &pod.Spec, "spec", pod.Annotations}
 	}
 	k := kinds[p.Ref.GroupKind()]
 	if k == nil || k.template == nil {
@@ -96,11 +101,11 @@ func podsOf(p *parsed) *podFacts {
 	at := "spec.template.spec"
 	switch p.Ref.Kind {
 	case "PodTemplate":
-		return &podFacts{nil, &t.Spec, "template.spec"} // makes no pods by itself
+		return &podFacts{nil, &t.Spec, "template.spec", t.Annotations} // makes no pods by itself
 	case "CronJob":
 		at = "spec.jobTemplate.spec.template.spec"
 	}
-	return &podFacts{t.Labels, &t.Spec, at}
+	return &podFacts{t.Labels, &t.Spec, at, t.Annotations}
 }
 
 // podIndex finds what makes pods by a label of the pods, and by namespace.

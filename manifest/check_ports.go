@@ -116,6 +116,15 @@ func (w *whole) hostPorts() {
 	}
 }
 
+// hostAddress is why a port of the node cannot be at an address; empty if it can.
+func hostAddress(port any) string {
+	ip, err := netip.ParseAddr(port.(corev1.ContainerPort).HostIP)
+	if err == nil && ip.Is6() && !ip.Is4In6() && !ip.IsUnspecified() {
+		return "a port at an IPv6 address of the node is not supported yet"
+	}
+	return ""
+}
+
 func anyAddress(ip string) bool { return ip == "" || ip == "0.0.0.0" || ip == "::" }
 
 // sameNode tells whether pods of both have to be on one node.

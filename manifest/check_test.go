@@ -181,7 +181,14 @@ func TestCheck_Addresses(t *testing.T) {
 	}
 	address := func(name, ip string) string { return svc(name, "clusterIP: "+ip+"\nports: [{port: 80}]") }
 	host := func(name, pod string) string {
-		return app(name, "containers: [{name: c, image: c, ports: [{containerPort: 80, hostPort: 80"+pod+"}]}]")
+		d := app(name, "containers: [{name: c, image: c, ports: [{containerPort: 80, hostPort: 80"+pod+"}]}]")
+		return strings.Replace(d, "\nspec:\n", "\nspec:\n  strategy: {type: Recreate}\n", 1)
+	}
+	everywhere := func(name string) string {
+		return strings.ReplaceAll(strings.Replace(host(name, ""), "  strategy: {type: Recreate}\n", "", 1), "Deployment", "DaemonSet")
+	}
+	rolling := func(name string, replicas int, strategy string) string {
+		return strings.Replace(host(name, ""), "strategy: {type: Recreate}", fmt.Sprintf("replicas: %d\n  strategy: {%s}", replicas, strategy), 1)
 	}
 	const nodes = "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n---\napiVersion: v1\nkind: Node\nmetadata: {name: n2}\n---\n"
 	for _, test := range []struct{ name, text, want string }{
@@ -195,11 +202,37 @@ func TestCheck_Addresses(t *testing.T) {
 		{"the first address", address("a", "10.96.0.1"), "the address belongs to Service/default/kubernetes"},
 		{"headless", address("a", "None") + "---\n" + address("b", "None"), ""},
 		{"different host addresses", host("a", ", hostIP: 10.0.0.1") + "---\n" + host("b", ", hostIP: 10.0.0.2"), ""},
-		{"the same host port on one node", host("a", "") + "---\n" + host("b", ", hostIP: 10.0.0.2"), "a.yaml:19: Deployment/default/b: spec.template.spec.containers[0].ports[0].hostPort: 80/TCP is asked for by Deployment/default/a in a.yaml:1 too; a node has it once"},
-		{"the same host port on two nodes", nodes + host("a", "") + "---\n" + host("b", ""), "warning: a.yaml:27: Deployment/default/b: spec.template.spec.containers[0].ports[0].hostPort: 80/TCP is asked for by"},
-		{"the same host port on every node", nodes + strings.ReplaceAll(host("a", "")+"---\n"+host("b", ""), "Deployment", "DaemonSet"), "a.yaml:27: DaemonSet/default/b: spec.template.spec.containers[0].ports[0].hostPort: 80/TCP"},
+		{"the same host port on one node", host("a", "") + "---\n" + host("b", ", hostIP: 10.0.0.2"), "a.yaml:21: Deployment/default/b: spec.template.spec.containers[0].ports[0].hostPort: 80/TCP is asked for by Deployment/default/a in a.yaml:1 too; a node has it once"},
+		{"the same host port on two nodes", nodes + host("a", "") + "---\n" + host("b", ""), "warning: a.yaml:29: Deployment/default/b: spec.template.spec.containers[0].ports[0].hostPort: 80/TCP is asked for by"},
+		{"the same host port on every node", nodes + everywhere("a") + "---\n" + everywhere("b"), "a.yaml:27: DaemonSet/default/b: spec.template.spec.containers[0].ports[0].hostPort: 80/TCP"},
 		{"another protocol", host("a", "") + "---\n" + host("b", ", protocol: UDP"), ""},
+		{"a node port", host("a", ", hostIP: 10.0.0.1") + "---\n" + svc("s", "type: NodePort\nports: [{port: 80, nodePort: 30080}]"), ""},
+		{"a host port that is a node port", strings.ReplaceAll(host("a", ""), "hostPort: 80", "hostPort: 30080") + "---\n" + svc("s", "type: NodePort\nselector: {app: a}\nports: [{port: 80, nodePort: 30080}]"),
+			"warning: a.yaml:10: Deployment/default/a: spec.template.spec.containers[0].ports[0].hostPort: 30080/TCP is the node port of Service/default/s in a.yaml:12: who connects to the node reaches the Service and not this pod"},
+		{"more pods than nodes", rolling("a", 3, ""), "warning: a.yaml:11: Deployment/default/a: spec.template.spec.containers[0].ports[0].hostPort: a node has 80/TCP once: of 3 pods at most 1 can run"},
+		{"a rollout that could not end", rolling("a", 1, ""), "warning: a.yaml:11: Deployment/default/a: spec.template.spec.containers[0].ports[0].hostPort: a node has 80/TCP once, and no pod may go before a new one is ready: a change of the template would wait for ever; set spec.strategy.rollingUpdate.maxUnavailable to 1, or spec.strategy.type to Recreate"},
+		{"a rollout that may take the pod away", rolling("a", 1, "rollingUpdate: {maxUnavailable: 1}"), ""},
+		{"a rollout with a second node", nodes + rolling("a", 1, ""), ""},
 		{"no replicas", host("a", "") + "---\n" + strings.Replace(host("b", ""), "spec:\n", "spec:\n  replicas: 0\n", 1), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) { sameChecked(t, test.text, test.want) })
+	}
+}
+
+func TestCheck_Bandwidths(t *testing.T) {
+	pod := func(kind, value string) string {
+		return "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    kubernetes.io/" + kind + "-bandwidth: \"" + value + "\"\nspec: {containers: [{name: c, image: c}]}\n"
+	}
+	const at = "a.yaml:6: Pod/default/p: metadata.annotations[kubernetes.io/"
+	for _, test := range []struct{ name, text, want string }{
+		{"the least", pod("ingress", "1k"), ""},
+		{"the most", pod("egress", "1P"), ""},
+		{"too small", pod("egress", "999"), at + "egress-bandwidth]: Invalid value: \"999\": resource is unreasonably small (< 1kbit)"},
+		{"too large", pod("ingress", "1001T"), at + "ingress-bandwidth]: Invalid value: \"1001T\": resource is unreasonably large (> 1Pbit)"},
+		{"negative", pod("ingress", "-1M"), at + "ingress-bandwidth]: Invalid value: \"-1M\": resource is unreasonably small (< 1kbit)"},
+		{"no quantity", pod("ingress", "fast"), at + "ingress-bandwidth]: Invalid value: \"fast\": quantities must match the regular expression"},
+		{"of a template", strings.Replace(app("a", plain), "    metadata: {labels: {app: a}}", "    metadata: {labels: {app: a}, annotations: {kubernetes.io/egress-bandwidth: \"1\"}}", 1),
+			"a.yaml:7: Deployment/default/a: spec.template.metadata.annotations[kubernetes.io/egress-bandwidth]: Invalid value: \"1\": resource is unreasonably small (< 1kbit)"},
 	} {
 		t.Run(test.name, func(t *testing.T) { sameChecked(t, test.text, test.want) })
 	}

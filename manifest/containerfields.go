@@ -37,8 +37,8 @@ func containerTables() map[reflect.Type]fields {
 		}),
 		rows[corev1.ContainerPort](fields{
 			"containerPort": works,
-			"hostIP":        notYet("a port on the node is", "0.0.0.0"),
-			"hostPort":      notYet("a port on the node is"),
+			"hostIP":        {support: actedOn, when: hostAddress},
+			"hostPort":      works,
 			"name":          works,
 			"protocol":      works.but("SCTP is", string(corev1.ProtocolSCTP)),
 		}),

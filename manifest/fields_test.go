@@ -81,8 +81,8 @@ func TestNotYet(t *testing.T) {
 			"spec.initContainers: init containers are not supported yet"},
 		{"values that ask for nothing", "spec: {schedulerName: default-scheduler, shareProcessNamespace: false, hostUsers: true, containers: [{name: c, image: c, securityContext: {procMount: Default}}]}", ""},
 		{"scheduler", "spec: {schedulerName: mine, containers: [{name: c, image: c}]}", "spec.schedulerName: a scheduler of one's own is not supported yet"},
-		{"container", `spec: {containers: [{name: a, image: a}, {name: c, image: c, stdin: true, tty: true, ports: [{containerPort: 80, hostPort: 8080}], resources: {limits: {cpu: 1, ephemeral-storage: 1Gi}}}]}`,
-			`spec.containers[1].ports[0].hostPort: a port on the node is not supported yet
+		{"container", `spec: {containers: [{name: a, image: a}, {name: c, image: c, stdin: true, tty: true, ports: [{containerPort: 80, hostPort: 8080, hostIP: "fd00::1"}], resources: {limits: {cpu: 1, ephemeral-storage: 1Gi}}}]}`,
+			`spec.containers[1].ports[0].hostIP: a port at an IPv6 address of the node is not supported yet
 spec.containers[1].stdin: standard input is not supported yet
 spec.containers[1].tty: a terminal is not supported yet`},
 		{"seccomp", "spec: {securityContext: {seccompProfile: {type: Localhost, localhostProfile: x.json}}, containers: [{name: c, image: c, securityContext: {seccompProfile: {type: RuntimeDefault}}}]}",
