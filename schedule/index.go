@@ -36,7 +36,7 @@ type node struct {
 	total  amount
 	used   amount
 	scored amount // used, with upstream's assumption for Pods that request nothing
-	ports  map[hostPort]int
+	ports  taken
 }
 
 type placed struct {
@@ -141,12 +141,10 @@ func (x *Index) add(uid types.UID, to string, need need) {
 	}
 	n.used.add(need.amount, 1)
 	n.scored.add(need.scored, 1)
-	for _, p := range need.ports {
-		if n.ports == nil {
-			n.ports = map[hostPort]int{}
-		}
-		n.ports[p]++
+	if len(need.ports) > 0 && n.ports == nil {
+		n.ports = taken{}
 	}
+	n.ports.add(need.ports)
 	x.pods[uid] = placed{node: to, need: need}
 }
 
@@ -159,11 +157,7 @@ func (x *Index) remove(uid types.UID) {
 	n := x.byName[p.node]
 	n.used.add(p.need.amount, -1)
 	n.scored.add(p.need.scored, -1)
-	for _, port := range p.need.ports {
-		if n.ports[port]--; n.ports[port] == 0 {
-			delete(n.ports, port)
-		}
-	}
+	n.ports.remove(p.need.ports)
 	x.loosen(n)
 	x.forget(n)
 }

@@ -101,12 +101,6 @@ type need struct {
 	ports  []hostPort
 }
 
-type hostPort struct {
-	protocol corev1.Protocol
-	ip       string
-	port     int32
-}
-
 // needOf is what a Pod takes. While it is resized, that is the most of what it has and what it is to have.
 func needOf(pod *corev1.Pod) need {
 	n := need{amount: amountOf(resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{
@@ -120,42 +114,8 @@ func needOf(pod *corev1.Pod) need {
 	if n.scored.memory == 0 {
 		n.scored.memory = assumedMemory
 	}
-	for i := range pod.Spec.InitContainers {
-		if c := &pod.Spec.InitContainers[i]; c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			n.listens(c)
-		}
-	}
-	for i := range pod.Spec.Containers {
-		n.listens(&pod.Spec.Containers[i])
-	}
+	n.ports = portsOf(pod)
 	return n
-}
-
-// listens adds the host ports of a container that runs as long as its Pod.
-func (n *need) listens(c *corev1.Container) {
-	for _, p := range c.Ports {
-		if p.HostPort > 0 {
-			n.ports = append(n.ports, hostPort{protocol: p.Protocol, ip: anyAddress(p.HostIP), port: p.HostPort})
-		}
-	}
-}
-
-func anyAddress(ip string) string {
-	if ip == "" {
-		return "0.0.0.0"
-	}
-	return ip
-}
-
-// taken says that a host port is in use, by the address itself or by one that stands for all.
-func (n *node) taken(p hostPort) bool {
-	for used := range n.ports {
-		if used.port == p.port && used.protocol == p.protocol &&
-			(used.ip == p.ip || used.ip == "0.0.0.0" || p.ip == "0.0.0.0") {
-			return true
-		}
-	}
-	return false
 }
 
 func allocatable(s *corev1.NodeStatus) amount {

@@ -43,7 +43,7 @@ func (q *question) mismatch(n *node) *refusal {
 	if n.object != nil && n.object.Spec.PodCIDR == "" && !q.pod.Spec.HostNetwork {
 		return &refusal{words: "node(s) had no range of pod addresses"} // none was left
 	}
-	if slices.ContainsFunc(q.need.ports, n.taken) {
+	if slices.ContainsFunc(q.need.ports, n.ports.has) {
 		return &refusal{words: "node(s) didn't have free ports for the requested pod ports"}
 	}
 	return nil
