@@ -5,6 +5,7 @@
 //	writ-shim serve   --dir DIR [--cgroup PATH] [--cache DIR]   the same, in the foreground
 //	writ-shim destroy --dir DIR                                 remove a pod and all it left
 //	writ-shim hold    --dir DIR                                 hold the daemon's listening sockets
+//	writ-shim check   --dir DIR                                 say whether a pod could be taken over from its living shim
 //	writ-shim version
 //
 // It exits 0 if all is well, 1 on an error, 2 if it was called wrongly. "init"
@@ -20,7 +21,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 
 	"writ/runtime/shim"
@@ -37,7 +37,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	const usage = "usage: writ-shim run|serve|destroy|hold|version [--dir DIR] [--cgroup PATH] [--cache DIR]"
+	const usage = "usage: writ-shim run|serve|destroy|hold|check|version [--dir DIR] [--cgroup PATH] [--cache DIR]"
 	if len(args) == 0 {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
@@ -69,6 +69,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = supervisor.Destroy(*dir, slog.New(slog.NewTextHandler(stderr, nil)))
 	case "hold":
 		err = hold()
+	case "check":
+		var format string
+		if format, err = supervisor.Check(*dir); err == nil {
+			fmt.Fprintln(stdout, format)
+		}
 	default:
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
@@ -97,18 +102,4 @@ func serve(dir, cgroup, cache string, stderr io.Writer) error {
 	}
 	ready(err)
 	return err
-}
-
-func build() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	version := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			version += " " + s.Value
-		}
-	}
-	return version
 }

@@ -22,4 +22,13 @@ func IPCPath(dir string) string { return filepath.Join(dir, "ns", "ipc") }
 // UTSPath is where the pod's UTS namespace is mounted.
 func UTSPath(dir string) string { return filepath.Join(dir, "ns", "uts") }
 
+// UserPath and PIDPath are where the pod's user namespace, and the pid namespace
+// that its containers share, are mounted.
+func UserPath(dir string) string { return filepath.Join(dir, "ns", "user") }
+func PIDPath(dir string) string  { return filepath.Join(dir, "ns", "pid") }
+
+// SysPath is a sysfs of the pod's network, for containers with a user namespace:
+// they may not mount one themselves.
+func SysPath(dir string) string { return filepath.Join(dir, "ns", "sys") }
+
 const socketName = "shim.sock"

@@ -82,6 +82,30 @@ type Sandbox struct {
 	// NetNSPath is the network namespace of the pod (a bind-mounted file the
 	// daemon made). Empty: the node's. The shim never creates or deletes it.
 	NetNSPath string `json:"netnsPath,omitempty"`
+
+	// Sysctls are set in the namespaces that the pod has of its own, by name
+	// with dots ("net.ipv4.tcp_rmem").
+	Sysctls map[string]string `json:"sysctls,omitempty"`
+
+	// SharePIDs gives the pod one pid namespace, whose process 1 belongs to no
+	// container: "/pause" reaps what others leave (FeatureSharePIDs). PauseRoot
+	// is an empty directory for its root, absolute; with Users one that the
+	// namespace's root can reach.
+	SharePIDs bool   `json:"sharePIDs,omitempty"`
+	PauseRoot string `json:"pauseRoot,omitempty"`
+
+	// Users gives the pod a user namespace (FeatureUsers). Its root is the
+	// node's user Users.First.
+	Users *IDRange `json:"users,omitempty"`
+
+	// ProcessLabel is the SELinux label of process 1 of SharePIDs.
+	ProcessLabel string `json:"processLabel,omitempty"`
+}
+
+// IDRange is a range of user and group IDs of the node.
+type IDRange struct {
+	First  uint32 `json:"first"`
+	Length uint32 `json:"length"`
 }
 
 // SandboxState is a Sandbox that exists.
@@ -91,6 +115,8 @@ type SandboxState struct {
 	// node's is shared.
 	IPCPath   string    `json:"ipcPath,omitempty"`
 	UTSPath   string    `json:"utsPath,omitempty"`
+	UserPath  string    `json:"userPath,omitempty"` // where the sandbox has Users
+	PIDPath   string    `json:"pidPath,omitempty"`  // where it has SharePIDs; made anew if process 1 died
 	CreatedAt time.Time `json:"createdAt"`
 	// Warnings say what was asked for and this machine does not allow.
 	Warnings []string `json:"warnings,omitempty"`
@@ -114,6 +140,9 @@ type StartRequest struct {
 	// the daemon mounted it and unmounts it after Remove. Spec.Process.Terminal
 	// gives the container a terminal.
 	Spec *specs.Spec `json:"spec"`
+
+	// Runtime runs the container with another program (FeatureRuntime).
+	Runtime *Runtime `json:"runtime,omitempty"`
 
 	Log LogConfig `json:"log"`
 
@@ -346,10 +375,16 @@ type PodStats struct {
 	Containers []ContainerStats `json:"containers"`
 }
 
-// Features a shim may name in Hello.
+// Features a shim may name in Hello, and FeatureRuntime.
 const (
 	FeatureExec   = "exec"
 	FeatureTTY    = "tty"
 	FeatureAttach = "attach"
 	FeatureUpdate = "update"
+	// FeatureSharePIDs and FeatureUsers: Sandbox.SharePIDs and Sandbox.Users are
+	// honoured, and namespaces of type user, and of type pid where the sandbox
+	// shares them, are filled in. FeatureSysctls: Sandbox.Sysctls are set.
+	FeatureSharePIDs = "share-pids"
+	FeatureUsers     = "users"
+	FeatureSysctls   = "sysctls"
 )

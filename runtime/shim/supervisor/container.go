@@ -28,13 +28,19 @@ type container struct {
 	done, released chan struct{}
 
 	// Set before the container is running and not changed after.
-	handle   *libcontainer.Container
-	process  *libcontainer.Process // nil if another shim started it
-	cgroup   cgroups.Manager
-	pidfd    *pidfd
-	output   *output
-	stdin    *stdin
-	terminal *terminal // nil without one
+	handle  *libcontainer.Container
+	process *libcontainer.Process // nil if another shim started it
+	// inherited: the program before this one started it, so it is a child.
+	inherited bool
+	cgroup    cgroups.Manager
+	pidfd     *pidfd
+	output    *output
+	stdin     *stdin
+	terminal  *terminal // nil without one
+
+	// foreign is the program that runs it, nil for the library; then there is no handle.
+	foreign *foreign
+	execs   execs
 
 	stop stopper
 
@@ -90,6 +96,8 @@ func (c *container) watch(start uint64) {
 	if err := c.pidfd.wait(); err != nil {
 		c.pod.log.Error("wait for container", "container", c.id, "err", err)
 	}
+	c.pod.still.RLock()
+	defer c.pod.still.RUnlock()
 	status, known := c.pidfd.exitStatus(start)
 	if !known {
 		status, known = pinnedStatus(c.pod.pin(c.id))
@@ -164,6 +172,11 @@ func (c *container) release() {
 		c.pidfd.close()
 	}
 	unpin(c.pod.pin(c.id))
+	if c.foreign != nil {
+		if err := c.foreign.remove(); err != nil {
+			c.pod.log.Warn("container was not removed cleanly", "container", c.id, "err", err)
+		}
+	}
 	if c.handle != nil {
 		if err := c.handle.Destroy(); err != nil {
 			c.pod.log.Warn("container was not removed cleanly", "container", c.id, "err", err)
@@ -174,12 +187,16 @@ func (c *container) release() {
 	close(c.released)
 }
 
-// reap takes the zombie of a container that is this process's child.
+// reap takes the zombie of a container that is this process's child. The status
+// is known.
 func (c *container) reap() {
-	if c.process == nil {
-		return
+	switch {
+	case c.process != nil:
+		pid, _ := c.process.Pid()
+		_, _ = c.process.Wait()
+		c.pod.reaper.release(pid)
+	case c.inherited && c.pidfd != nil:
+		_, _ = unix.Wait4(c.pidfd.pid, nil, unix.WNOHANG, nil)
+		c.pod.reaper.release(c.pidfd.pid)
 	}
-	pid, _ := c.process.Pid()
-	_, _ = c.process.Wait() // the status is known
-	c.pod.reaper.release(pid)
 }

@@ -44,6 +44,9 @@ func Destroy(dir string, log *slog.Logger) error {
 	if found, err := readJSON(p.sandbox(), &box); err != nil {
 		log.Warn("sandbox record is damaged", "err", err)
 	} else if found {
+		if box.SharePIDs {
+			killProcess(box.pause(), bootID)
+		}
 		if err := killCgroup(box.CgroupPath); err != nil {
 			return err
 		}
@@ -112,6 +115,12 @@ func (p paths) destroyContainer(id, bootID string, log *slog.Logger) {
 	}
 	killProcess(identity{state.PID, state.PIDStart, state.BootID}, bootID)
 	unpin(p.pin(id))
+	if f := p.loadForeign(id); f != nil {
+		f.killAll()
+		if err := f.remove(); err != nil {
+			log.Warn("remove container", "container", id, "err", err)
+		}
+	}
 	var request shim.StartRequest
 	if _, err := readJSON(p.request(id), &request); err == nil && request.Spec != nil && request.Spec.Linux != nil {
 		if err := killCgroup(request.Spec.Linux.CgroupsPath); err != nil {

@@ -104,5 +104,9 @@ type self struct {
 // sandboxRecord is the sandbox on disk.
 type sandboxRecord struct {
 	shim.SandboxState
-	BootID string `json:"bootID"`
+	BootID     string `json:"bootID"`
+	Pause      int    `json:"pause,omitempty"` // process 1 of a shared pid namespace
+	PauseStart uint64 `json:"pauseStart,omitempty"`
 }
+
+func (r *sandboxRecord) pause() identity { return identity{r.Pause, r.PauseStart, r.BootID} }

@@ -6,10 +6,10 @@ import (
 	"io"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"writ/runtime/shim"
@@ -20,6 +20,7 @@ type session struct {
 	c       *container
 	process *libcontainer.Process
 	started bool
+	orphan  *identity // the process, where another program started it
 	pidfd   *pidfd
 	tty     *terminal // nil without one
 
@@ -34,6 +35,9 @@ func (c *container) exec(r shim.ExecRequest) (*session, error) {
 	request, err := c.request()
 	if err != nil {
 		return nil, err
+	}
+	if c.foreign != nil {
+		return c.execForeign(request, r)
 	}
 	if err := c.confineExec(request); err != nil {
 		return nil, err
@@ -59,8 +63,8 @@ func (c *container) exec(r shim.ExecRequest) (*session, error) {
 	return s, nil
 }
 
-// execProcess is the container's process with what the request changes.
-func execProcess(request shim.StartRequest, r shim.ExecRequest) (*libcontainer.Process, error) {
+// execSpec is the container's process with what the request changes.
+func execSpec(request shim.StartRequest, r shim.ExecRequest) (*specs.Process, error) {
 	spec := *request.Spec.Process
 	spec.Args = r.Args
 	if len(spec.Args) == 0 {
@@ -76,7 +80,18 @@ func execProcess(request shim.StartRequest, r shim.ExecRequest) (*libcontainer.P
 		spec.User = *r.User
 	}
 	spec.ConsoleSize = nil
-	process, err := newProcess(&spec)
+	if r.Width > 0 && r.Height > 0 {
+		spec.ConsoleSize = &specs.Box{Width: uint(r.Width), Height: uint(r.Height)}
+	}
+	return &spec, nil
+}
+
+func execProcess(request shim.StartRequest, r shim.ExecRequest) (*libcontainer.Process, error) {
+	spec, err := execSpec(request, r)
+	if err != nil {
+		return nil, err
+	}
+	process, err := newProcess(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -168,12 +183,11 @@ func (s *session) wait(ctx context.Context, timeout time.Duration, stdout, stder
 	s.drain()
 	copies.Wait()
 	result := shim.ExecResult{TimedOut: timedOut}
-	state, werr := s.process.Wait()
-	if state == nil {
+	status, werr := s.status()
+	if werr != nil {
 		result.Error = shim.Errorf(shim.CodeInternal, "wait for exec: %v", errors.Join(err, werr))
 		return result
 	}
-	status, _ := state.Sys().(syscall.WaitStatus)
 	result.ExitCode = status.ExitStatus()
 	if status.Signaled() {
 		result.Signal = int(status.Signal())
@@ -250,6 +264,9 @@ func (s *session) closeTheirs() {
 // close gives back everything. A process that started and was not waited for
 // is killed.
 func (s *session) close() {
+	if s.orphan != nil {
+		s.closeForeign()
+	}
 	if s.started {
 		_ = s.process.Signal(unix.SIGKILL) // an error if it was waited for
 		_, _ = s.process.Wait()

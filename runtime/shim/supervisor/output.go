@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,9 @@ type output struct {
 	done     sync.WaitGroup
 	sources  []*source
 	terminal *terminal // instead of sources
+	kept     []byte    // of the terminal, a line that an earlier program had begun
+	started  bool
+	standing atomic.Pointer[standstill]
 }
 
 // source is one stream and where it comes from.
@@ -95,6 +99,7 @@ func (o *output) recover(s *source, fd int) error {
 
 // start begins to copy.
 func (o *output) start() {
+	o.started = true
 	for _, s := range o.sources {
 		o.done.Go(func() { o.follow(s) })
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"writ/runtime/shim"
@@ -31,12 +32,20 @@ type pod struct {
 	// seen a number has seen all before it.
 	mu         sync.Mutex
 	sandbox    *shim.SandboxState
+	pause      identity // process 1 of the pid namespace that the containers share
 	containers map[string]*container
 	seq        uint64
 	changed    chan struct{} // closed and replaced when seq grows
 	closing    bool          // Shutdown was granted
 
 	work sync.WaitGroup // goroutines of containers
+
+	// still is held for reading by what a kill would tear: a start, an exec or
+	// attach, the end of a container. Whoever holds it alone may become another
+	// program.
+	still  sync.RWMutex
+	hung   atomic.Int64 // system calls that were given up and have not returned
+	handed *handover    // what the program before left, nil without one
 }
 
 // seqBits is how many events an incarnation can number. The incarnation is

@@ -56,6 +56,7 @@ func (r *reaper) run(ctx context.Context) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
 	defer signal.Stop(ended)
+	r.sweep() // what ended before
 	for {
 		select {
 		case <-ctx.Done():

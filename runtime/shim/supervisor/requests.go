@@ -71,6 +71,9 @@ func (p *pod) update(r shim.UpdateRequest) error {
 		return err
 	}
 	defer done()
+	if c.foreign != nil {
+		return c.foreign.update(r.Resources)
+	}
 	converted, err := convertResources(r.Resources)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package supervisor_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,9 +24,9 @@ import (
 	_ "writ/runtime/shim/supervisor"
 )
 
-// shared is made once: the real binary, a root file system of busybox, and
-// where shims keep compiled seccomp profiles.
-var shared struct{ binary, root, cache string }
+// shared is made once: the real binary, the same of another version, a root file
+// system of busybox, and where shims keep compiled seccomp profiles.
+var shared struct{ binary, next, root, cache string }
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -37,7 +38,8 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		shared.binary, shared.root = filepath.Join(dir, "writ-shim"), filepath.Join(dir, "root")
 		shared.cache = filepath.Join(dir, "cache")
-		if err := build(shared.binary); err != nil {
+		shared.next = filepath.Join(dir, "next", "writ-shim")
+		if err := errors.Join(build(shared.binary, "one"), build(shared.next, "two")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -52,7 +54,7 @@ func TestMain(m *testing.M) {
 // build makes the program the way a release does. Its sources are looked at and
 // its package is imported so that go test does not answer from its cache when
 // they have changed.
-func build(to string) error {
+func build(to, version string) error {
 	sources, err := filepath.Glob("../../../cmd/writ-shim/*.go")
 	if err != nil || len(sources) == 0 {
 		return fmt.Errorf("find the sources of writ-shim: %d files, %w", len(sources), err)
@@ -63,7 +65,7 @@ func build(to string) error {
 		}
 	}
 	cmd := exec.Command("go", "build", "-tags", "seccomp netgo osusergo",
-		"-ldflags", "-s -w -linkmode external -extldflags -static", "-o", to, "writ/cmd/writ-shim")
+		"-ldflags", "-s -w -linkmode external -extldflags -static -X main.version="+version, "-o", to, "writ/cmd/writ-shim")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build writ-shim: %w\n%s", err, out)
 	}

@@ -44,12 +44,22 @@ func (p *pod) makeSandbox(want shim.Sandbox) (shim.SandboxState, error) {
 			return shim.SandboxState{}, fmt.Errorf("create pod cgroup: %w", err)
 		}
 	}
-	record := sandboxRecord{SandboxState: state, BootID: p.bootID}
-	if err := writeJSON(p.paths.sandbox(), record, survivesKill); err != nil {
-		return shim.SandboxState{}, fmt.Errorf("record sandbox: %w", err)
+	if err := p.startPause(&state); err != nil {
+		return shim.SandboxState{}, err
+	}
+	if err := p.recordSandbox(state); err != nil {
+		return shim.SandboxState{}, err
 	}
 	p.sandbox = &state
 	return state, nil
+}
+
+func (p *pod) recordSandbox(state shim.SandboxState) error {
+	record := sandboxRecord{SandboxState: state, BootID: p.bootID, Pause: p.pause.pid, PauseStart: p.pause.start}
+	if err := writeJSON(p.paths.sandbox(), record, survivesKill); err != nil {
+		return fmt.Errorf("record sandbox: %w", err)
+	}
+	return nil
 }
 
 func checkSandbox(s shim.Sandbox) error {
@@ -60,6 +70,17 @@ func checkSandbox(s shim.Sandbox) error {
 		return shim.Errorf(shim.CodeInvalid, "network namespace path %q must be absolute", s.NetNSPath)
 	case len(s.Hostname) > 64: // sethostname(2)
 		return shim.Errorf(shim.CodeInvalid, "host name %q is longer than 64 bytes", s.Hostname)
+	case s.SharePIDs && (!filepath.IsAbs(s.PauseRoot) || s.CgroupPath == ""):
+		return shim.Errorf(shim.CodeInvalid, "a shared pid namespace needs a cgroup and a root for process 1, not %q", s.PauseRoot)
+	case s.Users != nil && (s.Users.First == 0 || s.Users.Length == 0):
+		return shim.Errorf(shim.CodeInvalid, "user namespace of %d users from %d on", s.Users.Length, s.Users.First)
+	case s.Users != nil && (s.HostIPC || s.Hostname == ""):
+		return shim.Errorf(shim.CodeInvalid, "a user namespace goes with namespaces of the pod's own")
+	}
+	for name := range s.Sysctls {
+		if !filepath.IsLocal(sysctlFile(name)) {
+			return shim.Errorf(shim.CodeInvalid, "sysctl %q", name)
+		}
 	}
 	return nil
 }
@@ -73,56 +94,92 @@ func (p *pod) makeNamespaces(state *shim.SandboxState) error {
 	if state.Hostname != "" {
 		state.UTSPath = shim.UTSPath(p.dir)
 	}
-	if state.IPCPath == "" && state.UTSPath == "" {
+	if state.IPCPath == "" && state.UTSPath == "" && len(state.Sysctls) == 0 {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(shim.IPCPath(p.dir)), 0o700); err != nil {
 		return err
 	}
+	if state.Users != nil {
+		state.UserPath = shim.UserPath(p.dir)
+		if err := p.makeUsers(state); err != nil {
+			return err
+		}
+	}
 	failed := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with its namespaces
-		failed <- unshareAndMount(state.IPCPath, state.UTSPath, state.Hostname)
+		failed <- p.furnish(state)
 	}()
 	return <-failed
 }
 
-func unshareAndMount(ipc, uts, hostname string) error {
-	if ipc != "" {
-		if err := keepNamespace(unix.CLONE_NEWIPC, "ipc", ipc); err != nil {
+// furnish makes, or enters, the pod's namespaces with the calling thread and
+// sets in them what the pod asks for.
+func (p *pod) furnish(state *shim.SandboxState) error {
+	if err := settle(unix.CLONE_NEWIPC, "ipc", state.IPCPath, state.Users != nil); err != nil {
+		return err
+	}
+	if err := settle(unix.CLONE_NEWUTS, "uts", state.UTSPath, state.Users != nil); err != nil {
+		return err
+	}
+	if state.UTSPath != "" {
+		if err := unix.Sethostname([]byte(state.Hostname)); err != nil {
+			return fmt.Errorf("set host name: %w", err)
+		}
+	}
+	if state.NetNSPath == "" || len(state.Sysctls) == 0 && state.Users == nil {
+		return setSysctls(state.Sysctls)
+	}
+	if err := enterNamespace(unix.CLONE_NEWNET, state.NetNSPath); err != nil {
+		return err
+	}
+	if state.Users != nil {
+		if err := mountSys(shim.SysPath(p.dir)); err != nil {
 			return err
 		}
 	}
-	if uts == "" {
-		return nil
-	}
-	if err := unix.Unshare(unix.CLONE_NEWUTS); err != nil {
-		return fmt.Errorf("make uts namespace: %w", err)
-	}
-	if err := unix.Sethostname([]byte(hostname)); err != nil {
-		return fmt.Errorf("set host name: %w", err)
-	}
-	return mountNamespace("uts", uts)
+	return setSysctls(state.Sysctls)
 }
 
-func keepNamespace(flag int, kind, path string) error {
+// settle brings the calling thread into the namespace of a path: one that it
+// makes there, or one that is there already.
+func settle(flag int, kind, path string, there bool) error {
+	switch {
+	case path == "":
+		return nil
+	case there:
+		return enterNamespace(flag, path)
+	}
 	if err := unix.Unshare(flag); err != nil {
 		return fmt.Errorf("make %s namespace: %w", kind, err)
 	}
-	return mountNamespace(kind, path)
+	return mountNamespace("/proc/thread-self/ns/"+kind, path)
 }
 
-// mountNamespace mounts this thread's namespace on a file. What an earlier
-// attempt mounted there goes first.
-func mountNamespace(kind, path string) error {
+func enterNamespace(flag int, path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open namespace %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Setns(fd, flag); err != nil {
+		return fmt.Errorf("enter namespace %s: %w", path, err)
+	}
+	return nil
+}
+
+// mountNamespace mounts a namespace on a file. What an earlier attempt mounted
+// there goes first.
+func mountNamespace(from, path string) error {
 	_ = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	file.Close()
-	if err := unix.Mount("/proc/thread-self/ns/"+kind, path, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount %s namespace: %w", kind, err)
+	if err := unix.Mount(from, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount namespace %s: %w", from, err)
 	}
 	return nil
 }
@@ -155,7 +212,10 @@ func makeCgroup(path string, resources *specs.LinuxResources) error {
 // removeSandbox undoes makeSandbox.
 func (p paths) removeSandbox(s shim.SandboxState) error {
 	var errs []error
-	for _, path := range []string{shim.IPCPath(p.dir), shim.UTSPath(p.dir)} {
+	if s.SharePIDs {
+		errs = append(errs, p.removePause(s))
+	}
+	for _, path := range []string{shim.IPCPath(p.dir), shim.UTSPath(p.dir), shim.UserPath(p.dir), shim.PIDPath(p.dir), shim.SysPath(p.dir)} {
 		_ = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

@@ -37,42 +37,68 @@ var ErrHeld = errors.New("another shim serves this directory")
 // Serve takes over what is in the directory, calls ready when it listens, and
 // answers until Shutdown is asked for or ctx ends. Neither stops a container.
 func Serve(ctx context.Context, cfg Config, ready func()) error {
-	lock, err := succeed(ctx, cfg.Dir)
+	handed, err := receive()
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := prepare(ctx, cfg, handed)
+	if err != nil {
+		if failed := s.giveBack(err); failed != nil {
+			return errors.Join(err, failed)
+		}
+		return err
+	}
+	defer s.lock.Close()
+	s.shutdown = cancel
+	cfg.Log.Info("shim serves", "dir", cfg.Dir, "incarnation", s.pod.hello.Incarnation, "build", cfg.Build)
+	ready()
+	handed.finish(s.pod)
+	return s.serve(ctx)
+}
+
+// prepare does all that comes before the first connection. The server is there
+// on an error too, as far as it came.
+func prepare(ctx context.Context, cfg Config, handed *handover) (s *server, err error) {
+	s = &server{log: cfg.Log, handed: handed, again: []string{"serve", "--dir", cfg.Dir, "--cgroup", cfg.Cgroup, "--cache", cfg.Cache}}
+	defer func() {
+		if r := recover(); r != nil && handed != nil {
+			err = fmt.Errorf("take over: %v", r)
+		} else if r != nil {
+			panic(r)
+		}
+	}()
+	if s.lock, err = handed.lock(ctx, cfg.Dir); err != nil {
+		return s, err
+	}
 	if err := setUpProcess(); err != nil {
-		return err
+		return s, err
 	}
-	p, err := open(cfg)
-	if err != nil {
-		return err
+	if s.pod, err = open(cfg); err != nil {
+		return s, err
 	}
+	p := s.pod
+	p.handed = handed
 	if p.filters, err = confine.NewCache(cfg.Cache); err != nil {
 		cfg.Log.Warn("seccomp profiles are compiled for each container", "err", err)
 	}
 	p.tidier.later()
 	p.entered = sync.OnceValue(func() error { return enterCgroup(cfg.Cgroup) })
+	if handed != nil {
+		p.entered = func() error { return nil } // this process is in it
+	}
 	go func() {
 		if err := p.entered(); err != nil {
 			cfg.Log.Error("no container can be started", "err", err)
 		}
 	}()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go p.reaper.run(ctx)
 	if err := p.takeOver(); err != nil {
-		return err
+		return s, err
 	}
-	listener, err := listen(cfg.Dir)
-	if err != nil {
-		return err
-	}
-	cfg.Log.Info("shim serves", "dir", cfg.Dir, "incarnation", p.hello.Incarnation)
-	ready()
-	s := &server{pod: p, log: cfg.Log, shutdown: cancel}
-	return s.serve(ctx, listener)
+	go p.reaper.run(ctx) // after it: the children of a handover are known now
+	s.listener, err = handed.listen(cfg.Dir)
+	return s, err
 }
 
 // succeed takes the directory's lock. The last shim may be on its way out and
@@ -167,9 +193,10 @@ func open(cfg Config) (*pod, error) {
 		return nil, fmt.Errorf("record shim: %w", err)
 	}
 	hello := shim.Hello{
-		Version:  shim.Version,
-		Features: []string{shim.FeatureExec, shim.FeatureTTY, shim.FeatureAttach, shim.FeatureUpdate},
-		PID:      me.PID, Incarnation: me.Incarnation, StartedAt: time.Now().UTC(), Build: cfg.Build,
+		Version: shim.Version,
+		Features: []string{shim.FeatureExec, shim.FeatureTTY, shim.FeatureAttach, shim.FeatureUpdate, shim.FeatureUpgrade, shim.FeatureRuntime,
+			shim.FeatureSharePIDs, shim.FeatureUsers, shim.FeatureSysctls},
+		PID: me.PID, Incarnation: me.Incarnation, StartedAt: time.Now().UTC(), Build: cfg.Build,
 	}
 	return newPod(cfg.Dir, cfg.Log, hello, bootID), nil
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,31 +22,57 @@ import (
 type server struct {
 	pod      *pod
 	log      *slog.Logger
+	lock     *os.File
+	listener *net.UnixListener
 	shutdown context.CancelFunc
+	handed   *handover // nil if this shim was started, not executed
+	again    []string  // the arguments of this program
+
+	fresh     atomic.Int64  // connections whose first request has not begun
+	paused    chan struct{} // accept says that it waits
+	resumed   chan struct{} // and is to go on
+	upgrading sync.Mutex
 }
 
 const acceptPause = 50 * time.Millisecond
 
 // serve accepts until ctx ends. Connections are not waited for: the process
 // ends after it.
-func (s *server) serve(ctx context.Context, listener *net.UnixListener) error {
-	stop := context.AfterFunc(ctx, func() { listener.Close() })
+func (s *server) serve(ctx context.Context) error {
+	s.paused, s.resumed = make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
 	defer stop()
 	for {
-		conn, err := listener.AcceptUnix()
-		if ctx.Err() != nil {
+		conn, err := s.listener.AcceptUnix()
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.paused <- struct{}{}
+			<-s.resumed
+		case err != nil:
 			s.log.Error("accept", "err", err)
 			select { // out of descriptors, perhaps: let some go
 			case <-ctx.Done():
 			case <-time.After(acceptPause):
 			}
-			continue
+		default:
+			s.fresh.Add(1)
+			go s.handle(ctx, conn)
 		}
-		go s.handle(ctx, conn)
 	}
+}
+
+// pause makes new connections wait in the kernel until resume is called.
+func (s *server) pause() (resume func(), err error) {
+	if err := s.listener.SetDeadline(aLongTimeAgo); err != nil {
+		return nil, err // it is being shut down
+	}
+	<-s.paused
+	return func() {
+		_ = s.listener.SetDeadline(time.Time{})
+		s.resumed <- struct{}{}
+	}, nil
 }
 
 // conversation is one connection.
@@ -56,6 +84,8 @@ type conversation struct {
 
 func (s *server) handle(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
+	begun := sync.OnceFunc(func() { s.fresh.Add(-1) })
+	defer begun()
 	if err := checkPeer(conn); err != nil {
 		s.log.Warn("connection refused", "err", err)
 		return
@@ -74,7 +104,7 @@ func (s *server) handle(ctx context.Context, conn *net.UnixConn) {
 			_ = c.refuse(shim.Errorf(shim.CodeInvalid, "not a request"))
 			return
 		}
-		more, err := c.answer(ctx, request)
+		more, err := c.guarded(ctx, request, begun)
 		if err != nil {
 			s.log.Debug("answer", "op", request.Op, "err", err)
 		}
@@ -106,6 +136,20 @@ func checkPeer(conn *net.UnixConn) error {
 	return nil
 }
 
+// guarded answers while the shim cannot become another program. A wait for events
+// or for a stop is none that it would lose: the client asks again.
+func (c *conversation) guarded(ctx context.Context, r shim.Request, begun func()) (more bool, err error) {
+	switch r.Op {
+	case shim.OpEvents, shim.OpStop, shim.OpUpgrade:
+		begun()
+	default:
+		c.pod.still.RLock()
+		defer c.pod.still.RUnlock()
+		begun()
+	}
+	return c.answer(ctx, r)
+}
+
 // answer does what a request asks for; more is false when the connection was
 // used up by it.
 func (c *conversation) answer(ctx context.Context, r shim.Request) (more bool, err error) {
@@ -124,6 +168,8 @@ func (c *conversation) answer(ctx context.Context, r shim.Request) (more bool, e
 		defer cancel()
 		go c.watchPeer(waiting, cancel)
 		return false, respond(c, r, func(b shim.StopRequest) (any, error) { return c.pod.stop(waiting, b) })
+	case shim.OpUpgrade:
+		return false, serveBody(c, r, c.upgrade)
 	case shim.OpShutdown:
 		return false, c.end()
 	}

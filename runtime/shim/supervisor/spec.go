@@ -54,9 +54,18 @@ func (p *pod) complete(id string, spec *specs.Spec, box shim.SandboxState) ([]st
 		specs.IPCNamespace:     box.IPCPath,
 		specs.UTSNamespace:     box.UTSPath,
 	}
+	if box.SharePIDs {
+		shared[specs.PIDNamespace] = box.PIDPath
+	}
+	if box.Users != nil {
+		shared[specs.UserNamespace] = box.UserPath
+	}
 	var kept []specs.LinuxNamespace
 	for _, ns := range spec.Linux.Namespaces {
 		path, fromSandbox := shared[ns.Type]
+		if ns.Type == specs.UserNamespace && !fromSandbox {
+			return nil, shim.Errorf(shim.CodeInvalid, "container %q wants a user namespace and the pod has none", id)
+		}
 		if ns.Path == "" && fromSandbox {
 			if path == "" {
 				continue // the node's

@@ -33,6 +33,9 @@ func (p *pod) start(r shim.StartRequest) (shim.Container, error) {
 	if err != nil {
 		return shim.Container{}, err
 	}
+	if err := p.keepPause(&box); err != nil {
+		return shim.Container{}, err
+	}
 	warnings, err := p.complete(r.ID, r.Spec, box)
 	if err != nil {
 		return shim.Container{}, err
@@ -111,6 +114,9 @@ func (p *pod) enrol(c *container) error {
 // step before its command until it is on record, so a kill in between leaves
 // one that the next shim can set going.
 func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
+	if c.foreign = c.pod.foreign(r); c.foreign != nil {
+		return c.launchForeign(r)
+	}
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: r.Spec})
 	if err != nil {
 		return shim.Container{}, err
@@ -197,6 +203,10 @@ func (c *container) grasp(pid int) error {
 // manager is a second one for the container's cgroup: libcontainer's own does
 // not answer all questions.
 func (c *container) manager() (cgroups.Manager, error) {
+	if c.foreign != nil {
+		m, _, err := podCgroup(c.foreign.cgroup, nil)
+		return m, err
+	}
 	state, err := c.handle.State()
 	if err != nil {
 		return nil, err
@@ -207,6 +217,9 @@ func (c *container) manager() (cgroups.Manager, error) {
 
 // privatePIDs reports whether the container's processes end with its first.
 func (c *container) privatePIDs() bool {
+	if c.foreign != nil {
+		return c.foreign.privatePIDs
+	}
 	if c.handle == nil {
 		return true
 	}
@@ -216,6 +229,10 @@ func (c *container) privatePIDs() bool {
 
 // killAll kills every process in the container's cgroup.
 func (c *container) killAll() {
+	if c.foreign != nil {
+		c.foreign.killAll()
+		return
+	}
 	if c.handle == nil {
 		return
 	}

@@ -61,6 +61,16 @@ func (s *stdin) Write(p []byte) (int, error) {
 	return file.Write(p)
 }
 
+// held is the shim's end, nil if there is none any more.
+func (s *stdin) held() *os.File {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.file
+}
+
 // end is called when an attached client is done.
 func (s *stdin) end() {
 	if s.once {

@@ -93,7 +93,7 @@ func (c *container) beginStop(sig syscall.Signal, grace time.Duration) {
 		}
 	})
 	if first && grace > 0 {
-		if err := c.pidfd.signal(sig); err != nil {
+		if err := c.send(sig); err != nil {
 			c.pod.log.Warn("signal container", "container", c.id, "err", err)
 		}
 	}
@@ -157,7 +157,7 @@ func (p *pod) signal(r shim.SignalRequest) error {
 		return err
 	}
 	defer done()
-	return c.pidfd.signal(sig)
+	return c.send(sig)
 }
 
 // parseSignal reads "SIGTERM", "term" or "15"; nothing means SIGTERM.

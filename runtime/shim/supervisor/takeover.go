@@ -34,7 +34,9 @@ func (p *pod) takeOver() error {
 		}
 		c := newContainer(p, state)
 		p.containers[state.ID] = c
-		c.resume()
+		if err := c.resume(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -47,30 +49,36 @@ func (p *pod) loadSandbox() error {
 		return err
 	}
 	if found && record.BootID == p.bootID {
-		p.sandbox = &record.SandboxState
+		p.sandbox, p.pause = &record.SandboxState, record.pause()
 	}
 	return nil
 }
 
-// resume brings one container of an earlier shim to where it belongs.
-func (c *container) resume() {
+// resume brings one container of an earlier shim to where it belongs. It is an
+// error only after a handover, where the program before can still do it.
+func (c *container) resume() error {
 	log := c.pod.log.With("container", c.id)
-	c.handle, _ = libcontainer.Load(c.pod.runc(), c.id) // nil if it never was or is gone
+	if c.foreign = c.pod.recorded(c.id); c.foreign == nil {
+		c.handle, _ = libcontainer.Load(c.pod.runc(), c.id) // nil if it never was or is gone
+	}
 	who := identity{c.state.PID, c.state.PIDStart, c.state.BootID}
 	var err error
 	switch {
 	case c.state.Status == shim.StatusExited:
 		c.release() // what the earlier one had no time for
-		return
+		return nil
 	case c.state.Status == shim.StatusCreating:
 		err = errors.New("the shim ended while it started the container")
 	case c.state.BootID != c.pod.bootID:
 		c.settle("the node was restarted", 0, false)
-		return
+		return nil
 	default:
 		if err = c.rejoin(who); err == nil {
 			log.Info("container taken over", "pid", who.pid)
-			return
+			return nil
+		}
+		if c.pod.handed != nil && !errors.Is(err, errGone) {
+			return fmt.Errorf("container %s: %w", c.id, err)
 		}
 	}
 	log.Warn("container of an earlier shim cannot be taken over", "err", err)
@@ -78,19 +86,20 @@ func (c *container) resume() {
 		c.pod.paths.destroyContainer(c.id, c.pod.bootID, log)
 		c.handle = nil
 		c.abandon(err)
-		return
+		return nil
 	}
 	c.killAll()
 	killProcess(who, c.pod.bootID)
 	status, known := pinnedStatus(c.pod.pin(c.id))
 	c.settle("", status, known)
+	return nil
 }
 
 var errGone = errors.New("its process is gone")
 
 // rejoin watches a container that runs, or is a zombie still.
 func (c *container) rejoin(who identity) error {
-	if c.handle == nil {
+	if c.handle == nil && c.foreign == nil {
 		return errors.New("its state is gone")
 	}
 	request, err := c.request()
@@ -99,6 +108,10 @@ func (c *container) rejoin(who identity) error {
 	}
 	if !who.alive(c.pod.bootID) {
 		return errors.Join(errGone, c.rejoinOutput(request))
+	}
+	if c.pod.handed != nil {
+		c.inherited = true
+		c.pod.reaper.keep(who.pid)
 	}
 	if err := c.grasp(who.pid); err != nil {
 		return errors.Join(err, c.rejoinOutput(request))
@@ -115,8 +128,8 @@ func (c *container) rejoin(who identity) error {
 	stopping := !c.state.StopDeadline.IsZero()
 	c.pod.change(c, survivesKill, func(s *shim.Container) { s.RestoredAt = int64(c.pod.hello.Incarnation) })
 	c.output.start()
-	if status, err := c.handle.Status(); err == nil && status == libcontainer.Created {
-		if err := c.handle.Exec(); err != nil { // it waited for the earlier shim to say go
+	if c.waits() {
+		if err := c.begin(); err != nil { // it waited for the earlier shim to say go
 			c.pod.log.Error("container did not begin", "container", c.id, "err", err)
 			_ = c.pidfd.signal(unix.SIGKILL)
 		}
@@ -128,12 +141,14 @@ func (c *container) rejoin(who identity) error {
 	return nil
 }
 
-// rejoinOutput opens the FIFOs again. A terminal ended with its shim.
+// rejoinOutput opens the FIFOs again. A terminal is there only if it was handed over.
 func (c *container) rejoinOutput(r shim.StartRequest) error {
 	if err := c.openOutput(r.Log); err != nil {
 		return err
 	}
 	if r.Spec.Process.Terminal {
+		c.terminal, c.output.kept = c.pod.handed.terminal(c.id)
+		c.output.terminal = c.terminal
 		return nil
 	}
 	for _, stream := range []crilog.Stream{crilog.Stdout, crilog.Stderr} {
@@ -147,7 +162,7 @@ func (c *container) rejoinOutput(r shim.StartRequest) error {
 // settle records the end of a container that ended while no shim was there.
 func (c *container) settle(message string, status unix.WaitStatus, known bool) {
 	oom := false
-	if c.handle != nil && c.cgroup == nil {
+	if (c.handle != nil || c.foreign != nil) && c.cgroup == nil {
 		oom = c.lateOOM()
 	}
 	if c.output != nil {

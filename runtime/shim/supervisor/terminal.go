@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/console"
@@ -19,7 +20,8 @@ import (
 // terminal is the master side of a process's pseudo terminal. It lives in this
 // process only: when the shim is killed, the process gets SIGHUP.
 type terminal struct {
-	master *os.File // nonblocking
+	master *os.File    // nonblocking
+	hung   atomic.Bool // its process has ended
 }
 
 // consoleSocket makes the pair of sockets over which libcontainer hands out a
@@ -69,6 +71,7 @@ func (t *terminal) resize(size shim.Size) error {
 // some other process still holds the terminal.
 func (t *terminal) hangup() {
 	const drain = 100 * time.Millisecond
+	t.hung.Store(true)
 	_ = t.master.SetReadDeadline(time.Now().Add(drain))
 }
 
@@ -102,11 +105,21 @@ func (c *container) takeTerminal(socket *os.File) error {
 
 // followTerminal copies a terminal until the other side is gone.
 func (o *output) followTerminal(t *terminal) {
-	var kept []byte
+	kept := o.kept
+	o.kept = nil
 	buf := make([]byte, chunk)
 	for {
 		n, err := t.master.Read(buf)
 		kept = append(kept, buf[:n]...)
+		if errors.Is(err, os.ErrDeadlineExceeded) && !t.hung.Load() { // a pause, over or not
+			if p := o.standing.Load(); p != nil {
+				p.park(kept)
+			}
+			if n == 0 {
+				continue
+			}
+			err = nil
+		}
 		end := crilog.Keep
 		if err != nil {
 			end = crilog.Finish

@@ -1,0 +1,171 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"writ/runtime/shim"
+)
+
+const (
+	// pauseName is how process 1 of a shared pid namespace shows, and how this program
+	// knows that it is one.
+	pauseName = "/pause"
+	// pauseID is what libcontainer knows it by. No container of a pod can have it.
+	pauseID = "_pause"
+	// pauseUser is who it runs as: that of Kubernetes' pause image.
+	pauseUser = 65535
+	// pauseScore is its oom_score_adj: with it everything in the namespace ends.
+	pauseScore = -998
+)
+
+// startPause starts process 1 of a pod whose containers share their processes. A
+// sandbox without is left as it is. pod.mu is held, or nobody knows the sandbox yet.
+func (p *pod) startPause(state *shim.SandboxState) error {
+	if !state.SharePIDs {
+		return nil
+	}
+	if err := p.removePause(*state); err != nil {
+		return fmt.Errorf("remove process 1: %w", err)
+	}
+	spec, err := p.pauseSpec(state)
+	if err != nil {
+		return fmt.Errorf("start process 1: %w", err)
+	}
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: pauseID, Spec: spec})
+	if err != nil {
+		return fmt.Errorf("start process 1: %w", err)
+	}
+	process, err := newProcess(spec.Process)
+	if err != nil {
+		return err
+	}
+	process.Init = true
+	if err := p.entered(); err != nil {
+		return err
+	}
+	// Nobody waits for it: the reaper takes it when it ends, as it does after a takeover.
+	end := p.reaper.begin()
+	defer end()
+	handle, err := libcontainer.Create(p.runc(), pauseID, config)
+	if err != nil {
+		return fmt.Errorf("start process 1: %w", err)
+	}
+	if err := handle.Run(process); err != nil {
+		return fmt.Errorf("start process 1: %s", startMessage(err))
+	}
+	pid, err := process.Pid()
+	if err != nil {
+		return err
+	}
+	if p.pause, err = identify(pid, p.bootID); err != nil {
+		return err
+	}
+	state.PIDPath = shim.PIDPath(p.dir)
+	return mountNamespace("/proc/"+strconv.Itoa(pid)+"/ns/pid", state.PIDPath)
+}
+
+// keepPause makes sure that process 1 is there before a container is started. Where
+// it died every container of the pod died with it, and the next ones get another.
+func (p *pod) keepPause(box *shim.SandboxState) error {
+	if !box.SharePIDs {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if stat, err := readStat(p.pause.pid); err == nil && stat.start == p.pause.start && stat.state != 'Z' {
+		*box = *p.sandbox
+		return nil
+	}
+	p.log.Warn("process 1 of the pod is gone, another one is started", "pid", p.pause.pid)
+	state := *p.sandbox
+	if err := p.startPause(&state); err != nil {
+		return err
+	}
+	if err := p.recordSandbox(state); err != nil {
+		return err
+	}
+	p.sandbox, *box = &state, state
+	return nil
+}
+
+// pauseSpec is a process with nothing: no capability, no file but its own program,
+// no limit of its own. It confines itself further once it runs.
+func (p *pod) pauseSpec(state *shim.SandboxState) (*specs.Spec, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{"proc", "dev"} {
+		if err := os.MkdirAll(filepath.Join(state.PauseRoot, dir), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if err := writeFile(filepath.Join(state.PauseRoot, pauseName), nil, survivesKill); err != nil {
+		return nil, err
+	}
+	score := pauseScore
+	spec := &specs.Spec{
+		Version: specs.Version,
+		Root:    &specs.Root{Path: state.PauseRoot, Readonly: true},
+		Process: &specs.Process{
+			Args: []string{pauseName}, Cwd: "/", Env: []string{"PATH=/"},
+			User:            specs.User{UID: pauseUser, GID: pauseUser},
+			Capabilities:    &specs.LinuxCapabilities{},
+			NoNewPrivileges: true, OOMScoreAdj: &score, SelinuxLabel: state.ProcessLabel,
+		},
+		Mounts: []specs.Mount{
+			{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+			{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "mode=755", "size=64k"}},
+			{Destination: pauseName, Type: "bind", Source: program, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}},
+		},
+		Linux: &specs.Linux{
+			CgroupsPath: filepath.Join(state.CgroupPath, pauseID),
+			Namespaces:  pauseNamespaces(state),
+			Resources:   &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}},
+		},
+	}
+	p.host.limit(spec.Process)
+	return spec, nil
+}
+
+func pauseNamespaces(state *shim.SandboxState) []specs.LinuxNamespace {
+	out := []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.PIDNamespace}}
+	for _, ns := range []specs.LinuxNamespace{
+		{Type: specs.NetworkNamespace, Path: state.NetNSPath}, {Type: specs.IPCNamespace, Path: state.IPCPath},
+		{Type: specs.UTSNamespace, Path: state.UTSPath}, {Type: specs.UserNamespace, Path: state.UserPath},
+	} {
+		if ns.Path != "" {
+			out = append(out, ns)
+		}
+	}
+	return out
+}
+
+// removePause ends process 1, and with it what is left in its namespace, and takes
+// away what it has in the kernel.
+func (p paths) removePause(s shim.SandboxState) error {
+	if handle, err := libcontainer.Load(p.runc(), pauseID); err == nil {
+		_ = handle.Signal(unix.SIGKILL)
+		if err := killCgroup(filepath.Join(s.CgroupPath, pauseID)); err != nil {
+			return err
+		}
+		if err := handle.Destroy(); err != nil {
+			return err
+		}
+	}
+	_ = unix.Unmount(shim.PIDPath(p.dir), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	err := os.Remove(shim.PIDPath(p.dir))
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, os.RemoveAll(filepath.Join(p.runc(), pauseID)))
+}
