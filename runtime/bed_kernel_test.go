@@ -76,6 +76,12 @@ func build(t testing.TB) (shim, archive string) {
 					return err
 				}
 			}
+			for _, s := range witnesses() {
+				var err error
+				if set[s.Name], err = b.Image(context.Background(), s); err != nil {
+					return err
+				}
+			}
 			shared.archive = filepath.Join(shared.dir, "test.tar")
 			return images.WriteDockerArchive(shared.archive, set)
 		}()

@@ -46,6 +46,10 @@ type Config struct {
 	Token volume.TokenFunc
 	// ImageGC is when unused images are removed.
 	ImageGC ImageGC
+	// UnsafeSysctls are sysctls, or patterns of them that end in "*", that Pods may set beside the safe ones.
+	UnsafeSysctls []string
+	// Users are the node's for Pods with a user namespace of their own.
+	Users UserIDs
 	// Resources bounds what Pods use.
 	Resources ResourceConfig
 }
@@ -66,6 +70,12 @@ func (c *Config) Validate() error {
 		if !filepath.IsAbs(p.path) {
 			errs = append(errs, fmt.Errorf("runtime: the path of the %s is %q, it must be absolute", p.what, p.path))
 		}
+	}
+	if err := c.Users.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := newSysctlRules(c.UnsafeSysctls, nil); err != nil {
+		errs = append(errs, fmt.Errorf("runtime: %w", err))
 	}
 	if err := c.Resources.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("runtime: %w", err))

@@ -32,7 +32,7 @@ type Images interface {
 	Resolve(reference string) (image.Image, bool)
 	Allowed(img image.Image, namespace string) bool
 	Ensure(ctx context.Context, reference string, policy corev1.PullPolicy, access image.Access) (image.Image, error)
-	Mount(img image.Image, upper, work, target string) error
+	MountAs(img image.Image, upper, work, target string, as image.As) error
 	// List gives what is there, Use notes that something wants an image, Reclaim makes room.
 	List() []image.Listed
 	Use(id string)

@@ -273,7 +273,7 @@ func (f *fakeImages) Ensure(_ context.Context, ref string, _ corev1.PullPolicy, 
 	return img, nil
 }
 
-func (f *fakeImages) Mount(_ image.Image, _, _, target string) error {
+func (f *fakeImages) MountAs(_ image.Image, _, _, target string, _ image.As) error {
 	return os.MkdirAll(target, 0o755)
 }
 

@@ -54,6 +54,7 @@ func readMachine(cfg Config) (oci.Machine, error) {
 		m.OOMScoreFloor = oomScore()
 	}
 	m.Devices = devices()
+	m.HotPaths, _ = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
 	profiles := filepath.Join(cfg.DataDir, "seccomp")
 	m.SeccompProfile = func(name string) ([]byte, error) {
 		root, err := os.OpenRoot(profiles)

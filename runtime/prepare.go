@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
-	"writ/runtime/oci"
 	"writ/runtime/shim"
 	"writ/runtime/volume"
 )
@@ -47,7 +46,7 @@ func (w *worker) begin() {
 
 // prepare makes the sandbox, or finds it with all that runs in it.
 func (w *worker) prepare() {
-	if w.ending.Load() && !exists(w.paths.run) {
+	if (w.ending.Load() || w.o.Failed != nil || !w.admit()) && !exists(w.paths.run) {
 		w.o.Sandbox.succeed() // nothing runs, and nothing is to
 		return
 	}
@@ -96,6 +95,13 @@ func (w *worker) await(err error) {
 
 func (w *worker) makeSandbox(ctx context.Context) error {
 	pod, fresh := w.desired.Pod, !exists(w.paths.run)
+	if err := w.chooseRuntime(); err != nil {
+		return err
+	}
+	box, err := w.sandbox()
+	if err != nil {
+		return err
+	}
 	for _, dir := range []string{w.paths.run, w.paths.data} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
@@ -131,13 +137,10 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	box := shim.Sandbox{
-		CgroupPath: w.r.cfg.cgroup(w.uid), Resources: oci.PodResources(&w.r.machine, pod),
-		HostIPC: pod.Spec.HostIPC, NetNSPath: netns,
+	if err := w.furnish(&box); err != nil {
+		return err
 	}
-	if !pod.Spec.HostNetwork {
-		box.Hostname = hostname(pod, w.domain())
-	}
+	box.NetNSPath = netns
 	made, err := s.Sandbox(ctx, box)
 	if err != nil && !errors.Is(err, shim.ErrConflict) { // one of an older daemon may differ in detail: it stays
 		return err
@@ -362,10 +365,14 @@ func (w *worker) writeEtc() error {
 			return err
 		}
 	}
+	resolver, notices := resolvConf(pod, w.r.resolver(view), domain, string(host))
+	for _, n := range notices {
+		w.event(corev1.EventTypeWarning, n.reason, "%s", n.message)
+	}
 	files := map[string]string{
 		"hosts":       hostsFile(pod, w.o.IP.String(), domain, string(base)),
 		"hostname":    w.podHostname() + "\n",
-		"resolv.conf": resolvConf(pod, w.r.resolver(view), domain, string(host)),
+		"resolv.conf": resolver,
 	}
 	for name, text := range files {
 		if _, err := os.Stat(w.paths.etc(name)); err == nil && view.Adopted().Commit == "" {
@@ -392,7 +399,8 @@ func (w *worker) podHostname() string {
 			return name
 		}
 	}
-	return hostname(w.desired.Pod, w.domain())
+	name, _ := hostname(w.desired.Pod, w.domain()) // makeSandbox has seen to it that it fits
+	return name
 }
 
 // writeInPlace keeps the inode, which containers have mounted.

@@ -34,6 +34,8 @@ type Runtime struct {
 	shims   shims
 	tmpfs   func(dir string, size int64) error // makes the directory and mounts
 	machine oci.Machine
+	sysctls *sysctlRules
+	users   *userRanges
 	reports *reporter
 	node    *nodeStatus
 	hub     *logs.Hub
@@ -74,6 +76,11 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 		reports: newReporter(), hub: logs.NewHub(), starts: make(chan struct{}, cfg.Starts),
 		workers: map[types.UID]*worker{}, readers: map[manifest.Ref]map[types.UID]*worker{},
 	}
+	if r.sysctls, err = newSysctlRules(cfg.UnsafeSysctls, kernelVersion()); err != nil {
+		return nil, fmt.Errorf("open runtime: %w", err)
+	}
+	r.machine.LSM = readLSM(func(message string, err error) { r.log.Warn(message, "err", err) })
+	r.users = newUserRanges(cfg.Users.filled(cfg.MaxPods), func(uid types.UID) string { return cfg.pod("", "", uid).users() }, r.onDisk())
 	r.node = newNodeStatus(r)
 	if err := r.settling.find(filepath.Join(cfg.RunDir, "pods")); err != nil {
 		return nil, fmt.Errorf("open runtime: %w", err)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -129,7 +128,7 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 			return shim.Container{}, err
 		}
 	}
-	f, pod := w.facts(), w.desired.Pod
+	f := w.facts()
 	env, err := oci.Env(f, c)
 	if err != nil {
 		return shim.Container{}, err
@@ -147,7 +146,11 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return shim.Container{}, err
 	}
-	if err := w.r.images.Mount(*img, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), rootfs); err != nil {
+	labels, err := w.containerLabels(c)
+	if err != nil {
+		return shim.Container{}, err
+	}
+	if err := w.mountRoot(img, id, labels); err != nil {
 		return shim.Container{}, fmt.Errorf("%w: %w", errMount, err)
 	}
 	root, err := os.OpenRoot(rootfs)
@@ -159,7 +162,7 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 		Container: c, RootPath: rootfs, Root: root.FS(),
 		ImageUser: img.Config.User, ImageEnv: img.Config.Env, ImageEntrypoint: img.Config.Entrypoint, Cmd: img.Config.Cmd, ImageDir: img.Config.WorkingDir,
 		CgroupPath: w.r.cfg.cgroup(w.uid) + "/" + id, Hostname: w.podHostname(), ShmPath: w.shmPath(),
-		Files: w.files(c, id), Binds: binds, Sysctls: sysctls(pod),
+		Files: w.files(c, id), Binds: binds, SysPath: shim.SysPath(w.paths.run), ProcessLabel: labels.Process, MountLabel: labels.Mount,
 	})
 	if err != nil {
 		return shim.Container{}, err
@@ -167,8 +170,12 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	if err := w.makeFiles(c, id); err != nil {
 		return shim.Container{}, err
 	}
+	by, err := w.runtime()
+	if err != nil {
+		return shim.Container{}, err
+	}
 	return w.shim.Start(w.ctx, shim.StartRequest{
-		ID: id, Name: c.Name, Attempt: attempt, Spec: spec,
+		ID: id, Name: c.Name, Attempt: attempt, Spec: spec, Runtime: by,
 		Labels: map[string]string{labelImage: c.Image, labelImageID: img.ID, labelStatus: imageStatus(img), labelLevel: strconv.Itoa(level)},
 		Log:    shim.LogConfig{Path: w.paths.log(c.Name, attempt)},
 		Stdin:  c.Stdin, StdinOnce: c.StdinOnce, StopSignal: stopSignal(c, img),
@@ -188,17 +195,6 @@ func stopSignal(c *corev1.Container, img *image.Image) string {
 		return string(*c.Lifecycle.StopSignal)
 	}
 	return img.Config.StopSignal
-}
-
-func sysctls(pod *corev1.Pod) map[string]string {
-	if pod.Spec.SecurityContext == nil || len(pod.Spec.SecurityContext.Sysctls) == 0 {
-		return nil
-	}
-	out := map[string]string{}
-	for _, s := range pod.Spec.SecurityContext.Sysctls {
-		out[strings.ReplaceAll(s.Name, "/", ".")] = s.Value
-	}
-	return out
 }
 
 func (w *worker) shmPath() string {

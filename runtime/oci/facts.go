@@ -51,6 +51,10 @@ type Machine struct {
 	Devices []Device
 	// SeccompProfile returns the content of a Localhost profile.
 	SeccompProfile func(name string) ([]byte, error)
+	// HotPaths are masked beside the usual ones: what tells of the processors' heat.
+	HotPaths []string
+	// LSM is what else confines processes on this node.
+	LSM LSM
 }
 
 // ErrConfig: the container cannot be made of what is there now; it may when a

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -24,39 +25,45 @@ type Bind struct {
 }
 
 // systemMounts are those that every container has.
-func systemMounts(m *Machine, in *Input) []specs.Mount {
-	privileged := Privileged(in.Container)
-	sys := specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}}
-	group := specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
-	if privileged {
-		sys.Options[3], group.Options[4] = "rw", "rw"
+func systemMounts(in *Input, ownUsers bool) []specs.Mount {
+	access := "ro"
+	if Privileged(in.Container) {
+		access = "rw"
+	}
+	sys := specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", access}}
+	if ownUsers { // the network is not the user namespace's own, so it may mount no sysfs of it
+		sys.Type, sys.Source, sys.Options = "bind", in.SysPath, []string{"rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"}
 	}
 	return []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
-		sys, group,
+		sys,
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", access}},
 		{Destination: "/dev/shm", Type: "bind", Source: in.ShmPath, Options: []string{"rbind", "rprivate", "rw", "nosuid", "nodev", "noexec"}},
 	}
 }
 
-// mounts is the whole list: system, then files of the node, then volumes in the
-// Pod's order (a volume may stand where a system mount does, and then replaces it).
-func mounts(m *Machine, in *Input) []specs.Mount {
+// mounts is the whole list: system, then files of the node, then volumes, what lies deeper after what it lies in
+// (a volume may stand where a system mount does, and then replaces it; one on /dev replaces all below it).
+func mounts(f *Facts, in *Input) []specs.Mount {
+	ownUsers := !HostUsers(f.Pod)
 	var list []specs.Mount
-	for _, s := range systemMounts(m, in) {
-		if !in.mountedOver(s.Destination) {
+	for _, s := range systemMounts(in, ownUsers) {
+		if !in.mountedOver(s.Destination) && !(strings.HasPrefix(s.Destination, "/dev/") && in.mountedOver("/dev")) {
 			list = append(list, s)
 		}
 	}
 	for _, b := range in.Files {
 		if !in.mountedOver(b.Target) {
-			list = append(list, b.mount(""))
+			list = append(list, b.mount("", ownUsers))
 		}
 	}
-	for _, b := range in.Binds {
-		m := b.mount("rprivate")
+	binds := slices.Clone(in.Binds)
+	slices.SortStableFunc(binds, func(a, b Bind) int { return depth(a.Target) - depth(b.Target) })
+	for _, b := range binds {
+		m := b.mount("rprivate", ownUsers)
 		list = append(list, m)
 		for _, h := range b.Hidden {
 			list = append(list, specs.Mount{Destination: path.Join(m.Destination, h), Type: "tmpfs", Source: "tmpfs",
@@ -65,6 +72,8 @@ func mounts(m *Machine, in *Input) []specs.Mount {
 	}
 	return list
 }
+
+func depth(target string) int { return strings.Count(path.Clean(target), "/") }
 
 func (in *Input) mountedOver(target string) bool {
 	for _, b := range in.Binds {
@@ -75,7 +84,8 @@ func (in *Input) mountedOver(target string) bool {
 	return false
 }
 
-func (b *Bind) mount(propagation string) specs.Mount {
+// mount is the bind. With ownUsers the files belong to the Pod's users as they do on disk to the node's.
+func (b *Bind) mount(propagation string, ownUsers bool) specs.Mount {
 	options := []string{"bind"}
 	if b.Recursive {
 		options[0] = "rbind"
@@ -94,6 +104,12 @@ func (b *Bind) mount(propagation string) specs.Mount {
 		options = append(options, "ro")
 	} else {
 		options = append(options, "rw")
+	}
+	switch {
+	case ownUsers && b.Recursive:
+		options = append(options, "ridmap")
+	case ownUsers:
+		options = append(options, "idmap")
 	}
 	target := b.Target
 	if !strings.HasPrefix(target, "/") {

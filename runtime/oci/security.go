@@ -129,3 +129,6 @@ func localhostProfile(m *Machine, name *string, spec *specs.Spec) error {
 	}
 	return nil
 }
+
+// HostUsers says that the Pod's users are the node's own.
+func HostUsers(pod *corev1.Pod) bool { return pod.Spec.HostUsers == nil || *pod.Spec.HostUsers }

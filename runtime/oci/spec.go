@@ -28,8 +28,10 @@ type Input struct {
 	// resolv.conf, the termination message. Binds are the volumes.
 	Files []Bind
 	Binds []Bind
-	// Sysctls of the Pod, for the namespaces that it has of its own.
-	Sysctls map[string]string
+	// SysPath is a sysfs of the Pod's network, for a Pod with a user namespace.
+	SysPath string
+	// ProcessLabel and MountLabel are the Pod's for SELinux, empty without.
+	ProcessLabel, MountLabel string
 }
 
 // Spec makes the runtime specification. Namespaces that the Pod shares have no
@@ -59,18 +61,21 @@ func Spec(f *Facts, in *Input) (*specs.Spec, error) {
 			NoNewPrivileges: noNewPrivileges(c),
 			OOMScoreAdj:     &score,
 		},
-		Mounts: mounts(&f.Machine, in),
+		Mounts: mounts(f, in),
 		Linux: &specs.Linux{
 			CgroupsPath: in.CgroupPath,
-			Namespaces:  namespaces(&f.Machine, pod),
+			Namespaces:  namespaces(&f.Machine, pod, c),
 			Resources:   ContainerResources(&f.Machine, pod, c),
-			Sysctl:      in.Sysctls,
+			MountLabel:  in.MountLabel,
 		},
 	}
 	if !unmasked(c) {
-		spec.Linux.MaskedPaths, spec.Linux.ReadonlyPaths = maskedPaths[:], readonlyPaths[:]
+		spec.Linux.MaskedPaths, spec.Linux.ReadonlyPaths = append(maskedPaths[:], f.Machine.HotPaths...), readonlyPaths[:]
 	}
 	setDevices(&f.Machine, Privileged(c), spec)
+	if err := setLabels(&f.Machine.LSM, pod, c, in, spec); err != nil {
+		return nil, err
+	}
 	return spec, setSeccomp(&f.Machine, pod, c, spec)
 }
 
@@ -84,7 +89,7 @@ func workingDir(c *corev1.Container, image string) string {
 	return "/"
 }
 
-func namespaces(m *Machine, pod *corev1.Pod) []specs.LinuxNamespace {
+func namespaces(m *Machine, pod *corev1.Pod, c *corev1.Container) []specs.LinuxNamespace {
 	list := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
 	if !pod.Spec.HostPID {
 		list = append(list, specs.LinuxNamespace{Type: specs.PIDNamespace})
@@ -95,7 +100,10 @@ func namespaces(m *Machine, pod *corev1.Pod) []specs.LinuxNamespace {
 	if !pod.Spec.HostIPC {
 		list = append(list, specs.LinuxNamespace{Type: specs.IPCNamespace})
 	}
-	if m.CgroupV2 {
+	if !HostUsers(pod) {
+		list = append(list, specs.LinuxNamespace{Type: specs.UserNamespace})
+	}
+	if m.CgroupV2 && !Privileged(c) {
 		list = append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	return list

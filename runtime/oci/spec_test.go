@@ -160,16 +160,16 @@ func TestUser(t *testing.T) {
 		want  string
 		err   string
 	}{
-		{"root by default", "", nil, nil, "0:0 []", ""},
-		{"name of the image", "app", nil, nil, "1000:1001 [2000]", ""},
-		{"number of the image", "1000", nil, nil, "1000:1001 [2000]", ""},
-		{"container beats pod", "app", &corev1.PodSecurityContext{RunAsUser: id(5)}, &corev1.SecurityContext{RunAsUser: id(6), RunAsGroup: id(7)}, "6:7 []", ""},
-		{"groups", "", &corev1.PodSecurityContext{SupplementalGroups: []int64{9, 3}, FSGroup: id(3)}, nil, "0:0 [3 9]", ""},
+		{"root by default", "", nil, nil, "0:0 [0]", ""},
+		{"name of the image", "app", nil, nil, "1000:1001 [1001 2000]", ""},
+		{"number of the image", "1000", nil, nil, "1000:1001 [1001 2000]", ""},
+		{"container beats pod", "app", &corev1.PodSecurityContext{RunAsUser: id(5)}, &corev1.SecurityContext{RunAsUser: id(6), RunAsGroup: id(7)}, "6:7 [7]", ""},
+		{"groups", "", &corev1.PodSecurityContext{SupplementalGroups: []int64{9, 3}, FSGroup: id(3)}, nil, "0:0 [0 3 9]", ""},
 		{"unknown name", "nobody", nil, nil, "", "unable to find user nobody"},
 		{"root is forbidden", "", &corev1.PodSecurityContext{RunAsNonRoot: &yes}, nil, "", "image will run as root"},
 		{"name cannot be verified", "app", &corev1.PodSecurityContext{RunAsNonRoot: &yes}, nil, "", "image has non-numeric user (app)"},
 		{"zero is forbidden", "app", nil, &corev1.SecurityContext{RunAsNonRoot: &yes, RunAsUser: id(0)}, "", "container's runAsUser breaks non-root policy"},
-		{"number is fine", "1000", &corev1.PodSecurityContext{RunAsNonRoot: &yes}, nil, "1000:1001 [2000]", ""},
+		{"number is fine", "1000", &corev1.PodSecurityContext{RunAsNonRoot: &yes}, nil, "1000:1001 [1001 2000]", ""},
 	} {
 		f := facts(func(f *Facts) { f.Pod.Spec.SecurityContext = tt.pod })
 		got, err := User(f.Pod, &corev1.Container{Name: "c", SecurityContext: tt.c}, tt.image, root())

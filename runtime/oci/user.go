@@ -83,9 +83,10 @@ func checkNonRoot(pod *corev1.Pod, c *corev1.Container, imageUser string, uid *i
 	return nil
 }
 
-// groups are the supplementary groups: the image's, the Pod's and its fsGroup.
+// groups are the supplementary groups: the primary one, so that no setgid(2) leaves it, then the image's, unless the
+// Pod's policy is Strict, the Pod's and its fsGroup.
 func groups(pod *corev1.Pod, image []int, primary int) []uint32 {
-	var out []uint32
+	out := []uint32{uint32(primary)}
 	s := pod.Spec.SecurityContext
 	strict := s != nil && s.SupplementalGroupsPolicy != nil && *s.SupplementalGroupsPolicy == corev1.SupplementalGroupsPolicyStrict
 	if !strict {

@@ -1,0 +1,45 @@
+package runtime
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// rejection is why this node does not take a Pod, in the words of the kubelet.
+type rejection struct{ reason, message string }
+
+// admit says whether this node takes the Pod. One that it does not take ends as failed, as with the kubelet.
+func (w *worker) admit() bool {
+	if exists(w.paths.run) {
+		return true // it was taken once
+	}
+	for _, no := range []*rejection{w.r.sysctls.refuse(w.desired.Pod), refuseAppArmor(w.desired.Pod, w.r.machine.LSM.AppArmor)} {
+		if no != nil {
+			w.o.Failed = &Failure{Reason: no.reason, Message: "Pod was rejected: " + no.message}
+			w.event(corev1.EventTypeWarning, no.reason, "%s", no.message)
+			return false
+		}
+	}
+	return true
+}
+
+// refuseAppArmor refuses a Pod that asks for a profile of the node where nothing enforces it. RuntimeDefault, which
+// the kubelet refuses as well, asks for no more than every Pod gets.
+func refuseAppArmor(pod *corev1.Pod, enabled bool) *rejection {
+	local := func(p *corev1.AppArmorProfile) bool { return p != nil && p.Type == corev1.AppArmorProfileTypeLocalhost }
+	asks := pod.Spec.SecurityContext != nil && local(pod.Spec.SecurityContext.AppArmorProfile)
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			asks = asks || list[i].SecurityContext != nil && local(list[i].SecurityContext.AppArmorProfile)
+		}
+	}
+	for key, value := range pod.Annotations {
+		asks = asks || strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix) &&
+			strings.HasPrefix(value, corev1.DeprecatedAppArmorBetaProfileNamePrefix)
+	}
+	if !asks || enabled {
+		return nil
+	}
+	return &rejection{"AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"}
+}

@@ -1,0 +1,98 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/version"
+	sysctls "k8s.io/component-helpers/node/util/sysctl"
+	policy "k8s.io/kubernetes/pkg/apis/policy/validation"
+	"k8s.io/kubernetes/pkg/util/kernel"
+)
+
+// safeSysctls are those that Kubernetes lets every Pod set, with the kernel from which on they belong to a namespace.
+var safeSysctls = [...]struct{ name, since string }{
+	{"kernel.shm_rmid_forced", ""},
+	{"net.ipv4.ip_local_port_range", ""},
+	{"net.ipv4.tcp_syncookies", ""},
+	{"net.ipv4.ping_group_range", ""},
+	{"net.ipv4.ip_unprivileged_port_start", ""},
+	{"net.ipv4.ip_local_reserved_ports", kernel.IPLocalReservedPortsNamespacedKernelVersion},
+	{"net.ipv4.tcp_keepalive_time", kernel.TCPKeepAliveTimeNamespacedKernelVersion},
+	{"net.ipv4.tcp_fin_timeout", kernel.TCPFinTimeoutNamespacedKernelVersion},
+	{"net.ipv4.tcp_keepalive_intvl", kernel.TCPKeepAliveIntervalNamespacedKernelVersion},
+	{"net.ipv4.tcp_keepalive_probes", kernel.TCPKeepAliveProbesNamespacedKernelVersion},
+	{"net.ipv4.tcp_rmem", kernel.TCPReceiveMemoryNamespacedKernelVersion},
+	{"net.ipv4.tcp_wmem", kernel.TCPTransmitMemoryNamespacedKernelVersion},
+}
+
+// sysctlRules are the sysctls that Pods may set on this node: the safe ones and those that its operator allowed, by
+// name or by a pattern that ends in "*".
+type sysctlRules struct {
+	names    map[string]sysctls.Namespace
+	prefixes map[string]sysctls.Namespace
+}
+
+func newSysctlRules(unsafe []string, running *version.Version) (*sysctlRules, error) {
+	r := &sysctlRules{names: map[string]sysctls.Namespace{}, prefixes: map[string]sysctls.Namespace{}}
+	patterns := append([]string(nil), unsafe...)
+	for _, s := range safeSysctls {
+		if s.since == "" || running != nil && running.AtLeast(version.MustParseGeneric(s.since)) {
+			patterns = append(patterns, s.name)
+		}
+	}
+	for _, p := range patterns {
+		if !policy.IsValidSysctlPattern(p) {
+			return nil, fmt.Errorf("sysctl %q must be a name or a pattern that ends in *", p)
+		}
+		space, name, prefix := sysctls.GetNamespace(p)
+		switch {
+		case space == sysctls.UnknownNamespace:
+			return nil, fmt.Errorf("the sysctls %q are not known to be namespaced", name)
+		case prefix:
+			r.prefixes[name] = space
+		default:
+			r.names[name] = space
+		}
+	}
+	return r, nil
+}
+
+// refuse says why a Pod's sysctls are not allowed, nil if they are.
+func (r *sysctlRules) refuse(pod *corev1.Pod) *rejection {
+	if pod.Spec.SecurityContext == nil {
+		return nil
+	}
+	for _, s := range pod.Spec.SecurityContext.Sysctls {
+		if why := r.check(sysctls.NormalizeName(s.Name), pod); why != "" {
+			return &rejection{"SysctlForbidden", "forbidden sysctl: " + why}
+		}
+	}
+	return nil
+}
+
+func (r *sysctlRules) check(name string, pod *corev1.Pod) string {
+	space, found := r.names[name]
+	for prefix, s := range r.prefixes {
+		if !found && strings.HasPrefix(name, prefix) {
+			space, found = s, true
+		}
+	}
+	switch {
+	case !found:
+		return fmt.Sprintf("%q not allowlisted", name)
+	case space == sysctls.IPCNamespace && pod.Spec.HostIPC, space == sysctls.NetNamespace && pod.Spec.HostNetwork:
+		return fmt.Sprintf("%q not allowed with host %s enabled", name, space)
+	}
+	return ""
+}
+
+// kernelVersion is the running kernel's, nil if it cannot be told.
+func kernelVersion() *version.Version {
+	v, err := kernel.GetVersion()
+	if err != nil {
+		return nil
+	}
+	return v
+}
