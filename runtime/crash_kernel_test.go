@@ -19,11 +19,11 @@ import (
 func TestPod_RandomCrashes(t *testing.T) {
 	b := newBed(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	b.world.adopt(t, b.cfg.Node, "c0", pod("steady", busyboxImage, command("sleep", "1000")))
+	b.world.adopt(t, b.cfg.Node, "c0", pod("steady", busyboxImage, sh("trap exit TERM; sleep 1000 & wait")))
 	steady := b.isReady("steady").ContainerStatuses[0].ContainerID
 	for round := range 20 {
 		name := fmt.Sprintf("p%d", round)
-		b.world.adopt(t, b.cfg.Node, fmt.Sprintf("c%d", round+1), pod(name, busyboxImage, command("sleep", "1000")))
+		b.world.adopt(t, b.cfg.Node, fmt.Sprintf("c%d", round+1), pod(name, busyboxImage, sh("trap exit TERM; sleep 1000 & wait")))
 		time.Sleep(time.Duration(random.IntN(120)) * time.Millisecond)
 		b.restart()
 		s := b.isReady(name)

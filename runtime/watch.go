@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,7 +48,6 @@ func (w *worker) watchOne(c *corev1.Container) {
 	id, target, begun := oc.Run.ID, w.target(c, oc.Run.ID), oc.Run.StartedAt
 	passed, ready := oc.Passed, oc.Ready
 	w.task(func() {
-		defer endLives()
 		reporter := func(ctx context.Context) func(probe.Report) {
 			return func(r probe.Report) { w.post(func() { w.judge(ctx, c, id, r) }) }
 		}
@@ -82,6 +82,7 @@ func (w *worker) judge(ctx context.Context, c *corev1.Container, id string, r pr
 		return
 	}
 	oc.Judged = oc.Judged || r.Kind == probe.Readiness && r.Verdict || r.Kind != probe.Liveness && r.Failed
+	r.Message = strings.ReplaceAll(r.Message, id, c.Name) // told again it has to be the same
 	switch {
 	case r.Errored:
 		w.about(c, corev1.EventTypeWarning, "Unhealthy", "%s probe errored and resulted in unknown state: %s", r.Kind, r.Message)
