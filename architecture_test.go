@@ -28,8 +28,8 @@ var mayImport = map[string][]string{
 	"state/event":      {"manifest", "state"},
 	"state/history":    {"manifest", "state", "disk"}, // what is told to people and survives a restart
 	"schedule":         {"manifest", "state"},
-	"sockets":          {}, // both sides of what keeps listening sockets: the daemon's and writ-shim's
-	"runtime":          {"manifest", "state", "runtime"},
+	"sockets":          {},                                       // both sides of what keeps listening sockets: the daemon's and writ-shim's
+	"runtime":          {"manifest", "state", "runtime", "disk"}, // what a restarted daemon has to know of a pod's resources
 	"runtime/image":    {"disk"},
 	"runtime/pressure": {},               // what a node does when it gets short of something, from numbers alone
 	"runtime/shim":     {"runtime/shim"}, // the supervisor below it stands on the protocol

@@ -114,6 +114,7 @@ func (n *nodeStatus) look(now time.Time) (*corev1.NodeStatus, error) {
 		NodeInfo:        nodeInfo(n.r.cfg.Version),
 		Conditions:      n.conditions(m, now),
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{},
+		RuntimeHandlers: n.r.cfg.Resources.runtimeHandlers(),
 	}
 	n.last = s
 	if m.diskFree*100 < m.disk*pruneDisk && now.Sub(n.pruned) >= pruneEvery {

@@ -39,6 +39,7 @@ type worker struct {
 	desired  Desired
 	o        Observed
 	shim     podShim
+	handler  string                        // the program that runs the containers, empty for the one that is built in
 	seq      uint64                        // of the newest shim event
 	probes   map[string]context.CancelFunc // by container, of its present run
 	lives    map[string]context.CancelFunc // of those that end the container: liveness and startup

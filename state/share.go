@@ -79,6 +79,11 @@ func (v View) ServiceAccount(namespace, name string) *Record {
 	return v.referred(manifest.ServiceAccountRef(namespace, name))
 }
 
+// RuntimeClass is a class that a Pod of the node names, nil if there is none.
+func (v View) RuntimeClass(name string) *Record {
+	return v.w.Get(manifest.Ref{Group: "node.k8s.io", Kind: "RuntimeClass", Name: name})
+}
+
 func (v View) referred(ref manifest.Ref) *Record {
 	r := v.w.Get(ref)
 	if r == nil {
@@ -97,7 +102,7 @@ func (v View) referred(ref manifest.Ref) *Record {
 	return nil
 }
 
-// needs yields what a Pod reads: ConfigMaps, Secrets and its ServiceAccount with its pull secrets.
+// needs yields what a Pod reads: ConfigMaps, Secrets, its RuntimeClass and its ServiceAccount with its pull secrets.
 func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 	return func(yield func(manifest.Ref) bool) {
 		spec := &pod.Pod().Spec
@@ -112,6 +117,9 @@ func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 			if !yield(manifest.SecretRef(ns, name)) {
 				return
 			}
+		}
+		if c := spec.RuntimeClassName; c != nil && !yield(manifest.Ref{Group: "node.k8s.io", Kind: "RuntimeClass", Name: *c}) {
+			return
 		}
 		account := manifest.ServiceAccountRef(ns, cmpOr(spec.ServiceAccountName, "default"))
 		if !yield(account) {

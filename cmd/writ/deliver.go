@@ -50,9 +50,11 @@ func (n *node) commit(c gitsync.Commit) loop.Commit {
 // runtime is the runtime's part of the configuration.
 func (c *config) runtime() noderuntime.Config {
 	reserved, _ := c.reserved() // Validate has looked at it
+	resources, _ := c.resources.resources()
 	cfg := noderuntime.Config{
 		Node: state.Node(c.node), DataDir: c.dataDir, RunDir: c.runDir, LogDir: c.logDir,
 		Shim: c.shim, Version: "v" + kubernetesVersion(), Reserved: reserved,
+		Resources: resources, MaxPods: c.resources.pods, PIDsLimit: c.resources.pids,
 	}
 	if c.logDir == defaultLogDir {
 		cfg.LogLinks = "/var/log/containers"

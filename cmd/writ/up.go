@@ -36,6 +36,7 @@ type config struct {
 	image                    imageConfig
 	secrets                  secretConfig
 	bases                    baseConfig
+	resources                resourceConfig
 }
 
 func (c *config) flags(f *pflag.FlagSet) {
@@ -66,6 +67,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	c.image.flags(f)
 	c.secrets.flags(f)
 	c.bases.flags(f)
+	c.resources.flags(f)
 }
 
 // upFlagNames are the settings that the configuration file may hold.
@@ -95,6 +97,9 @@ func (c *config) fill() error {
 		return err
 	}
 	if err := c.trust.fill(); err != nil {
+		return err
+	}
+	if err := c.resources.fill(); err != nil {
 		return err
 	}
 	for _, p := range []*string{&c.dataDir, &c.runDir, &c.logDir, &c.shim, &c.renderer} {
@@ -166,7 +171,7 @@ func (c *config) Validate() error {
 	if err := loopback(c.metrics); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate())
+	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate(), c.resources.validate())
 	return errors.Join(errs...)
 }
 
