@@ -59,6 +59,11 @@ type shims interface {
 	Launch(ctx context.Context, dir string) (podShim, error)
 	// Connect is the shim of a directory as it is; nothing is started.
 	Connect(dir string) podShim
+	// Upgrade makes the shim the program that Launch would start, and tells its
+	// build; "" if it is that already.
+	Upgrade(ctx context.Context, dir string) (build string, err error)
+	// End ends the shim alone, also one that hangs; containers go on.
+	End(ctx context.Context, dir string) error
 	// Destroy ends the shim and everything it holds, and removes the directory.
 	Destroy(ctx context.Context, dir string) error
 }
@@ -82,6 +87,23 @@ func filtersPath(dir string) string {
 const filtersName = "seccomp"
 
 func (b shimBinary) Connect(dir string) podShim { return shim.New(dir) }
+
+func (b shimBinary) Upgrade(ctx context.Context, dir string) (build string, err error) {
+	c := shim.New(dir)
+	hello, err := c.Hello(ctx)
+	if err != nil {
+		return "", err
+	}
+	if same, err := hello.Runs(b.binary); err != nil || same {
+		return "", err
+	}
+	hello, err = c.Upgrade(ctx, b.binary)
+	return hello.Build, err
+}
+
+func (b shimBinary) End(ctx context.Context, dir string) error {
+	return shim.End(ctx, b.binary, dir)
+}
 
 func (b shimBinary) Destroy(ctx context.Context, dir string) error {
 	return shim.Destroy(ctx, b.binary, dir)

@@ -50,6 +50,10 @@ func (f *fakeShims) Connect(dir string) podShim {
 	return f.pods[dir]
 }
 
+func (f *fakeShims) Upgrade(context.Context, string) (string, error) { return "", nil }
+
+func (f *fakeShims) End(_ context.Context, dir string) error { return nil }
+
 func (f *fakeShims) Destroy(_ context.Context, dir string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

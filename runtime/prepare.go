@@ -158,6 +158,9 @@ func (w *worker) makeSandbox(ctx context.Context) error {
 	w.adopt(found)
 	w.removeStrangers()
 	w.follow()
+	if !fresh {
+		w.upgradeShim()
+	}
 	return nil
 }
 
@@ -225,12 +228,14 @@ func (w *worker) observe(c shim.Container) {
 	oc := w.o.container(c.Name)
 	switch {
 	case oc.Run != nil && oc.Run.ID == c.ID:
-		if oc.Run.Past {
+		if oc.Run.Past || older(&oc.Run.Container, &c) {
 			return
 		}
 		oc.Run.Container = c
 	case oc.Last != nil && oc.Last.ID == c.ID:
-		oc.Last.Container = c
+		if !older(&oc.Last.Container, &c) {
+			oc.Last.Container = c
+		}
 		return
 	case oc.Run == nil || c.Attempt > oc.Run.Attempt:
 		oc.Last, oc.Run = oc.Run, &Run{Container: c}
@@ -267,84 +272,6 @@ func (w *worker) ended(name string, oc *Observation) {
 	if err := volume.Unmount(w.paths.rootfs(oc.Run.ID)); err != nil {
 		w.r.log.Warn("root file system stays mounted", "pod", w.ref.String(), "container", name, "err", err)
 	}
-}
-
-// follow listens to the shim for as long as the worker lives; a shim that dies is
-// replaced by one that takes over.
-func (w *worker) follow() {
-	s, after := w.shim, w.seq
-	w.task(func() {
-		for failures := 0; ; {
-			err := s.Events(w.ctx, after, func(e shim.Event) error {
-				failures = 0
-				after = max(after, e.Seq)
-				if e.Container != nil {
-					w.post(func() { w.observe(*e.Container); w.oom(e) })
-				}
-				return nil
-			})
-			if w.ctx.Err() != nil || w.isOver() {
-				return
-			}
-			failures++
-			w.r.log.Warn("shim is gone", "pod", w.ref.String(), "uid", string(w.uid), "err", err)
-			if next := w.relaunch(failures); next != nil {
-				s = next
-			}
-		}
-	})
-}
-
-func (w *worker) oom(e shim.Event) {
-	if e.Kind == shim.EventOOM && e.Container.Status == shim.StatusRunning {
-		w.event(corev1.EventTypeWarning, "OOMKilling", "Memory cgroup out of memory: a process of container %s was killed", e.Container.Name)
-	}
-}
-
-// isOver says that the Pod is being cleaned, so that its shim is meant to go.
-func (w *worker) isOver() bool {
-	over := make(chan bool, 1)
-	w.post(func() { over <- w.o.Cleaned || w.shim == nil })
-	select {
-	case v := <-over:
-		return v
-	case <-w.ctx.Done():
-		return true
-	case <-w.done:
-		return true
-	}
-}
-
-// relaunch starts a shim that takes over, and tells the worker what it found.
-func (w *worker) relaunch(failures int) podShim {
-	if failures > 1 {
-		select {
-		case <-time.After(retryDelay(failures)):
-		case <-w.ctx.Done():
-			return nil
-		}
-	}
-	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
-	defer cancel()
-	s, err := w.r.shims.Launch(ctx, w.paths.run)
-	if err != nil {
-		w.r.log.Warn("no shim takes over", "pod", w.ref.String(), "uid", string(w.uid), "err", err)
-		return nil
-	}
-	found, err := s.State(ctx)
-	if err != nil {
-		return nil
-	}
-	w.post(func() {
-		if w.o.Cleaned || w.shim == nil {
-			return
-		}
-		w.shim = s
-		for _, c := range found.Containers {
-			w.observe(c)
-		}
-	})
-	return s
 }
 
 // writeEtc makes the files that every container sees.

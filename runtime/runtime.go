@@ -40,8 +40,10 @@ type Runtime struct {
 	node    *nodeStatus
 	hub     *logs.Hub
 	starts  chan struct{}
-	closing atomic.Bool // Down: every Pod goes
-	calls   volume.Calls
+	// upgrades bounds how many shims become another program at once.
+	upgrades chan struct{}
+	closing  atomic.Bool // Down: every Pod goes
+	calls    volume.Calls
 	// settling are the Pods found at the start whose readiness is not known anew.
 	settling settling
 
@@ -73,7 +75,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 		log: log.With("component", "runtime"), machine: machine,
 		shims:   shimBinary{binary: cfg.Shim, cgroup: cfg.cgroupRoot() + "/shims"},
 		tmpfs:   volume.MountShm,
-		reports: newReporter(), hub: logs.NewHub(), starts: make(chan struct{}, cfg.Starts),
+		reports: newReporter(), hub: logs.NewHub(), starts: make(chan struct{}, cfg.Starts), upgrades: make(chan struct{}, upgradesAtOnce),
 		workers: map[types.UID]*worker{}, readers: map[manifest.Ref]map[types.UID]*worker{},
 	}
 	if r.sysctls, err = newSysctlRules(cfg.UnsafeSysctls, kernelVersion()); err != nil {
@@ -92,7 +94,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 func (r *Runtime) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
-	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.collectImages(ctx) }} {
+	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.relist(ctx) }, func() { r.collectImages(ctx) }} {
 		helpers.Add(1)
 		go func() { defer helpers.Done(); f() }()
 	}

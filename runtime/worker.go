@@ -24,11 +24,12 @@ type worker struct {
 	uid   types.UID
 	paths podPaths
 
-	mu    sync.Mutex
-	queue []func()
-	bell  chan struct{}
-	done  chan struct{}
-	shown atomic.Pointer[Snapshot]
+	mu     sync.Mutex
+	queue  []func()
+	bell   chan struct{}
+	done   chan struct{}
+	shown  atomic.Pointer[Snapshot]
+	listed time.Time // when the shim was last asked for everything; the Runtime's relist owns it
 	// ending is true once the Pod is to go, so that changes of routing wake it.
 	ending atomic.Bool
 
@@ -41,6 +42,7 @@ type worker struct {
 	shim     podShim
 	handler  string                        // the program that runs the containers, empty for the one that is built in
 	seq      uint64                        // of the newest shim event
+	mute     int                           // how often in a row the shim did not answer a relist
 	probes   map[string]context.CancelFunc // by container, of its present run
 	lives    map[string]context.CancelFunc // of those that end the container: liveness and startup
 	hooks    map[string]context.CancelFunc

@@ -3,6 +3,7 @@
 //
 //	writ-shim run     --dir DIR [--cgroup PATH] [--cache DIR]   start a shim in the background
 //	writ-shim serve   --dir DIR [--cgroup PATH] [--cache DIR]   the same, in the foreground
+//	writ-shim end     --dir DIR                                 end a shim that hangs; containers go on
 //	writ-shim destroy --dir DIR                                 remove a pod and all it left
 //	writ-shim hold    --dir DIR                                 hold the daemon's listening sockets
 //	writ-shim check   --dir DIR                                 say whether a pod could be taken over from its living shim
@@ -37,7 +38,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	const usage = "usage: writ-shim run|serve|destroy|hold|check|version [--dir DIR] [--cgroup PATH] [--cache DIR]"
+	const usage = "usage: writ-shim run|serve|end|destroy|hold|check|version [--dir DIR] [--cgroup PATH] [--cache DIR]"
 	if len(args) == 0 {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
@@ -69,6 +70,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = supervisor.Destroy(*dir, slog.New(slog.NewTextHandler(stderr, nil)))
 	case "hold":
 		err = hold()
+	case "end":
+		err = supervisor.End(*dir)
 	case "check":
 		var format string
 		if format, err = supervisor.Check(*dir); err == nil {

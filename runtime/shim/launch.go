@@ -76,6 +76,15 @@ func Destroy(ctx context.Context, binary, dir string) error {
 	return nil
 }
 
+// End ends the shim of a directory, also one that hangs, and nothing else: what it
+// held goes on, but for terminals. The next Launch takes over.
+func End(ctx context.Context, binary, dir string) error {
+	if err := runBinary(ctx, binary, []string{"end", "--dir", dir}); err != nil {
+		return fmt.Errorf("end shim of %s: %w", dir, err)
+	}
+	return nil
+}
+
 func (h Hello) check() error {
 	if h.Version != Version {
 		return fmt.Errorf("shim %d speaks protocol version %d, this program %d", h.PID, h.Version, Version)

@@ -60,6 +60,19 @@ func Destroy(dir string, log *slog.Logger) error {
 	return os.RemoveAll(dir)
 }
 
+// End ends the shim of a directory and nothing that it holds.
+func End(dir string) error {
+	bootID, err := readBootID()
+	if err != nil {
+		return err
+	}
+	lock, err := paths{dir}.killShim(bootID)
+	if err != nil {
+		return err
+	}
+	return lock.Close()
+}
+
 const (
 	destroyLimit  = 10 * time.Second
 	destroyPeriod = 5 * time.Millisecond
