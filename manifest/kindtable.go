@@ -116,7 +116,7 @@ func addCore(g group) {
 	g.add("Node", node.Strategy, acted)
 	g.add("PersistentVolume", persistentvolume.Strategy)
 	g.add("PersistentVolumeClaim", persistentvolumeclaim.Strategy)
-	g.add("Pod", podStrategy{pod.Strategy}, acted)
+	g.addRules("Pod", podRules{strategyRules{pod.Strategy, g.gv.WithKind("Pod"), "pods"}}, acted)
 	g.add("PodTemplate", podtemplate.Strategy, template(podTemplateTemplate))
 	g.add("ReplicationController", replicationcontroller.Strategy, template(replicationControllerTemplate), selector(replicationControllerSelector))
 	g.add("ResourceQuota", resourcequota.Strategy, restricts)
