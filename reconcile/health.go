@@ -84,6 +84,12 @@ func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (St
 	if c := condition(s, waitingCondition); c != nil {
 		return Progressing, c.Message
 	}
+	if c := condition(s, blockedCondition); c != nil {
+		if c.Status == corev1.ConditionTrue {
+			return Degraded, c.Message
+		}
+		return Progressing, c.Message
+	}
 	if c := condition(s, appsv1.DeploymentProgressing); c != nil && c.Reason == "ProgressDeadlineExceeded" {
 		return Degraded, because(c.Message, sick(w, r))
 	}

@@ -129,7 +129,7 @@ func (x *deployment) scaleOld() bool {
 		return false
 	}
 	moved := false
-	for _, v := range x.old {
+	for _, v := range x.leaving() {
 		if sick := min(v.replicas()-v.surviving(), spare); sick > 0 {
 			spare -= sick
 			moved = x.resize(v, v.replicas()-sick) || moved
@@ -139,7 +139,7 @@ func (x *deployment) scaleOld() bool {
 		return true
 	}
 	extra := survivors(x.all()) - least
-	for _, v := range x.old {
+	for _, v := range x.leaving() {
 		if down := min(v.replicas(), extra); down > 0 {
 			extra -= down
 			moved = x.resize(v, v.replicas()-down) || moved

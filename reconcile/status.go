@@ -132,6 +132,7 @@ func (d *draft) deploymentStatus(r *state.Record) {
 		x.progress(before, next)
 	}
 	x.failure(next)
+	x.blockage(next)
 	d.setStatus(r, next, "")
 	x.numbered()
 }
