@@ -113,7 +113,7 @@ func newBed(t testing.TB) *bed {
 	shim, archive := build(t)
 	id := fmt.Sprintf("wrt%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)
 	dir := filepath.Join(os.TempDir(), id)
-	if err := os.MkdirAll(filepath.Join(dir, "archives"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "archives"), 0o711); err != nil { // users of a pod pass through it
 		t.Fatal(err)
 	}
 	kernel.CheckClean(t, id)

@@ -74,7 +74,9 @@ func TestHostname(t *testing.T) {
 		{"in full", func(s *corev1.PodSpec) { s.Subdomain, s.SetHostnameAsFQDN = "sub", &yes }, "web.sub.default.svc.cluster.local", "",
 			"10.0.0.7\tweb.sub.default.svc.cluster.local\tweb\n"},
 		{"in full without a subdomain", func(s *corev1.PodSpec) { s.SetHostnameAsFQDN = &yes }, "web", "", "10.0.0.7\tweb\n"},
-		{"too long in full", func(s *corev1.PodSpec) { s.Hostname, s.Subdomain, s.SetHostnameAsFQDN = strings.Repeat("h", 40), "sub", &yes }, "",
+		{"too long in full", func(s *corev1.PodSpec) {
+			s.Hostname, s.Subdomain, s.SetHostnameAsFQDN = strings.Repeat("h", 40), "sub", &yes
+		}, "",
 			"failed to construct FQDN from pod hostname and cluster domain, FQDN " + strings.Repeat("h", 40) +
 				".sub.default.svc.cluster.local is too long (64 characters is the max, 70 characters requested)", ""},
 		{"overridden", func(s *corev1.PodSpec) { s.Hostname, s.Subdomain, s.HostnameOverride = "box", "sub", &override }, "shown.example", "", "10.0.0.7\tshown.example\n"},

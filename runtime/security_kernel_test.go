@@ -3,13 +3,24 @@
 package runtime
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/moby/sys/capability"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/fixtures/images"
+	"writ/manifest"
+	"writ/runtime/oci"
 )
 
 // witness is the image whose program prints what it sees; the others are the same for other users.
@@ -72,7 +83,7 @@ func ended(s *corev1.PodStatus) bool {
 func (b *bed) testimony(name string) witnessed {
 	b.t.Helper()
 	s := b.world.await(b.t, "default", name, "ended", 60*time.Second, ended)
-	out := b.log1(name, LogOptions{})
+	out := b.log1(name, LogOptions{Tail: -1})
 	if s.Phase != corev1.PodSucceeded {
 		b.t.Fatalf("%s failed: %s %s, it printed %s", name, s.Reason, s.Message, out)
 	}
@@ -88,17 +99,103 @@ func (b *bed) parse(name, out string) witnessed {
 	return r
 }
 
-func TestSecurity_SharedProcesses(t *testing.T) {
-	b := newBed(t)
-	yes := true
-	share := func(p *corev1.Pod) {
-		p.Spec.ShareProcessNamespace = &yes
-		p.Spec.Containers[0].Command = []string{"/witness", "stay"}
-		second := p.Spec.Containers[0]
-		second.Name, second.Command = "second", []string{"sh", "-c", "trap 'exit 9' HUP; while true; do sleep 0.1; done"}
-		p.Spec.Containers = append(p.Spec.Containers, second)
+// facts is the testimony as text by name, to be compared line by line.
+func (r *witnessed) facts(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{"uid": fmt.Sprint(r.UID), "gid": fmt.Sprint(r.GID), "oom score": r.OOMScore, "hostname": r.Hostname,
+		"devices": strings.Join(r.Devices, " "), "sockets": strings.Join(r.Sockets, " "), "users": strings.Join(r.UIDMap, " "), "process 1": r.Processes["1"]}
+	maps.Copy(out, r.Status)
+	for name, call := range r.Calls {
+		out["call "+name] = cmp.Or(call, "allowed")
 	}
-	b.world.adopt(t, b.cfg.Node, "c1", pod("shared", witnessImage, share))
-	b.isReady("shared")
-	t.Log(b.output("shared", "ps"))
+	for path, what := range r.Paths {
+		out["path "+path] = what
+	}
+	for path, may := range r.Writable {
+		out["write "+path] = fmt.Sprint(may)
+	}
+	for name, value := range r.Sysctls {
+		out["sysctl "+name] = strings.Join(strings.Fields(value), " ")
+	}
+	for name, l := range r.Limits {
+		out["limit "+name] = fmt.Sprint(l[0], " ", l[1])
+	}
+	for path, m := range r.Mounts {
+		out["mount "+path] = m.Type + " " + m.Options
+	}
+	for kind, id := range r.Namespaces {
+		node, err := os.Readlink("/proc/self/ns/" + kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out["namespace "+kind] = map[bool]string{true: "the node's", false: "its own"}[node == id]
+	}
+	return out
+}
+
+// capabilityMask is what /proc/self/status shows of capabilities, of those that this machine has.
+func capabilityMask(t *testing.T, m *oci.Machine, names ...string) string {
+	t.Helper()
+	known, err := capability.ListSupported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mask uint64
+	for _, c := range known {
+		name := "CAP_" + strings.ToUpper(c.String())
+		if slices.Contains(names, name) && slices.Contains(m.Capabilities, name) {
+			mask |= 1 << c
+		}
+	}
+	return fmt.Sprintf("%016x", mask)
+}
+
+// witnessOf is a Pod that testifies, and what it is to say.
+type witnessOf struct {
+	name   string
+	change func(*corev1.Pod)
+	want   map[string]string // "~text" is contained in what it says
+}
+
+func TestSecurity_Fields(t *testing.T) {
+	b := newBed(t)
+	b.stop()
+	b.cfg.UnsafeSysctls = []string{"kernel.msg*", "net.core.somaxconn"}
+	b.up()
+	cases := securityCases(t, b)
+	b.layProfile("deny-chroot.json", denyChroot)
+	var pods []manifest.Object
+	for i := range cases {
+		pods = append(pods, testifies(podNameOf(cases[i].name), cases[i].change))
+	}
+	b.world.adopt(t, b.cfg.Node, "c1", pods...)
+	for _, tt := range cases {
+		r := b.testimony(podNameOf(tt.name))
+		got := r.facts(t)
+		for _, key := range slices.Sorted(maps.Keys(tt.want)) {
+			want := tt.want[key]
+			part, contains := strings.CutPrefix(want, "~")
+			if contains && !strings.Contains(got[key], part) || !contains && got[key] != want {
+				t.Errorf("%s: %s is %q, want %q", tt.name, key, got[key], want)
+			}
+		}
+	}
+}
+
+func podNameOf(text string) string {
+	return strings.ToLower(strings.NewReplacer(" ", "-", ",", "", "'", "").Replace(text))
+}
+
+// denyChroot is a profile of the node's own.
+const denyChroot = `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["chroot"],"action":"SCMP_ACT_ERRNO","errnoRet":38}]}`
+
+func (b *bed) layProfile(name, text string) {
+	b.t.Helper()
+	dir := filepath.Join(b.cfg.DataDir, "seccomp", "profiles")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
 }

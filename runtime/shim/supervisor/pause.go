@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"github.com/opencontainers/runc/libcontainer"
-	"github.com/opencontainers/runc/libcontainer/specconv"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -40,7 +39,7 @@ func (p *pod) startPause(state *shim.SandboxState) error {
 	if err != nil {
 		return fmt.Errorf("start process 1: %w", err)
 	}
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: pauseID, Spec: spec})
+	config, err := p.config(pauseID, spec)
 	if err != nil {
 		return fmt.Errorf("start process 1: %w", err)
 	}

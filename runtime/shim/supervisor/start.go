@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/configs"
 	"github.com/opencontainers/runc/libcontainer/specconv"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"writ/runtime/shim"
@@ -117,7 +118,7 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 	if c.foreign = c.pod.foreign(r); c.foreign != nil {
 		return c.launchForeign(r)
 	}
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: r.Spec})
+	config, err := c.pod.config(r.ID, r.Spec)
 	if err != nil {
 		return shim.Container{}, err
 	}
@@ -170,6 +171,13 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 	}
 	c.pod.work.Go(func() { c.watch(who.start) })
 	return state, nil
+}
+
+// config is libcontainer's form of a specification. A child of libcontainer's reads the users of a user namespace.
+func (p *pod) config(id string, spec *specs.Spec) (*configs.Config, error) {
+	end := p.reaper.begin()
+	defer end()
+	return specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: id, Spec: spec})
 }
 
 // hold gets hold of a started process: its identity, a descriptor, its cgroup,
