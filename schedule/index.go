@@ -21,7 +21,10 @@ type Index struct {
 	byName map[string]*node
 	blocks []amount // upper bound of what is free on any node of the block
 	pods   map[types.UID]placed
-	last   *corev1.Pod // that Place looked at, with its need: Assume mostly follows
+	bound  map[types.UID]*bonds         // of Pods on a node, those that have rules for their company
+	spaces map[string]map[string]string // labels of namespaces
+	shy    int                          // nodes that would rather not have every Pod
+	last   *corev1.Pod                  // that Place looked at, with its need: Assume mostly follows
 	asked  need
 	stale  bool // names, nodes and blocks have to be made again
 }
@@ -32,6 +35,7 @@ type node struct {
 	at     int // place in Index.nodes
 	object *corev1.Node
 	taints []corev1.Taint // authored ones and those that conditions stand for
+	shy    []corev1.Taint // those that only ask Pods to stay away
 	known  bool           // false: Pods are bound to it, but there is no such Node
 	total  amount
 	used   amount
@@ -42,11 +46,15 @@ type node struct {
 type placed struct {
 	node string
 	need need
+	person
 }
 
 // NewIndex is the Index of a World.
 func NewIndex(w *state.World) *Index {
-	x := &Index{byName: map[string]*node{}, pods: map[types.UID]placed{}, stale: true}
+	x := &Index{byName: map[string]*node{}, pods: map[types.UID]placed{}, bound: map[types.UID]*bonds{}, spaces: map[string]map[string]string{}, stale: true}
+	for r := range w.List("", "Namespace", "") {
+		x.setNamespace(r.Ref.Name, r)
+	}
 	for r := range w.Nodes() {
 		x.setNode(r.Ref.Name, r)
 	}
@@ -56,7 +64,7 @@ func NewIndex(w *state.World) *Index {
 	return x
 }
 
-// Update takes in what changed. Changes of other kinds than Node and Pod are passed over.
+// Update takes in what changed. Changes of other kinds than Node, Pod and Namespace are passed over.
 func (x *Index) Update(changes []state.Change) {
 	for _, c := range changes {
 		switch {
@@ -65,8 +73,18 @@ func (x *Index) Update(changes []state.Change) {
 			x.setNode(c.Ref.Name, c.New)
 		case c.Ref.Kind == "Pod":
 			x.setPod(c.Old, c.New)
+		case c.Ref.Kind == "Namespace":
+			x.setNamespace(c.Ref.Name, c.New)
 		}
 	}
+}
+
+func (x *Index) setNamespace(name string, r *state.Record) {
+	if r == nil || r.Object == nil {
+		delete(x.spaces, name)
+		return
+	}
+	x.spaces[name] = r.Object.GetLabels()
 }
 
 func (x *Index) setNode(name string, r *state.Record) {
@@ -78,6 +96,10 @@ func (x *Index) setNode(name string, r *state.Record) {
 		n = &node{name: name}
 		x.byName[name] = n
 	}
+	if len(n.shy) > 0 {
+		x.shy--
+	}
+	n.shy = nil
 	if r == nil || r.Object == nil {
 		n.known, n.object, n.taints, n.total = false, nil, nil, amount{}
 		x.forget(n)
@@ -89,6 +111,11 @@ func (x *Index) setNode(name string, r *state.Record) {
 	}
 	n.known = true
 	n.object, _ = r.Object.(*corev1.Node)
+	if n.object != nil {
+		if n.shy = shyTaints(n.object); len(n.shy) > 0 {
+			x.shy++
+		}
+	}
 	status, _ := r.Status.(*corev1.NodeStatus)
 	n.taints = effectiveTaints(n.object, status)
 	n.total = allocatable(status)
@@ -116,14 +143,14 @@ func (x *Index) setPod(old, next *state.Record) {
 	if pod := next.Pod(); pod != nil {
 		told := *pod
 		told.Status = *next.PodStatus()
-		x.add(next.UID, string(next.Node), needOf(&told))
+		x.add(next.UID, string(next.Node), needOf(&told), pod)
 	}
 }
 
 // Assume counts a Pod as bound to a node before the World says so.
 func (x *Index) Assume(uid types.UID, pod *corev1.Pod, to state.Node) {
 	x.remove(uid)
-	x.add(uid, string(to), x.needOf(pod))
+	x.add(uid, string(to), x.needOf(pod), pod)
 }
 
 func (x *Index) needOf(pod *corev1.Pod) need {
@@ -133,7 +160,7 @@ func (x *Index) needOf(pod *corev1.Pod) need {
 	return x.asked
 }
 
-func (x *Index) add(uid types.UID, to string, need need) {
+func (x *Index) add(uid types.UID, to string, need need, pod *corev1.Pod) {
 	n := x.byName[to]
 	if n == nil {
 		n = &node{name: to}
@@ -145,7 +172,10 @@ func (x *Index) add(uid types.UID, to string, need need) {
 		n.ports = taken{}
 	}
 	n.ports.add(need.ports)
-	x.pods[uid] = placed{node: to, need: need}
+	x.pods[uid] = placed{node: to, need: need, person: personOf(pod)}
+	if b := bondsOf(pod); b != nil {
+		x.bound[uid] = b
+	}
 }
 
 func (x *Index) remove(uid types.UID) {
@@ -154,6 +184,7 @@ func (x *Index) remove(uid types.UID) {
 		return
 	}
 	delete(x.pods, uid)
+	delete(x.bound, uid)
 	n := x.byName[p.node]
 	n.used.add(p.need.amount, -1)
 	n.scored.add(p.need.scored, -1)

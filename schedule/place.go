@@ -17,7 +17,8 @@ const enough = 64
 // no node it says why, as a sentence for people.
 func (x *Index) Place(pod *corev1.Pod) (to state.Node, why string) {
 	x.settle()
-	q := question{pod: pod, need: x.needOf(pod), affinity: nodeaffinity.GetRequiredNodeAffinity(pod)}
+	q := question{pod: pod, need: x.needOf(pod), affinity: nodeaffinity.GetRequiredNodeAffinity(pod), company: x.companyOf(pod)}
+	q.wishes = x.wishesOf(pod, q.company)
 	if len(pod.Spec.NodeSelector) == 0 && (pod.Spec.Affinity == nil || pod.Spec.Affinity.NodeAffinity == nil) {
 		q.anyLabels = true
 	}
@@ -31,8 +32,8 @@ func (x *Index) Place(pod *corev1.Pod) (to state.Node, why string) {
 		}
 		return "", x.explain(&q)
 	}
-	if best := x.search(&q); best != nil {
-		return state.Node(best.name), ""
+	if found := x.search(&q); found != nil {
+		return state.Node(found.name), ""
 	}
 	return "", x.explain(&q)
 }
@@ -43,14 +44,17 @@ type question struct {
 	need      need
 	affinity  nodeaffinity.RequiredNodeAffinity
 	anyLabels bool // neither nodeSelector nor node affinity
+	company   *company
+	wishes    *wishes
 }
 
 func (x *Index) search(q *question) *node {
 	if len(x.nodes) == 0 {
 		return nil
 	}
-	var best *node
-	var top int64
+	var top *node
+	var most int64
+	var all []candidate // where more than room tells nodes apart
 	found := 0
 	first := start(q.pod, len(x.blocks))
 	for i := range x.blocks {
@@ -67,8 +71,10 @@ func (x *Index) search(q *question) *node {
 				continue
 			}
 			found++
-			if s := score(n, q); best == nil || s > top {
-				best, top = n, s
+			if q.wishes != nil {
+				all = append(all, q.wishes.of(n, q))
+			} else if s := score(n, q); top == nil || s > most {
+				top, most = n, s
 			}
 		}
 		x.blocks[b] = bound
@@ -76,7 +82,10 @@ func (x *Index) search(q *question) *node {
 			break
 		}
 	}
-	return best
+	if len(all) > 0 {
+		return best(all)
+	}
+	return top
 }
 
 func start(pod *corev1.Pod, blocks int) int {

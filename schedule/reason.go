@@ -46,6 +46,9 @@ func (q *question) mismatch(n *node) *refusal {
 	if slices.ContainsFunc(q.need.ports, n.ports.has) {
 		return &refusal{words: "node(s) didn't have free ports for the requested pod ports"}
 	}
+	if words := q.company.refuses(n); words != "" && q.pod.Spec.NodeName == "" {
+		return &refusal{words: words}
+	}
 	return nil
 }
 
