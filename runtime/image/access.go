@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -69,21 +68,22 @@ func (s *Store) Verify(ctx context.Context, img Image, access Access) error {
 	if err != nil {
 		return err
 	}
-	remoteName, err := r.remote(r.full)
-	if err != nil {
-		return err
-	}
-	err = s.withCredentials(r, access, func(auth authn.Authenticator, p proof) error {
-		puller, err := s.registry.puller(r, auth)
-		if err != nil {
-			return err
-		}
-		if _, err := puller.Head(ctx, remoteName); err != nil {
-			return err
-		}
-		return s.proven(r, img.Digest, p)
+	ctx, after := withAfter(ctx)
+	ctx, done := context.WithTimeoutCause(ctx, s.patience.documents, errSilent)
+	defer done()
+	err = s.registry.tryAll(r, func(src ref) error {
+		return s.withCredentials(ctx, src, access, func(auth authn.Authenticator, p proof) error {
+			puller, err := s.registry.puller(src, auth)
+			if err != nil {
+				return err
+			}
+			if _, err := (&fetch{registry: s.registry, puller: puller, src: src}).head(ctx); err != nil {
+				return orCause(ctx, err)
+			}
+			return s.proven(r, img.Digest, p)
+		})
 	})
-	if err != nil {
+	if err = after(err); err != nil {
 		return fmt.Errorf("check that namespace %s may use %s: %w", access.Namespace, img.Ref, err)
 	}
 	return nil
@@ -116,12 +116,4 @@ func (p proof) merge(q proof) proof {
 
 func (p proof) equal(q proof) bool {
 	return p.Anonymous == q.Anonymous && slices.Equal(p.Namespaces, q.Namespaces)
-}
-
-func asDigest(n name.Reference) (name.Digest, error) {
-	d, ok := n.(name.Digest)
-	if !ok {
-		return name.Digest{}, errors.New("reference names no digest")
-	}
-	return d, nil
 }

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -98,32 +98,29 @@ func annotatedName(annotations map[string]string) (ref, bool) {
 	return ref{}, false
 }
 
-// layoutBundle follows a descriptor, through one list at most, to an image.
+// layoutBundle follows a descriptor, through manifest lists, to an image.
 func layoutBundle(f files, d v1.Descriptor, above []string, lim limits) (bundle, error) {
-	digests := append(above, d.Digest.String())
 	raw, err := readBlob(f, d.Digest, lim)
 	if err != nil {
 		return bundle{}, err
 	}
-	if d.MediaType.IsIndex() {
-		if len(above) > 0 {
-			return bundle{}, fmt.Errorf("%w: manifest list within a manifest list", ErrCorrupt)
+	if isList(d.MediaType, raw) {
+		if len(above) == mostNested {
+			return bundle{}, errTooNested
 		}
-		list, err := v1.ParseIndexManifest(bytes.NewReader(raw))
-		if err != nil {
-			return bundle{}, fmt.Errorf("read manifest list: %w: %w", ErrCorrupt, err)
-		}
-		child, err := choose(list)
+		list, err := readList(raw)
 		if err != nil {
 			return bundle{}, err
 		}
-		return layoutBundle(f, child, digests, lim)
+		return first(candidates(list), list, func(child v1.Descriptor) (bundle, error) {
+			return layoutBundle(f, child, append(slices.Clone(above), d.Digest.String()), lim)
+		})
 	}
-	man, err := v1.ParseManifest(bytes.NewReader(raw))
+	man, err := readManifest(raw)
 	if err != nil {
-		return bundle{}, fmt.Errorf("read manifest: %w: %w", ErrCorrupt, err)
+		return bundle{}, err
 	}
-	b := bundle{digests: digests}
+	b := bundle{digests: append(slices.Clone(above), d.Digest.String())}
 	if b.config, err = readBlob(f, man.Config.Digest, lim); err != nil {
 		return bundle{}, err
 	}

@@ -13,36 +13,48 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// credential is what one entry of a pull secret grants, and where.
+// credential is what one entry of a pull secret, or of the node's own configuration, grants, and where.
 type credential struct {
 	pattern string // host[:port][/path], the host may hold * for a part
 	config  authn.AuthConfig
+	// node says that it is the node's own: what it opens is open to every pod here.
+	node bool
 }
 
-// credentials of all secrets that fit the repository, the closest first, as
-// Kubernetes orders them. The error is ErrUnauthorized: a secret that cannot be
-// read would otherwise look like a registry that refuses.
-func (a Access) credentials(r ref) ([]authn.AuthConfig, error) {
-	var fit []credential
+// proof is what it shows that a registry takes this credential.
+func (c *credential) proof(namespace string) proof {
+	if c.node {
+		return proof{Anonymous: true}
+	}
+	return proof{Namespaces: []string{namespace}}
+}
+
+// credentials of all secrets that fit the repository, the closest first, in the order of kubelet's
+// keyring. The error is ErrUnauthorized: a secret that cannot be read would otherwise look like a
+// registry that refuses.
+func (a Access) credentials(r ref) ([]credential, error) {
+	var all []credential
 	for _, s := range a.Secrets {
-		all, err := parseSecret(s.Data)
+		entries, err := parseSecret(s.Data)
 		if err != nil {
 			return nil, fmt.Errorf("read pull secret %s/%s: %w: %w", a.Namespace, s.Name, ErrUnauthorized, err)
 		}
-		for _, c := range all {
-			if c.fits(r) {
-				fit = append(fit, c)
-			}
+		all = append(all, entries...)
+	}
+	return fitting(all, r), nil
+}
+
+// fitting picks what fits a repository, each once.
+func fitting(all []credential, r ref) []credential {
+	var fit []credential
+	for _, c := range all {
+		known := func(o credential) bool { return o.config == c.config }
+		if c.fits(r) && !slices.ContainsFunc(fit, known) {
+			fit = append(fit, c)
 		}
 	}
-	slices.SortStableFunc(fit, func(a, b credential) int { return cmp.Compare(len(b.pattern), len(a.pattern)) })
-	out := make([]authn.AuthConfig, 0, len(fit))
-	for _, c := range fit {
-		if !slices.Contains(out, c.config) {
-			out = append(out, c.config)
-		}
-	}
-	return out, nil
+	slices.SortStableFunc(fit, func(a, b credential) int { return cmp.Compare(b.pattern, a.pattern) })
+	return fit
 }
 
 func parseSecret(data []byte) ([]credential, error) {
@@ -104,16 +116,20 @@ func cleanHost(s string) string {
 	if _, rest, ok := strings.Cut(s, "://"); ok {
 		s = rest
 	}
-	s = strings.TrimSuffix(s, "/")
-	for _, v := range []string{"/v1", "/v2"} {
-		s = strings.TrimSuffix(s, v)
-	}
-	for _, hub := range []string{"index.docker.io", "registry-1.docker.io"} {
-		if rest, ok := strings.CutPrefix(s, hub); ok && (rest == "" || rest[0] == '/') {
-			return "docker.io" + rest
+	host, path, _ := strings.Cut(s, "/")
+	for _, version := range []string{"v1", "v2"} {
+		if rest, ok := strings.CutPrefix(path, version); ok && (rest == "" || rest[0] == '/') {
+			path = strings.TrimPrefix(rest, "/")
+			break
 		}
 	}
-	return s
+	if host == "index.docker.io" || host == "registry-1.docker.io" {
+		host = "docker.io"
+	}
+	if path = strings.TrimSuffix(path, "/"); path == "" {
+		return host
+	}
+	return host + "/" + path
 }
 
 // fits compares as Kubernetes does: each part of the host by pattern, the port

@@ -26,6 +26,9 @@ var (
 	// ErrCorrupt: what came is not what was promised: a wrong digest, a hostile
 	// layer, a document or layer beyond the limits.
 	ErrCorrupt = errors.New("corrupt image")
+	// ErrNoImage: what is there is no image that could be run: a chart, a signature,
+	// an encrypted layer.
+	ErrNoImage = errors.New("not an image")
 	// ErrNeverPull: the policy forbids the pull that would be needed.
 	ErrNeverPull = errors.New("image is not present and its pull policy is Never")
 	// ErrStorage: this node could not keep the image.
@@ -44,7 +47,7 @@ func Reason(err error) string {
 	}
 }
 
-var kinds = [...]error{ErrInvalidName, ErrNotFound, ErrUnauthorized, ErrUnavailable, ErrPlatform, ErrCorrupt, ErrNeverPull, ErrStorage}
+var kinds = [...]error{ErrInvalidName, ErrNotFound, ErrUnauthorized, ErrUnavailable, ErrPlatform, ErrCorrupt, ErrNoImage, ErrNeverPull, ErrStorage}
 
 // classify gives an error of the registry client its kind. An error that has one,
 // and one of the caller's context, stays as it is.

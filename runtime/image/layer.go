@@ -21,6 +21,8 @@ type blob struct {
 	open func(ctx context.Context) (io.ReadCloser, error)
 	// source keeps pulls from one slow source from holding up another.
 	source string
+	// slot waits until one more may be fetched from the source; nil: there is no bound.
+	slot func(ctx context.Context, source string) (func(), error)
 }
 
 // layerDir is where the layer of a diff id lives once it is complete.
@@ -43,6 +45,13 @@ func (s *Store) layer(ctx context.Context, diffID string, b blob, lim limits) er
 		return fmt.Errorf("unpack layer %s: %w: %w", diffID, ErrStorage, err)
 	}
 	defer os.RemoveAll(work)
+	if b.slot != nil {
+		release, err := b.slot(ctx, b.source)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	rc, err := b.open(ctx)
 	if err != nil {
 		return fmt.Errorf("open layer %s: %w", diffID, err)

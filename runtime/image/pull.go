@@ -5,10 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
@@ -21,7 +19,9 @@ func (s *Store) Pull(ctx context.Context, reference string, access Access) (Imag
 		return Image{}, err
 	}
 	img, err := s.pulls.do(ctx, r.full+" "+access.key(), func(ctx context.Context) (Image, error) {
-		return s.pull(ctx, r, access)
+		ctx, after := withAfter(ctx)
+		img, err := s.pull(ctx, r, access)
+		return img, after(err)
 	})
 	if err != nil {
 		return Image{}, fmt.Errorf("pull %s: %w", r.full, err)
@@ -39,45 +39,66 @@ func (a Access) key() string {
 	return string(h.Sum(nil))
 }
 
-// pull tries each credential that fits until one is accepted; without any, it asks
-// as anybody.
+// pull tries each source, and there each credential that fits until one is accepted.
 func (s *Store) pull(ctx context.Context, r ref, access Access) (Image, error) {
 	var img Image
-	err := s.withCredentials(r, access, func(auth authn.Authenticator, p proof) error {
-		var err error
-		img, err = s.pullAs(ctx, r, auth, p)
-		return err
+	err := s.registry.tryAll(r, func(src ref) error {
+		return s.withCredentials(ctx, src, access, func(auth authn.Authenticator, p proof) error {
+			var err error
+			img, err = s.pullAs(ctx, r, src, auth, p)
+			return err
+		})
 	})
 	return img, err
 }
 
-func (s *Store) withCredentials(r ref, access Access, try func(authn.Authenticator, proof) error) error {
-	creds, err := access.credentials(r)
+// withCredentials tries each credential until the registry accepts one; without any, it asks as anybody.
+// Registries hide what they refuse behind "not found", so that is no reason to stop.
+func (s *Store) withCredentials(ctx context.Context, src ref, access Access, try func(authn.Authenticator, proof) error) error {
+	creds, trouble, err := s.registry.credentials(ctx, src, access)
 	if err != nil {
 		return err
 	}
 	if len(creds) == 0 {
-		return classify(try(authn.Anonymous, proof{Anonymous: true}))
+		err := classify(try(authn.Anonymous, proof{Anonymous: true}))
+		if trouble != nil && errors.Is(err, ErrUnauthorized) {
+			return fmt.Errorf("%w (%w)", err, trouble)
+		}
+		return err
 	}
 	var refused []error
-	for _, c := range creds {
-		err := classify(try(authn.FromConfig(c), proof{Namespaces: []string{access.Namespace}}))
-		if err == nil || !errors.Is(err, ErrUnauthorized) {
+	for i := range creds {
+		err := classify(try(authn.FromConfig(creds[i].config), creds[i].proof(access.Namespace)))
+		if err == nil || !errors.Is(err, ErrUnauthorized) && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 		refused = append(refused, err)
 	}
-	return errors.Join(refused...)
+	return worst(refused)
 }
 
-func (s *Store) pullAs(ctx context.Context, r ref, auth authn.Authenticator, p proof) (Image, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	puller, err := s.registry.puller(r, auth)
+// worst is one error of several: the registry refused, if it did so once.
+func worst(refused []error) error {
+	var texts []error
+	for _, err := range refused {
+		if errors.Is(err, ErrUnauthorized) {
+			texts = append(texts, err)
+		}
+	}
+	if len(texts) == 0 {
+		texts = refused[:1]
+	}
+	return errors.Join(texts...)
+}
+
+// pullAs pulls r from a source, which is its own registry or a mirror, with one credential.
+func (s *Store) pullAs(ctx context.Context, r, src ref, auth authn.Authenticator, p proof) (Image, error) {
+	puller, err := s.registry.puller(src, auth)
 	if err != nil {
 		return Image{}, err
 	}
-	b, img, err := s.ask(ctx, cancel, puller, r, p)
+	f := &fetch{registry: s.registry, puller: puller, src: src, limits: s.limits}
+	b, img, err := s.ask(ctx, f, r, p)
 	if err != nil || img.ID != "" {
 		return img, orCause(ctx, err)
 	}
@@ -94,20 +115,21 @@ func (s *Store) pullAs(ctx context.Context, r ref, auth authn.Authenticator, p p
 	if err != nil {
 		return Image{}, err
 	}
-	s.log.Info("image pulled", "image", r.full, "digest", b.digests[0], "bytes", rec.Size)
+	s.log.Info("image pulled", "image", r.full, "from", src.domain, "digest", b.digests[0], "bytes", rec.Size)
 	return s.pulledImage(r)
 }
 
 // ask gives the image if it is here and still what the reference stands for, or else
 // what is to be fetched.
-func (s *Store) ask(ctx context.Context, cancel context.CancelCauseFunc, puller *remote.Puller, r ref, p proof) (bundle, Image, error) {
+func (s *Store) ask(ctx context.Context, f *fetch, r ref, p proof) (bundle, Image, error) {
+	parent := ctx
 	ctx, done := context.WithTimeoutCause(ctx, s.patience.documents, errSilent)
 	defer done()
-	img, ok, err := s.unchanged(ctx, puller, r, p)
+	img, ok, err := s.unchanged(ctx, f, r, p)
 	if ok || err != nil {
 		return bundle{}, img, orCause(ctx, err)
 	}
-	b, err := s.fetch(ctx, cancel, puller, r)
+	b, err := f.bundle(ctx, parent)
 	return b, Image{}, orCause(ctx, err)
 }
 
@@ -121,17 +143,13 @@ func orCause(ctx context.Context, err error) error {
 
 // unchanged asks for the digest alone when the image is here already. That is also
 // the proof that this caller may have it.
-func (s *Store) unchanged(ctx context.Context, puller *remote.Puller, r ref, p proof) (Image, bool, error) {
+func (s *Store) unchanged(ctx context.Context, f *fetch, r ref, p proof) (Image, bool, error) {
 	have, ok := s.current.Load().Pulled[r.full]
 	if !ok {
 		return Image{}, false, nil
 	}
-	name, err := r.remote(r.full)
-	if err != nil {
-		return Image{}, false, err
-	}
-	d, err := puller.Head(ctx, name)
-	if err != nil || d.Digest.String() != have.Digest {
+	digest, err := f.head(ctx)
+	if err != nil || digest != have.Digest {
 		return Image{}, false, nil // the full request will say what is wrong, in more words
 	}
 	if err := s.proven(r, have.Digest, p); err != nil {
@@ -150,87 +168,23 @@ func (s *Store) pulledImage(r ref) (Image, error) {
 	return img, nil
 }
 
-// fetch reads manifest and configuration, which the registry client holds against
-// their digests. Layers are opened later.
-func (s *Store) fetch(ctx context.Context, cancel context.CancelCauseFunc, puller *remote.Puller, r ref) (bundle, error) {
-	name, err := r.remote(r.full)
+// head asks for the digest of what the source has under the reference. Nothing is downloaded.
+func (f *fetch) head(ctx context.Context) (string, error) {
+	name, err := f.registry.name(f.src.domain, f.src.full)
 	if err != nil {
-		return bundle{}, err
+		return "", err
 	}
-	desc, err := puller.Get(ctx, name)
+	d, err := f.puller.Head(ctx, name)
 	if err != nil {
-		return bundle{}, err
+		return "", err
 	}
-	b := bundle{digests: []string{desc.Digest.String()}}
-	if desc.MediaType.IsIndex() {
-		if desc, err = s.fetchChild(ctx, puller, r, desc); err != nil {
-			return bundle{}, err
-		}
-		b.digests = append(b.digests, desc.Digest.String())
-	}
-	if !desc.MediaType.IsImage() {
-		return bundle{}, fmt.Errorf("%w: it is a %s, not an image", ErrCorrupt, desc.MediaType)
-	}
-	img, err := desc.Image()
-	if err != nil {
-		return bundle{}, err
-	}
-	man, err := img.Manifest()
-	if err != nil {
-		return bundle{}, fmt.Errorf("read manifest: %w: %w", ErrCorrupt, err)
-	}
-	if man.Config.Size < 0 || man.Config.Size > s.limits.document {
-		return bundle{}, fmt.Errorf("%w: configuration of %d bytes", ErrCorrupt, man.Config.Size)
-	}
-	if b.config, err = img.RawConfigFile(); err != nil {
-		return bundle{}, fmt.Errorf("read image configuration: %w", classify(err))
-	}
-	b.layers, err = s.remoteLayers(ctx, cancel, puller, r, man)
-	return b, err
+	return d.Digest.String(), nil
 }
 
-func (s *Store) fetchChild(ctx context.Context, puller *remote.Puller, r ref, list *remote.Descriptor) (*remote.Descriptor, error) {
-	idx, err := list.ImageIndex()
-	if err != nil {
-		return nil, err
-	}
-	man, err := idx.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("read manifest list: %w: %w", ErrCorrupt, err)
-	}
-	child, err := choose(man)
-	if err != nil {
-		return nil, err
-	}
-	name, err := r.remote(r.at(child.Digest.String()))
-	if err != nil {
-		return nil, err
-	}
-	return puller.Get(ctx, name)
-}
-
-func (s *Store) remoteLayers(ctx context.Context, cancel context.CancelCauseFunc, puller *remote.Puller, r ref, man *v1.Manifest) ([]blob, error) {
-	out := make([]blob, len(man.Layers))
-	for i, l := range man.Layers {
-		name, err := r.remote(r.at(l.Digest.String()))
-		if err != nil {
-			return nil, err
-		}
-		digest, err := asDigest(name)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = blob{size: l.Size, source: r.domain, open: func(ctx context.Context) (io.ReadCloser, error) {
-			layer, err := puller.Layer(ctx, digest)
-			if err != nil {
-				return nil, classify(err)
-			}
-			rc, err := layer.Compressed()
-			if err != nil {
-				return nil, classify(err)
-			}
-			return watch(rc, s.patience.silence, cancel), nil
-		}}
-	}
-	return out, nil
+// fetch reads one image from one source with one credential.
+type fetch struct {
+	registry *registryClient
+	puller   *remote.Puller
+	src      ref
+	limits   limits
 }

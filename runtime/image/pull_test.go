@@ -211,7 +211,7 @@ func TestPull_GivesUpOnSilence(t *testing.T) {
 		ref := push(t, reg, img, "app:v")
 		reg.Stall(func(r *http.Request) bool { return strings.Contains(r.URL.Path, part) })
 		s := openStore(t, t.TempDir())
-		s.patience = patience{silence: 20 * time.Millisecond, documents: 200 * time.Millisecond}
+		s.patience = patience{silence: 20 * time.Millisecond, pause: time.Millisecond, documents: 200 * time.Millisecond}
 		_, err := s.Pull(t.Context(), ref, Access{})
 		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "stopped sending") {
 			t.Errorf("%s stall: got %v, want that it stopped sending", part, err)
@@ -291,23 +291,28 @@ func TestEnsure_AnonymousServesAll(t *testing.T) {
 	}
 }
 
-func TestGuard_PlainHTTPOnlyToLoopback(t *testing.T) {
+func TestGuard_PlainHTTPOnlyWhereItMay(t *testing.T) {
+	const loopback, insecure, other = "127.0.0.1:5000", "lab.example:5000", "registry.example"
+	client := &registryClient{insecure: map[string]bool{insecure: true}}
 	for _, c := range []struct {
-		url      string
-		loopback bool
-		ok       bool
+		url, registry string
+		ok            bool
 	}{
-		{"http://127.0.0.1:5000/v2/", true, true},
-		{"http://localhost/v2/", true, true},
-		{"http://[::1]:5000/v2/", true, true},
-		{"http://10.0.0.1:5000/v2/", true, false},
-		{"http://10.0.0.1:5000/v2/", false, false},
-		{"http://127.0.0.1:5000/v2/", false, false}, // a token address of some other registry
-		{"http://registry.local/v2/", true, false},
-		{"https://10.0.0.1/v2/", false, true},
+		{"http://127.0.0.1:5000/v2/", loopback, true},
+		{"http://localhost/v2/", loopback, true},
+		{"http://[::1]:5000/v2/", loopback, true},
+		{"http://10.0.0.1:5000/v2/", loopback, false},
+		{"http://10.0.0.1:5000/v2/", other, false},
+		{"http://127.0.0.1:5000/v2/", other, false}, // a token address of some other registry
+		{"http://registry.local/v2/", loopback, false},
+		{"https://10.0.0.1/v2/", other, true},
+		{"http://lab.example:5000/v2/", insecure, true},
+		{"http://lab.example:5001/v2/", insecure, false},
+		{"http://127.0.0.1:5000/v2/", insecure, false},
+		{"http://lab.example:5000/v2/", other, false},
 	} {
 		asked := false
-		g := &guard{loopback: c.loopback, base: roundTrip(func(*http.Request) (*http.Response, error) {
+		g := &guard{plain: client.plain(c.registry), base: roundTrip(func(*http.Request) (*http.Response, error) {
 			asked = true
 			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 		})}
@@ -316,7 +321,7 @@ func TestGuard_PlainHTTPOnlyToLoopback(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := g.RoundTrip(req); asked != c.ok || (err == nil) != c.ok {
-			t.Errorf("%s, loopback registry %v: asked %v, %v; want %v", c.url, c.loopback, asked, err, c.ok)
+			t.Errorf("%s from %s: asked %v, %v; want %v", c.url, c.registry, asked, err, c.ok)
 		}
 	}
 }
@@ -387,7 +392,7 @@ func TestCredentials_FormsAndOrder(t *testing.T) {
 		{Data: []byte(`{"r.example":{"auth":"dTpw"}}`)},                                  // .dockercfg, u:p
 		{Data: []byte(`{"auths":{"r.example/team":{"username":"v","password":"q:r"}}}`)}, // closer
 	}}.credentials(r)
-	if err != nil || len(got) != 2 || got[0].Username != "v" || got[0].Password != "q:r" || got[1].Username != "u" || got[1].Password != "p" {
+	if err != nil || len(got) != 2 || got[0].config.Username != "v" || got[0].config.Password != "q:r" || got[1].config.Username != "u" || got[1].config.Password != "p" {
 		t.Errorf("credentials are %v, %v; want v first, then u", got, err)
 	}
 	for _, bad := range []string{`{"auths":{"r.example":{"auth":"?"}}}`, `{"auths":{"r.example":{"auth":"dXA="}}}`, `[`, `"x"`} {

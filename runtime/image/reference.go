@@ -40,10 +40,10 @@ func parseRef(s string) (ref, error) {
 // at is the same repository at a digest.
 func (r ref) at(digest string) string { return r.repository + "@" + digest }
 
-// remote is the reference as the registry client wants it.
-func (r ref) remote(full string) (name.Reference, error) {
+// name is a reference at a registry as the client wants it.
+func (c *registryClient) name(domain, full string) (name.Reference, error) {
 	var opts []name.Option
-	if isLoopback(r.domain) {
+	if c.isPlain(domain) {
 		opts = append(opts, name.Insecure)
 	}
 	out, err := name.ParseReference(full, opts...)

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,87 +17,93 @@ import (
 
 // patience is how long a registry may take.
 type patience struct {
-	silence   time.Duration // without a byte of a layer
+	silence   time.Duration // without progress of a layer's download, before it is resumed
+	pause     time.Duration // before the first resumption; doubles without progress
 	documents time.Duration // for manifest and configuration together
 }
 
 func defaultPatience() patience {
-	return patience{silence: 90 * time.Second, documents: 2 * time.Minute}
+	return patience{silence: 30 * time.Second, pause: 250 * time.Millisecond, documents: 2 * time.Minute}
 }
 
 var (
-	errPlainHTTP = errors.New("plain http is spoken to loopback registries only")
+	errPlainHTTP = errors.New("plain http is spoken to loopback registries only, and to those that --registry-insecure names")
 	errSilent    = fmt.Errorf("%w: it stopped sending", ErrUnavailable)
 )
 
+// atOnce is how many layers are fetched from one registry at once.
+const atOnce = 6
+
 // registryClient holds the connections to registries. Encrypted and plain ones never mix.
 type registryClient struct {
-	secure, plain http.RoundTripper
-}
-
-// newRegistryClient trusts whom the roots trust, nil for the system's own.
-func newRegistryClient(roots *x509.CertPool) *registryClient {
-	base := &http.Transport{
-		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:     true,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 30 * time.Second,
-		IdleConnTimeout:       30 * time.Second,
-		MaxIdleConnsPerHost:   4,
-	}
-	return &registryClient{secure: &guard{base: base}, plain: &guard{base: base, loopback: true}}
-}
-
-// guard refuses plain HTTP, wherever a redirect or a token address leads. Only a
-// registry that is itself on loopback may use it, and only there.
-type guard struct {
 	base     http.RoundTripper
-	loopback bool
+	patience *patience
+	mirrors  []mirror
+	insecure map[string]bool // host[:port] that may be spoken to in plain HTTP
+	node     *nodeKeys
+	slots    slots
+}
+
+// newTransport trusts whom the roots trust, nil for the system's own.
+func newTransport(roots *x509.CertPool) http.RoundTripper {
+	return &http.Transport{
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  30 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		IdleConnTimeout:        30 * time.Second,
+		MaxIdleConnsPerHost:    4,
+	}
+}
+
+// guard refuses plain HTTP, wherever a redirect or a token address leads. Only a registry that may use it
+// itself may, and only to where it may: a loopback registry to loopback, an insecure one to itself.
+type guard struct {
+	base  http.RoundTripper
+	plain func(host string) bool
 }
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && !(g.loopback && isLoopback(r.URL.Host)) {
+	if r.URL.Scheme != "https" && !g.plain(r.URL.Host) {
 		return nil, fmt.Errorf("%w: %s", errPlainHTTP, r.URL.Host)
 	}
-	return g.base.RoundTrip(r)
+	resp, err := g.base.RoundTrip(r)
+	if err == nil {
+		noteRetryAfter(r.Context(), resp)
+	}
+	return resp, err
 }
+
+// plain says where a registry may be spoken to in plain HTTP, and so may what it refers to.
+func (c *registryClient) plain(domain string) func(host string) bool {
+	return func(host string) bool {
+		return isLoopback(domain) && isLoopback(host) || c.insecure[domain] && host == domain
+	}
+}
+
+// isPlain says that a registry may be spoken to in plain HTTP.
+func (c *registryClient) isPlain(domain string) bool { return isLoopback(domain) || c.insecure[domain] }
 
 // puller speaks to the registry of r with one credential. Trying again later is the
 // caller's: a node with many pods must not hammer a registry in trouble.
 func (c *registryClient) puller(r ref, auth authn.Authenticator) (*remote.Puller, error) {
-	t := c.secure
-	if isLoopback(r.domain) {
-		t = c.plain
-	}
-	return remote.NewPuller(remote.WithTransport(t), remote.WithAuth(auth), remote.WithUserAgent("writ"),
+	t := &resuming{base: &guard{base: c.base, plain: c.plain(r.domain)}, patience: *c.patience}
+	return remote.NewPuller(remote.WithTransport(t), remote.WithAuth(auth), remote.WithUserAgent("writ"), remote.WithJobs(parallel),
 		remote.WithRetryStatusCodes(), remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 2}))
 }
 
-// watched cancels the pull when a reader has had nothing for too long.
-type watched struct {
-	io.ReadCloser
-	silence time.Duration
-	timer   *time.Timer
-}
-
-func watch(rc io.ReadCloser, silence time.Duration, cancel context.CancelCauseFunc) *watched {
-	return &watched{ReadCloser: rc, silence: silence, timer: time.AfterFunc(silence, func() { cancel(errSilent) })}
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	w.timer.Reset(w.silence)
-	n, err := w.ReadCloser.Read(p)
+// credentials are those of the pod's secrets that fit, and then the node's own. trouble is what was wrong
+// with the latter.
+func (c *registryClient) credentials(ctx context.Context, r ref, access Access) (creds []credential, trouble, err error) {
+	creds, err = access.credentials(r)
 	if err != nil {
-		w.timer.Stop()
+		return nil, nil, err
 	}
-	return n, err
-}
-
-func (w *watched) Close() error {
-	w.timer.Stop()
-	return w.ReadCloser.Close()
+	own, trouble := c.node.credentials(ctx, r)
+	return append(creds, own...), trouble, nil
 }
 
 func isNetwork(err error) bool {

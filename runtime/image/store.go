@@ -42,13 +42,15 @@ type Store struct {
 // folder of archives is looked at by LoadArchives and Run only. One process at a time
 // may have a store open.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
-	roots, err := cfg.roots()
+	log = log.With("component", "images")
+	client, err := cfg.client(log)
 	if err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)
 	}
 	dir := cfg.Dir
-	s := &Store{dir: dir, archives: cleanPath(cfg.Archives), log: log.With("component", "images"), limits: defaultLimits(), patience: defaultPatience(),
-		registry: newRegistryClient(roots), pinned: map[string]int{}, refused: map[string]error{}, extents: map[string]extent{}, used: map[string]time.Time{}}
+	s := &Store{dir: dir, archives: cleanPath(cfg.Archives), log: log, limits: defaultLimits(), patience: defaultPatience(),
+		registry: client, pinned: map[string]int{}, refused: map[string]error{}, extents: map[string]extent{}, used: map[string]time.Time{}}
+	s.registry.patience = &s.patience
 	s.limits.bound(extent{bytes: cfg.MaxBytes, files: cfg.MaxFiles})
 	for _, d := range []string{dir, s.layersDir(), s.tmpDir(), s.shortcutsDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {

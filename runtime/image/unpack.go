@@ -62,6 +62,11 @@ func corrupt(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	for _, k := range kinds {
+		if errors.Is(err, k) {
+			return err
+		}
+	}
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.EPERM, syscall.EACCES} {
 		if errors.Is(err, full) {
 			return fmt.Errorf("%w: %w", ErrStorage, err)
@@ -69,9 +74,6 @@ func corrupt(ctx context.Context, err error) error {
 	}
 	if isNetwork(err) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if errors.Is(err, ErrCorrupt) {
-		return err
 	}
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
