@@ -20,7 +20,7 @@ func containerTables() map[reflect.Type]fields {
 			"name":                     works,
 			"ports":                    works,
 			"readinessProbe":           works,
-			"resizePolicy":             noEffect("a change of resources makes a new pod"),
+			"resizePolicy":             works,
 			"resources":                works,
 			"restartPolicy":            notYet("a restart policy of one container is"),
 			"restartPolicyRules":       notYet("restart rules of one container are"),

@@ -55,6 +55,7 @@ func conditions(d *Desired, o *Observed, s, last *corev1.PodStatus, now time.Tim
 			add(corev1.AllContainersRestarting, false, "", "")
 		}
 	}
+	list = append(list, o.Resize.conditions(last, now)...)
 	if o.Cleaned {
 		add(state.PodStopped, true, "", "")
 	}
@@ -65,7 +66,7 @@ func conditions(d *Desired, o *Observed, s, last *corev1.PodStatus, now time.Tim
 func ownCondition(kind corev1.PodConditionType) bool {
 	switch kind {
 	case corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
-		corev1.AllContainersRestarting, state.PodStopped:
+		corev1.AllContainersRestarting, corev1.PodResizePending, corev1.PodResizeInProgress, state.PodStopped:
 		return true
 	}
 	return false

@@ -46,6 +46,8 @@ type podShim interface {
 	StopWith(ctx context.Context, id string, grace time.Duration, signal string) (shim.Container, error)
 	Remove(ctx context.Context, id string) error
 	State(ctx context.Context) (shim.PodState, error)
+	Stats(ctx context.Context) (shim.PodStats, error)
+	Update(ctx context.Context, r shim.UpdateRequest) error
 	PutRecord(ctx context.Context, data []byte) error
 	Events(ctx context.Context, after uint64, fn func(shim.Event) error) error
 	Exec(ctx context.Context, r shim.ExecRequest, s shim.Streams) (shim.ExecResult, error)

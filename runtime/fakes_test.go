@@ -89,6 +89,8 @@ type fakeShim struct {
 	starts     []string // "name attempt"
 	stops      []string // "name grace"
 	execs      []string
+	updates    []string // "container cpu quota memory", the Pod's without a name
+	usage      uint64   // of every container's memory
 	deaf       bool     // containers end only when killed
 	mute       bool     // the answer to the next start gets lost
 	answer     chan int // exit codes of commands; nil: each is 0, at once

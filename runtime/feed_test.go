@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	defaults "k8s.io/kubernetes/pkg/apis/core/v1"
 
@@ -114,6 +115,8 @@ func (f *world) adopt(t testing.TB, node state.Node, commit string, objects ...m
 			}
 		case *corev1.Node:
 			p.Ref = manifest.NodeRef(o.Name)
+		case *nodev1.RuntimeClass:
+			p.Ref = manifest.Ref{Group: "node.k8s.io", Kind: "RuntimeClass", Name: o.Name}
 		default:
 			t.Fatalf("adopt %T: not known here", o)
 		}

@@ -12,13 +12,16 @@ import (
 func (p *Plan) keep(d *Desired, o *Observed, c *corev1.Container, now time.Time) {
 	oc := o.container(c.Name)
 	if oc.Run.Running() {
-		p.keepRunning(d, c, oc, now)
+		p.keepRunning(d, o, c, oc, now)
 		return
 	}
 	if oc.Run != nil && !oc.Run.Exited() {
 		return // being started
 	}
 	level, due := next(d.Pod, c, oc.Run)
+	if oc.Resized {
+		level, due = 0, time.Time{}
+	}
 	if level < 0 {
 		return
 	}
@@ -65,7 +68,7 @@ func ran(r *Run) time.Duration {
 	return r.FinishedAt.Sub(r.StartedAt)
 }
 
-func (p *Plan) keepRunning(d *Desired, c *corev1.Container, oc *Observation, now time.Time) {
+func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Observation, now time.Time) {
 	if oc.Kill != nil {
 		p.end(c, oc, oc.Kill.Deadline, "", now, true)
 		return
@@ -78,6 +81,9 @@ func (p *Plan) keepRunning(d *Desired, c *corev1.Container, oc *Observation, now
 		if !initContainer(d.Pod, c) {
 			why += ", will be restarted"
 		}
+	case o.Resize.adjustment(c) == AdjustRestart:
+		why = fmt.Sprintf("Container %s resize requires restart", c.Name)
+		oc.Resized = true
 	case oc.Unhealthy == unhealthyHook:
 		why = unhealthyHook
 	case oc.Unhealthy != "":

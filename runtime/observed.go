@@ -40,6 +40,8 @@ type Observed struct {
 	OutAt        time.Time // since when
 	// Failed: the node ended the Pod (DeadlineExceeded, Evicted).
 	Failed *Failure
+	// Resize is how far a change of the Pod's resources has come, nil before the first look.
+	Resize *Resize
 	// Cleaned: nothing is left of the Pod.
 	Cleaned bool
 	Cleanup Attempt
@@ -84,6 +86,8 @@ type Observation struct {
 	Ready  bool
 	Passed bool // the startup probe, or there is none
 	Judged bool // Ready is what a probe of this daemon says, not only what was told before
+	// Resized: Run is ended so that the next has other resources.
+	Resized bool
 	// Unhealthy is why Run has to be ended and started again ("failed liveness probe").
 	Unhealthy      string
 	UnhealthyGrace *int64

@@ -25,7 +25,7 @@ const (
 
 // begin takes over what the World knows of the Pod from an earlier life.
 func (w *worker) begin() {
-	w.desired.Pod = w.full()
+	w.desired.Pod = w.allot(w.full())
 	status := w.record.PodStatus().DeepCopy()
 	if w.record.Status != nil {
 		w.reported = status

@@ -34,6 +34,7 @@ func (w *worker) publish() {
 			}
 		}
 	}
+	w.completed()
 	status := Status(&w.desired, &w.o, w.reported, w.r.cfg.NodeIP.String(), now)
 	changed := !equality.Semantic.DeepEqual(status, w.reported)
 	if w.sent && !changed {

@@ -44,6 +44,7 @@ type Runtime struct {
 	upgrades chan struct{}
 	closing  atomic.Bool // Down: every Pod goes
 	calls    volume.Calls
+	ledger   ledger
 	// settling are the Pods found at the start whose readiness is not known anew.
 	settling settling
 
@@ -233,6 +234,7 @@ func (r *Runtime) hire(ctx context.Context, w *worker) {
 			return
 		}
 		r.settling.done(w.uid)
+		r.freed(w.uid)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.workers, w.uid)

@@ -37,6 +37,7 @@ func (w *worker) start(c *corev1.Container, level int) {
 	}
 	id := containerID(w.uid, c.Name, attempt)
 	begun := time.Now()
+	w.widen(c)
 	made, err := w.create(c, oc.Image.Image, id, attempt, level)
 	switch {
 	case err == nil:
@@ -60,7 +61,8 @@ func (w *worker) start(c *corev1.Container, level int) {
 		w.notCreated(c, oc, err)
 		return
 	}
-	oc.Create, oc.CreateReason = Attempt{}, ""
+	oc.Create, oc.CreateReason, oc.Resized = Attempt{}, "", false
+	w.actuated(c)
 	old := oc.Last
 	w.observe(made)
 	oc.Passed = c.StartupProbe == nil

@@ -46,6 +46,7 @@ func Status(d *Desired, o *Observed, last *corev1.PodStatus, hostIP string, now 
 		s.Reason, s.Message = last.Reason, last.Message
 	}
 	s.Conditions = conditions(d, o, s, last, now)
+	o.Resize.state(d.Pod, s)
 	return s
 }
 
@@ -82,7 +83,7 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 		up := started(oc)
 		s.Started = &up
 		s.Ready = oc.Ready && up
-		s.Resources = c.Resources.DeepCopy()
+		s.Resources = o.Resize.inForce(c)
 		s.AllocatedResources = c.Resources.Requests.DeepCopy()
 	case r.Exited():
 		exited(d, o, c, oc, &s, init, now)

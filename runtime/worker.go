@@ -199,8 +199,8 @@ func (w *worker) look() {
 		w.desired.Gone, w.desired.GoneAt = true, time.Now()
 	}
 	rec := w.record
-	if d := w.desired.Pod; d == nil || w.stale || w.desired.Deletion != rec.Deletion {
-		w.desired.Pod = w.full()
+	if d := w.desired.Pod; d == nil || w.stale || w.desired.Deletion != rec.Deletion || w.o.Resize.waits(time.Now()) {
+		w.desired.Pod = w.allot(w.full())
 	}
 	w.desired.Deletion = rec.Deletion
 	if n := w.r.view().Node(); n != nil {
@@ -251,6 +251,8 @@ func (w *worker) do(s Step) {
 	case ActFail:
 		w.o.Failed = &Failure{Reason: "DeadlineExceeded", Message: "Pod was active on the node longer than the specified deadline"}
 		w.event(corev1.EventTypeNormal, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+	case ActResize:
+		w.resize()
 	case ActClean:
 		w.clean()
 	}

@@ -20,15 +20,15 @@ func limitSwap(m *Machine, pod *corev1.Pod, c *corev1.Container, r *specs.LinuxR
 	switch {
 	case !m.SwapControl:
 	case m.CgroupV2:
-		r.Unified = map[string]string{swapFile: strconv.FormatInt(swapShare(m, pod, c), 10)}
+		r.Unified = map[string]string{swapFile: strconv.FormatInt(SwapShare(m, pod, c), 10)}
 	case r.Memory != nil:
 		r.Memory.Swap = r.Memory.Limit // the old controller counts both together
 	}
 }
 
-// swapShare is how much a container may swap, in bytes: kubelet's LimitedSwap gives Burstable Pods as much of the swap
+// SwapShare is how much a container may swap, in bytes: kubelet's LimitedSwap gives Burstable Pods as much of the swap
 // as they ask of the memory.
-func swapShare(m *Machine, pod *corev1.Pod, c *corev1.Container) int64 {
+func SwapShare(m *Machine, pod *corev1.Pod, c *corev1.Container) int64 {
 	request, limit := c.Resources.Requests.Memory(), c.Resources.Limits.Memory()
 	switch {
 	case m.SwapBytes == 0, m.MemoryBytes <= 0:
