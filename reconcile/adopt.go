@@ -199,7 +199,7 @@ func (d *draft) admitted(item manifest.Item, r *state.Record) (manifest.Object, 
 		}
 		return admit.Pod(d.declared(), o)
 	case *corev1.Node:
-		return d.withRange(o, nodeBits), nil
+		return d.withRange(d.taintedSince(o, r), nodeBits), nil
 	}
 	return item.Object, nil
 }

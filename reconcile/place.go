@@ -13,6 +13,9 @@ import (
 
 const scheduler = "default-scheduler"
 
+// gated is upstream's sentence about a Pod with gates, which a commit takes away.
+const gated = "Scheduling is blocked due to non-empty scheduling gates"
+
 // arrival is how long a node that registers itself may take to become ready before anybody is told.
 const arrival = 10 * time.Second
 
@@ -23,7 +26,7 @@ func (d *draft) placement() {
 		d.capacity = newCapacity(d.w)
 	}
 	for ref := range d.capacity.waiting {
-		if r := d.w.Get(ref); r != nil && r.Node == "" && active(r) && !d.uses(r) && len(r.Pod().Spec.SchedulingGates) == 0 {
+		if r := d.w.Get(ref); r != nil && r.Node == "" && active(r) && !d.uses(r) {
 			waiting = append(waiting, r)
 		}
 	}
@@ -40,6 +43,10 @@ func (d *draft) placement() {
 	patience := d.arriving()
 	puts := make([]state.Put, 0, len(waiting))
 	for _, r := range waiting {
+		if len(r.Pod().Spec.SchedulingGates) > 0 {
+			puts = d.refuse(puts, r, corev1.PodReasonSchedulingGated, gated)
+			continue
+		}
 		if waits := d.waitsFor(r); len(waits) > 0 {
 			puts = d.refuse(puts, r, corev1.PodReasonSchedulingGated, waitingText(waits))
 			continue
@@ -94,6 +101,9 @@ func (d *draft) refuse(puts []state.Put, r *state.Record, reason, why string) []
 	}
 	if before != nil && before.Status == c.Status {
 		c.LastTransitionTime = before.LastTransitionTime
+	}
+	if why == gated {
+		return append(puts, state.Put{Ref: r.Ref, Status: scheduled(r, c)}) // upstream tells nobody either
 	}
 	if reason == corev1.PodReasonSchedulingGated {
 		d.event(r, corev1.EventTypeNormal, waitingEvent, scheduler, "%s", why)

@@ -26,9 +26,17 @@ func (d *draft) pod(r *state.Record) {
 			d.end(r, "its owner is gone")
 			return
 		}
-		if r.Node != "" && d.w.Get(manifest.NodeRef(string(r.Node))) == nil {
-			d.end(r, "its node is gone")
-			return
+		if r.Node != "" {
+			on := d.w.Get(manifest.NodeRef(string(r.Node)))
+			if on == nil {
+				d.end(r, "its node is gone")
+				return
+			}
+			if !terminal(r) && !d.stays(r, on) {
+				d.event(r, corev1.EventTypeNormal, "TaintManagerEviction", taintManager, "Marking for deletion Pod %s/%s", r.Ref.Namespace, r.Ref.Name)
+				d.end(r, "a taint of its node drives it out")
+				return
+			}
 		}
 		d.held(r)
 		return

@@ -144,12 +144,12 @@ func nodeWakes(w *state.World, c *state.Change, yield func(Key)) {
 	yield(Key{Concern: registration})
 	yield(Key{Concern: placement})
 	came := c.Old == nil || c.New == nil
-	moved := zone(c.Old) != zone(c.New)
-	if !came && !moved {
+	moved, driven := zone(c.Old) != zone(c.New), driven(c.Old, c.New)
+	if !came && !moved && !driven {
 		return
 	}
 	for r := range w.OnNode(state.Node(c.Ref.Name)) {
-		if came {
+		if came || driven {
 			keysFor(r.Ref, yield)
 		}
 		if moved {

@@ -57,16 +57,16 @@ func noSchedule(taints []corev1.Taint, key string) []corev1.Taint {
 // untolerated is the first taint that keeps a Pod away, nil if none does.
 func untolerated(taints []corev1.Taint, tolerations []corev1.Toleration) *corev1.Taint {
 	for i := range taints {
-		if !slices.ContainsFunc(tolerations, func(t corev1.Toleration) bool { return tolerates(&t, &taints[i]) }) {
+		if !slices.ContainsFunc(tolerations, func(t corev1.Toleration) bool { return Tolerates(&t, &taints[i]) }) {
 			return &taints[i]
 		}
 	}
 	return nil
 }
 
-// tolerates is the rule of the toleration's documentation: an empty key with Exists tolerates
+// Tolerates is the rule of the toleration's documentation: an empty key with Exists tolerates
 // everything, an empty effect every effect.
-func tolerates(t *corev1.Toleration, taint *corev1.Taint) bool {
+func Tolerates(t *corev1.Toleration, taint *corev1.Taint) bool {
 	if t.Effect != "" && t.Effect != taint.Effect || t.Key != "" && t.Key != taint.Key {
 		return false
 	}
