@@ -42,16 +42,16 @@ func plain(t *testing.T, b *bed) map[string]string {
 		"mount /proc/sys": "~proc ro", "mount /dev/pts": "~devpts rw,nosuid,noexec", "mount /dev/mqueue": "~mqueue rw,nosuid,nodev,noexec",
 		"path /proc/meminfo": "open",
 		"write /":            "true", "write /proc/sys/kernel/domainname": "false", "write /proc/sysrq-trigger": "false", "write /proc/bus": "false", "write /proc/irq": "false",
-		"write /proc/fs": "false", "write /sys": "false", "write /sys/fs/cgroup": "false", "write /dev/shm": "true", "write /etc/hosts": "true",
+		"write /proc/fs": "false", "write /sys": "false", "write /dev/shm": "true", "write /etc/hosts": "true",
 		"write /etc/hostname": "true", "write /etc/resolv.conf": "true", "write /dev/termination-log": "true",
 		"sysctl net.ipv4.ip_unprivileged_port_start": "0", "sysctl net.ipv4.ping_group_range": "0 2147483647",
-		"call unshare user": "EPERM", "call unshare uts": "EPERM", "call mount tmpfs": "EPERM", "call chroot": "ENOENT", "call keyctl": "EPERM", "call bpf": "EPERM",
+		"call unshare user": "EPERM", "call unshare uts": "EPERM", "call mount tmpfs": "EPERM", "call chroot": "allowed", "call keyctl": "EPERM", "call bpf": "EPERM",
 		"call open_by_handle_at": "EPERM", "call swapon": "EPERM", "call ptrace": "ESRCH", "call mknod": "allowed", "call raw disk": "EPERM",
 		"call raw socket": "allowed", "call ping socket": "allowed", "call port 80": "allowed", "call chown": "allowed", "call set time": "EPERM",
 	}
 	for _, path := range []string{"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
 		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"} {
-		switch info, err := os.Stat(path); {
+		switch info, err := os.Stat(path); { // of the node
 		case err != nil:
 			want["path "+path] = "absent"
 		case info.IsDir():
@@ -59,6 +59,10 @@ func plain(t *testing.T, b *bed) map[string]string {
 		default:
 			want["path "+path] = "null"
 		}
+	}
+	want["mount /sys/fs/cgroup"] = "~cgroup2 ro"
+	if !b.r.machine.CgroupV2 {
+		want["mount /sys/fs/cgroup"], want["mount /sys/fs/cgroup/memory"], want["mount /sys/fs/cgroup/devices"] = "~tmpfs", "~cgroup ro", "~cgroup ro"
 	}
 	return want
 }
@@ -91,7 +95,7 @@ func securityCases(t *testing.T, b *bed) []witnessOf {
 		return one(func(s *corev1.SecurityContext) { s.Capabilities = &corev1.Capabilities{Add: add, Drop: drop} })
 	}
 	all := capabilityMask(t, m, m.Capabilities...)
-	usual, none := base["CapBnd"], "0000000000000000"
+	none := "0000000000000000"
 	node, _ := os.Hostname()
 	profile := func(kind corev1.SeccompProfileType, name string) *corev1.SeccompProfile {
 		p := &corev1.SeccompProfile{Type: kind}
@@ -111,7 +115,7 @@ func securityCases(t *testing.T, b *bed) []witnessOf {
 		{"runAsUser", pod(func(s *corev1.PodSecurityContext) { s.RunAsUser = id(1000) }), with(base, append(none1000, "gid=1001", "Groups=1001 2000 2001")...)},
 		{"runAsUser of the container wins", func(p *corev1.Pod) {
 			p.Spec.SecurityContext.RunAsUser, p.Spec.Containers[0].SecurityContext.RunAsUser = id(7), id(1000)
-		}, with(base, none1000...)},
+		}, with(base, append(none1000, "gid=1001", "Groups=1001 2000 2001")...)},
 		{"runAsGroup", pod(func(s *corev1.PodSecurityContext) { s.RunAsUser, s.RunAsGroup = id(1000), id(3000) }), with(base, append(none1000, "gid=3000", "Groups=2000 2001 3000")...)},
 		{"runAsNonRoot with a number", image(numberImage, func(s *corev1.PodSecurityContext) { s.RunAsNonRoot = &yes }), with(base, append(none1000, "gid=1001", "Groups=1001 2000 2001")...)},
 		{"user of the image by name", image(namedImage, func(*corev1.PodSecurityContext) {}), with(base, append(none1000, "gid=1001", "Groups=1001 2000 2001")...)},
@@ -130,9 +134,9 @@ func securityCases(t *testing.T, b *bed) []witnessOf {
 			"CapEff="+capabilityMask(t, m, "CAP_SYS_CHROOT"), "CapPrm="+capabilityMask(t, m, "CAP_SYS_CHROOT"), "call chown=EPERM", "call mknod=EPERM", "call raw disk=EPERM", "call raw socket=EPERM")},
 		{"capabilities add SYS_ADMIN", caps([]corev1.Capability{"SYS_ADMIN"}, nil), with(base, "CapBnd="+capabilityMask(t, m, append([]string{"CAP_SYS_ADMIN"}, containerdCapabilities...)...),
 			"CapEff="+capabilityMask(t, m, append([]string{"CAP_SYS_ADMIN"}, containerdCapabilities...)...),
-			"CapPrm="+capabilityMask(t, m, append([]string{"CAP_SYS_ADMIN"}, containerdCapabilities...)...), "call unshare uts=allowed", "call mount tmpfs=allowed", "call unshare user=EINVAL", "call bpf=EFAULT")},
+			"CapPrm="+capabilityMask(t, m, append([]string{"CAP_SYS_ADMIN"}, containerdCapabilities...)...), "call unshare uts=allowed", "call mount tmpfs=allowed", "call unshare user=EINVAL", "call bpf=EINVAL")},
 		{"capabilities add ALL", caps([]corev1.Capability{"ALL"}, nil), with(base, "CapBnd="+all, "CapEff="+all, "CapPrm="+all, "call unshare uts=allowed", "call mount tmpfs=allowed",
-			"call open_by_handle_at=~E", "call unshare user=EINVAL", "call bpf=EFAULT", "call swapon=EPERM", "call set time=EINVAL")},
+			"call open_by_handle_at=~E", "call unshare user=EINVAL", "call bpf=EINVAL", "call swapon=EPERM", "call set time=EINVAL")},
 		{"allowPrivilegeEscalation", one(func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = &no }), with(base, "NoNewPrivs=1")},
 		{"readOnlyRootFilesystem", one(func(s *corev1.SecurityContext) { s.ReadOnlyRootFilesystem = &yes }), with(base, "mount /=~overlay ro", "write /=false", "write /etc/hosts=false",
 			"write /etc/hostname=false", "write /etc/resolv.conf=false")},
@@ -143,10 +147,10 @@ func securityCases(t *testing.T, b *bed) []witnessOf {
 		{"seccompProfile Unconfined", pod(func(s *corev1.PodSecurityContext) {
 			s.SeccompProfile = profile(corev1.SeccompProfileTypeUnconfined, "")
 		}),
-			with(base, "Seccomp=0", "call keyctl=~", "call unshare user=EINVAL", "call unshare uts=EPERM", "CapEff="+usual)},
+			with(base, "Seccomp=0", "call keyctl=~", "call unshare user=EINVAL", "call bpf=EINVAL", "call open_by_handle_at=EFAULT", "call set time=EINVAL")},
 		{"seccompProfile Localhost", one(func(s *corev1.SecurityContext) {
 			s.SeccompProfile = profile(corev1.SeccompProfileTypeLocalhost, "profiles/deny-chroot.json")
-		}), with(base, "Seccomp=2", "call chroot=ENOSYS", "call unshare user=EINVAL", "call keyctl=~")},
+		}), with(base, "call chroot=ENOSYS", "call unshare user=EINVAL", "call keyctl=~", "call bpf=EINVAL", "call open_by_handle_at=EFAULT", "call set time=EINVAL")},
 		{"sysctls", pod(func(s *corev1.PodSecurityContext) {
 			s.Sysctls = []corev1.Sysctl{{Name: "net.ipv4.tcp_keepalive_time", Value: "77"}, {Name: "kernel/shm_rmid_forced", Value: "1"}, {Name: "net.ipv4.ip_unprivileged_port_start", Value: "1024"},
 				{Name: "kernel.msgmax", Value: "4000"}, {Name: "net.core.somaxconn", Value: "99"}}
@@ -179,8 +183,13 @@ func securityCases(t *testing.T, b *bed) []witnessOf {
 // privileged is a container that nothing keeps from the machine.
 func privileged(base map[string]string, all string) map[string]string {
 	out := with(base, "CapBnd="+all, "CapEff="+all, "CapPrm="+all, "Seccomp=0", "mount /sys=~sysfs rw", "mount /proc/sys=", "write /proc/sys/kernel/domainname=true",
-		"write /sys/fs/cgroup=false", "call unshare uts=allowed", "call mount tmpfs=allowed", "call unshare user=EINVAL", "call bpf=EFAULT", "call keyctl=~", "call raw disk=~",
+		"call unshare uts=allowed", "call mount tmpfs=allowed", "call unshare user=EINVAL", "call bpf=EINVAL", "call keyctl=~", "call raw disk=~",
 		"call swapon=~", "call set time=EINVAL", "call open_by_handle_at=~E", "devices=~null", "write /proc/sysrq-trigger=true")
+	for key, value := range out {
+		if strings.HasPrefix(key, "mount /sys/fs/cgroup") {
+			out[key] = strings.Replace(value, " ro", " rw", 1)
+		}
+	}
 	maps.DeleteFunc(out, func(key, _ string) bool {
 		return strings.HasPrefix(key, "path ") || strings.HasPrefix(key, "write /proc/")
 	})

@@ -25,23 +25,36 @@ func User(pod *corev1.Pod, c *corev1.Container, imageUser string, root fs.FS) (s
 	if err := checkNonRoot(pod, c, imageUser, uid, nonRoot); err != nil {
 		return specs.User{}, err
 	}
-	spec := imageUser
+	name, group, _ := strings.Cut(imageUser, ":")
 	if uid != nil {
-		spec = strconv.FormatInt(*uid, 10)
+		name, group = strconv.FormatInt(*uid, 10), ""
 	}
-	if gid != nil {
-		name, _, _ := strings.Cut(spec, ":")
-		spec = name + ":" + strconv.FormatInt(*gid, 10)
-	}
-	passwd, group := account(root, "etc/passwd"), account(root, "etc/group")
-	found, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, passwd, group)
+	of, err := find(name, root) // with the groups that this user is in
 	if err != nil {
-		return specs.User{}, configErrorf("unable to find user %s: %v", spec, err)
+		return specs.User{}, err
+	}
+	found := of
+	if gid != nil {
+		group = strconv.FormatInt(*gid, 10)
+	}
+	if group != "" {
+		if found, err = find(name+":"+group, root); err != nil {
+			return specs.User{}, err
+		}
 	}
 	if nonRoot && found.Uid == 0 {
 		return specs.User{}, configErrorf("container has runAsNonRoot and image will run as root (pod: %q, container: %s)", podName(pod), c.Name)
 	}
-	return specs.User{UID: uint32(found.Uid), GID: uint32(found.Gid), AdditionalGids: groups(pod, found.Sgids, found.Gid)}, nil
+	return specs.User{UID: uint32(found.Uid), GID: uint32(found.Gid), AdditionalGids: groups(pod, of.Sgids, found.Gid)}, nil
+}
+
+// find looks a user up in the image's accounts: a name or a number, with a group after a colon or without.
+func find(spec string, root fs.FS) (*user.ExecUser, error) {
+	found, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, account(root, "etc/passwd"), account(root, "etc/group"))
+	if err != nil {
+		return nil, configErrorf("unable to find user %s: %v", spec, err)
+	}
+	return found, nil
 }
 
 func wanted(pod *corev1.Pod, c *corev1.Container) (uid, gid *int64, nonRoot bool) {
