@@ -31,11 +31,11 @@ func parseMirror(text string) (mirror, error) {
 	domain, prefix, _ := strings.Cut(strings.TrimRight(rest, "/"), "/")
 	m := mirror{of: canonicalDomain(of), domain: domain, prefix: strings.Trim(prefix, "/")}
 	if of != "*" {
-		if _, err := reference.ParseNamed(m.of + "/x"); err != nil {
+		if _, err := reference.ParseNamed(m.of + "/x/y"); err != nil {
 			return mirror{}, fmt.Errorf("mirror %q: %q is not a registry: %w", text, of, err)
 		}
 	}
-	if _, err := reference.ParseNamed(m.repository("x")); err != nil {
+	if _, err := reference.ParseNamed(m.repository("x/y")); err != nil {
 		return mirror{}, fmt.Errorf("mirror %q: %q is not the address of a registry: %w", text, address, err)
 	}
 	if scheme == "http" && !isLoopback(domain) {
@@ -103,7 +103,7 @@ func besides(err error, passed []string) error {
 func checkHosts(hosts []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	for _, h := range hosts {
-		if _, err := reference.ParseNamed(canonicalDomain(h) + "/x"); err != nil || strings.ContainsAny(h, "/") {
+		if _, err := reference.ParseNamed(canonicalDomain(h) + "/x/y"); err != nil || strings.ContainsAny(h, "/") {
 			return nil, fmt.Errorf("insecure registry %q: want host or host:port", h)
 		}
 		out[canonicalDomain(h)] = true
