@@ -82,16 +82,13 @@ type block struct {
 	message string
 }
 
-// blocked finds why the rollout does not go on; nil if it does, or if old Pods have no part in it.
+// blocked finds why the rollout does not go on; nil if it does, or if no other Pod has a part in it.
 func (x *deployment) blocked() *block {
 	p := x.homeless()
 	if p == nil || x.dep.Spec.Paused || x.arriving() {
 		return nil
 	}
 	staying, going := x.others()
-	if len(staying)+len(going) == 0 {
-		return nil
-	}
 	why := unplaced(p).Message
 	if len(going) > 0 {
 		return &block{corev1.ConditionFalse, stopsFirst, fmt.Sprintf("pod %s has no place before pod %s has ended: %s", p.Ref.Name, going[0].Ref.Name, why)}
@@ -100,6 +97,17 @@ func (x *deployment) blocked() *block {
 		if port := schedule.SharedPort(p.Pod(), o.Pod()); port != "" {
 			return &block{corev1.ConditionTrue, portTaken, fmt.Sprintf("pod %s waits for %s of the node, which the old pod %s has: %s", p.Ref.Name, port, o.Ref.Name, x.remedy())}
 		}
+	}
+	for o := range x.d.w.Owned(x.next.r.UID) {
+		if o.Ref.Kind != "Pod" || o.Node == "" || terminal(o) {
+			continue
+		}
+		if port := schedule.SharedPort(p.Pod(), o.Pod()); port != "" {
+			return &block{corev1.ConditionTrue, portTaken, fmt.Sprintf("pod %s waits for %s of the node, which pod %s of the same template has: a node has it once; set spec.replicas to the number of nodes", p.Ref.Name, port, o.Ref.Name)}
+		}
+	}
+	if len(staying) == 0 {
+		return nil // it would not fit without a rollout either, which the Pod says
 	}
 	if !strings.Contains(why, "Insufficient ") && !strings.Contains(why, "Too many pods") {
 		return nil
