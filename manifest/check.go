@@ -60,6 +60,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.selectNothing()
 	w.addresses()
 	w.hostPorts()
+	w.probes()
 	w.nodePortClashes()
 	w.crowded()
 	w.bandwidths()

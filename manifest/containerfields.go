@@ -22,19 +22,21 @@ func containerTables() map[reflect.Type]fields {
 			"readinessProbe":           works,
 			"resizePolicy":             works,
 			"resources":                works,
-			"restartPolicy":            notYet("a restart policy of one container is"),
-			"restartPolicyRules":       notYet("restart rules of one container are"),
+			"restartPolicy":            works,
+			"restartPolicyRules":       works,
 			"securityContext":          works,
 			"startupProbe":             works,
-			"stdin":                    notYet("standard input is"),
-			"stdinOnce":                notYet("standard input is"),
+			"stdin":                    works,
+			"stdinOnce":                works,
 			"terminationMessagePath":   works,
 			"terminationMessagePolicy": works,
-			"tty":                      notYet("a terminal is"),
+			"tty":                      works,
 			"volumeDevices":            notYet("block devices are"),
 			"volumeMounts":             works,
 			"workingDir":               works,
 		}),
+		rows[corev1.ContainerRestartRule](fields{"action": works, "exitCodes": works}),
+		rows[corev1.ContainerRestartRuleOnExitCodes](fields{"operator": works, "values": works}),
 		rows[corev1.ContainerPort](fields{
 			"containerPort": works,
 			"hostIP":        {support: actedOn, when: hostAddress},
@@ -68,24 +70,22 @@ func containerTables() map[reflect.Type]fields {
 }
 
 func probeTables() map[reflect.Type]fields {
-	postStart := works
-	postStart.without = map[string]string{"sleep": "sleeping after the start is not supported yet"}
 	return join(
 		rows[corev1.Probe](fields{
 			"exec":                          works,
 			"failureThreshold":              works,
-			"grpc":                          notYet("a gRPC probe is"),
+			"grpc":                          works,
 			"httpGet":                       works,
 			"initialDelaySeconds":           works,
 			"periodSeconds":                 works,
 			"successThreshold":              works,
 			"tcpSocket":                     works,
-			"terminationGracePeriodSeconds": notYet("a grace period of a probe's own is"),
+			"terminationGracePeriodSeconds": works,
 			"timeoutSeconds":                works,
 		}),
 		rows[corev1.ProbeHandler](fields{
 			"exec":      works,
-			"grpc":      notYet("a gRPC probe is"),
+			"grpc":      works,
 			"httpGet":   works,
 			"tcpSocket": works,
 		}),
@@ -93,17 +93,18 @@ func probeTables() map[reflect.Type]fields {
 		rows[corev1.HTTPGetAction](fields{"host": works, "httpHeaders": works, "path": works, "port": works, "scheme": works}),
 		rows[corev1.HTTPHeader](fields{"name": works, "value": works}),
 		rows[corev1.TCPSocketAction](fields{"host": works, "port": works}),
+		rows[corev1.GRPCAction](fields{"port": works, "service": works}),
 		rows[corev1.SleepAction](fields{"seconds": works}),
 		rows[corev1.Lifecycle](fields{
-			"postStart":  postStart,
+			"postStart":  works,
 			"preStop":    works,
-			"stopSignal": notYet("a stop signal of one's own is"),
+			"stopSignal": works,
 		}),
 		rows[corev1.LifecycleHandler](fields{
 			"exec":      works,
 			"httpGet":   works,
 			"sleep":     works,
-			"tcpSocket": notYet("a TCP hook, which fails in Kubernetes too, is"),
+			"tcpSocket": works,
 		}),
 	)
 }

@@ -77,20 +77,15 @@ func inlined(t reflect.Type, name string) bool {
 func TestNotYet(t *testing.T) {
 	for _, test := range []struct{ name, manifest, want string }{
 		{"plain", web, ""},
-		{"init containers", "spec: {initContainers: [{name: i, image: i}], containers: [{name: c, image: c}]}",
-			"spec.initContainers: init containers are not supported yet"},
+		{"init containers", "spec: {initContainers: [{name: i, image: i, restartPolicy: Always}], activeDeadlineSeconds: 5, readinessGates: [{conditionType: a/b}], containers: [{name: c, image: c}]}", ""},
 		{"values that ask for nothing", "spec: {schedulerName: default-scheduler, shareProcessNamespace: false, hostUsers: true, containers: [{name: c, image: c, securityContext: {procMount: Default}}]}", ""},
 		{"scheduler", "spec: {schedulerName: mine, containers: [{name: c, image: c}]}", "spec.schedulerName: a scheduler of one's own is not supported yet"},
 		{"container", `spec: {containers: [{name: a, image: a}, {name: c, image: c, stdin: true, tty: true, ports: [{containerPort: 80, hostPort: 8080, hostIP: "fd00::1"}], resources: {limits: {cpu: 1, ephemeral-storage: 1Gi}}}]}`,
-			`spec.containers[1].ports[0].hostIP: a port at an IPv6 address of the node is not supported yet
-spec.containers[1].stdin: standard input is not supported yet
-spec.containers[1].tty: a terminal is not supported yet`},
+			`spec.containers[1].ports[0].hostIP: a port at an IPv6 address of the node is not supported yet`},
 		{"seccomp", "spec: {securityContext: {seccompProfile: {type: Localhost, localhostProfile: x.json}}, containers: [{name: c, image: c, securityContext: {seccompProfile: {type: RuntimeDefault}}}]}",
 			"spec.securityContext.seccompProfile.type: Localhost: a seccomp profile of the node's own is not supported yet"},
-		{"hooks", "spec: {containers: [{name: c, image: c, lifecycle: {preStop: {sleep: {seconds: 1}}, postStart: {sleep: {seconds: 1}}}}]}",
-			"spec.containers[0].lifecycle.postStart.sleep: sleeping after the start is not supported yet"},
-		{"probes", "spec: {containers: [{name: c, image: c, livenessProbe: {grpc: {port: 1}}, readinessProbe: {tcpSocket: {port: 1}}}]}",
-			"spec.containers[0].livenessProbe.grpc: a gRPC probe is not supported yet"},
+		{"hooks", "spec: {containers: [{name: c, image: c, lifecycle: {preStop: {sleep: {seconds: 1}}, postStart: {sleep: {seconds: 1}}, stopSignal: SIGUSR1}}]}", ""},
+		{"probes", "spec: {containers: [{name: c, image: c, livenessProbe: {grpc: {port: 1}, terminationGracePeriodSeconds: 3}, readinessProbe: {tcpSocket: {port: 1}}}]}", ""},
 		{"volumes", `spec: {serviceAccountName: x, containers: [{name: c, image: c, volumeMounts: [{name: a, mountPath: /a, subPath: x}]}],
   volumes: [{name: a, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: b, emptyDir: {sizeLimit: 1Mi}}, {name: c, nfs: {server: s, path: /p}}, {name: d, emptyDir: {}},
   {name: e, projected: {sources: [{configMap: {name: x}}, {serviceAccountToken: {path: t}}]}}]}`,

@@ -20,7 +20,8 @@ const maxOutput = 10 << 10
 // hook runs postStart beside the container. One that fails ends the container.
 func (w *worker) hook(c *corev1.Container) {
 	oc := w.o.container(c.Name)
-	if c.Lifecycle == nil || c.Lifecycle.PostStart == nil {
+	hook := postStart(c)
+	if hook == nil {
 		oc.Hook = HookDone
 		return
 	}
@@ -28,7 +29,7 @@ func (w *worker) hook(c *corev1.Container) {
 	id := oc.Run.ID
 	ctx, cancel := context.WithCancel(w.ctx)
 	w.hooks[c.Name] = cancel
-	run := w.lifecycle(c, id, c.Lifecycle.PostStart)
+	run := w.lifecycle(c, id, hook)
 	w.task(func() {
 		failure := run(ctx)
 		stopped := ctx.Err() != nil
@@ -46,6 +47,13 @@ func (w *worker) hook(c *corev1.Container) {
 			oc.Hook = HookDone
 		})
 	})
+}
+
+func postStart(c *corev1.Container) *corev1.LifecycleHandler {
+	if c.Lifecycle == nil {
+		return nil
+	}
+	return c.Lifecycle.PostStart
 }
 
 // lifecycle is a handler of a container, ready to run; it returns what failed, in the words of a kubelet.

@@ -52,7 +52,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{"just bound", desired(plain), &Observed{Containers: map[string]*Observation{}}, "Pending main:ContainerCreating Initialized PodScheduled"},
 		{"init containers first", desired(nil), observed(), "Pending main:PodInitializing PodReadyToStartContainers PodScheduled"},
-		{"init container failed", desired(restartPolicy(corev1.RestartPolicyNever)), observed("init exit 1"), "Failed main:PodInitializing PodReadyToStartContainers PodScheduled"},
+		{"init container failed", desired(podRestarts(corev1.RestartPolicyNever)), observed("init exit 1"), "Failed main:PodInitializing PodReadyToStartContainers PodScheduled"},
 		{"ready", desired(plain), up, "Running main:running+ PodReadyToStartContainers Initialized Ready ContainersReady PodScheduled"},
 		{"not ready", desired(plain), observed("main running"), "Running main:running PodReadyToStartContainers Initialized PodScheduled"},
 		{"back-off", desired(plain), with(observed("main exit 1"), func(o *Observed) { o.Containers["main"].Run.Labels[labelLevel] = "1" }),

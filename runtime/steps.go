@@ -23,7 +23,6 @@ const (
 	ActOut     Action = "out"    // no longer waits for its routes
 	ActFail    Action = "fail"   // the node ends the Pod
 	ActClean   Action = "clean"
-	ActResize  Action = "resize" // limits of what runs
 )
 
 // Step is one thing to do for a Pod now.
@@ -154,14 +153,14 @@ func (p *Plan) run(d *Desired, o *Observed, now time.Time) {
 			return // what runs is kept up even if a volume cannot be brought up to date
 		}
 	}
-	p.resize(d, o, now)
 	if !p.init(d, o, now) {
 		return
 	}
 	for i := range d.Pod.Spec.Containers {
 		c := &d.Pod.Spec.Containers[i]
+		before := len(p.Steps)
 		p.keep(d, o, c, now)
-		if o.container(c.Name).starting() {
+		if o.container(c.Name).starting() || len(p.Steps) > before && p.Steps[before].Do == ActStart && postStart(c) != nil {
 			return // those after it start once its postStart has ended, as with a kubelet
 		}
 	}

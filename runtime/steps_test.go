@@ -54,7 +54,7 @@ func stepsText(p Plan) string {
 	return strings.Join(steps, ", ")
 }
 
-func restartPolicy(p corev1.RestartPolicy) func(*corev1.Pod) {
+func podRestarts(p corev1.RestartPolicy) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.RestartPolicy = p }
 }
 
@@ -102,14 +102,14 @@ func TestSteps(t *testing.T) {
 		{"then the first", desired(nil), observed("init"), "start init", 0},
 		{"which runs", desired(nil), observed("init running", "side", "main"), "", 0},
 		{"which failed", desired(nil), observed("init exit 1", "side", "main"), "start init level 1", 0},
-		{"which failed for good", desired(restartPolicy(corev1.RestartPolicyNever)), observed("init exit 1", "side", "main"), "", 0},
+		{"which failed for good", desired(podRestarts(corev1.RestartPolicyNever)), observed("init exit 1", "side", "main"), "", 0},
 		{"sidecar next", desired(nil), observed("init exit 0", "side", "main"), "start side", 0},
 		{"sidecar is not started up", desired(nil), with(observed("init exit 0", "side running", "main"), func(o *Observed) { o.Containers["side"].Passed = false }), "", 0},
 		{"then the rest", desired(nil), observed("init exit 0", "side running", "main"), "start main", 0},
 		{"all run", desired(nil), observed("init exit 0", "side running", "main running"), "", 0},
 		{"init containers forgotten", desired(nil), observed("side running", "main running"), "", 0},
 		{"restart at once", desired(nil), observed("init exit 0", "side running", "main exit 0"), "start main level 1", 0},
-		{"on failure only", desired(restartPolicy(corev1.RestartPolicyOnFailure)), observed("init exit 0", "side running", "main exit 0"), "stop side", 0},
+		{"on failure only", desired(podRestarts(corev1.RestartPolicyOnFailure)), observed("init exit 0", "side running", "main exit 0"), "stop side", 0},
 		{"restart after a while", desired(nil), with(observed("init exit 0", "side running", "main exit 1"), func(o *Observed) { o.Containers["main"].Run.Labels[labelLevel] = "2" }), "", 20 * time.Second},
 		{"a long run resets", desired(nil), with(observed("init exit 0", "side running", "main exit 1"), func(o *Observed) {
 			o.Containers["main"].Run.Labels[labelLevel] = "5"
@@ -129,6 +129,10 @@ func TestSteps(t *testing.T) {
 			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
 		}),
 			with(observed("side running", "main running", "second"), func(o *Observed) { o.Containers["main"].Hook = HookRunning }), "", 0},
+		{"and what is about to start with one", desired(func(p *corev1.Pod) {
+			p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{}}
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
+		}), observed("init exit 0", "side running", "main", "second"), "start main", 0},
 		{"those after it start", desired(func(p *corev1.Pod) {
 			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
 		}),
@@ -150,9 +154,9 @@ func TestSteps(t *testing.T) {
 		{"all begin anew, after a while", desired(ruled(corev1.ContainerRestartRuleActionRestartAllContainers)),
 			with(observed("init exit 0", "side running", "main exit 7"), func(o *Observed) { o.Containers["main"].Run.Labels[labelLevel] = "1" }), "", 10 * time.Second},
 		{"after a reboot, from the first", desired(nil), past(observed("init exit 0", "side exit 0", "main exit 7"), ""), "start init", 0},
-		{"after a reboot, done", desired(restartPolicy(corev1.RestartPolicyNever)), past(observed("init exit 0", "side exit 0", "main exit 7"), ""), "", 0},
+		{"after a reboot, done", desired(podRestarts(corev1.RestartPolicyNever)), past(observed("init exit 0", "side exit 0", "main exit 7"), ""), "", 0},
 		{"after a reboot, a part is done", desired(func(p *corev1.Pod) {
-			restartPolicy(corev1.RestartPolicyOnFailure)(p)
+			podRestarts(corev1.RestartPolicyOnFailure)(p)
 			p.Spec.InitContainers = nil
 			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
 		}), past(observed("main exit 0", "second exit 1"), ""), "start second", 0},

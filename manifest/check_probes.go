@@ -1,0 +1,71 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// probes reports probes and hooks of a port that their container does not have, which fail for ever, and
+// warns of hooks of a kind that no kubelet runs.
+func (w *whole) probes() {
+	for _, p := range w.objects {
+		if p.pods == nil {
+			continue
+		}
+		for i := range p.pods.spec.InitContainers {
+			w.asks(p, index(p.pods.path+".initContainers", i), &p.pods.spec.InitContainers[i])
+		}
+		for i := range p.pods.spec.Containers {
+			w.asks(p, index(p.pods.path+".containers", i), &p.pods.spec.Containers[i])
+		}
+	}
+}
+
+// asks checks one container.
+func (w *whole) asks(p *parsed, at string, c *corev1.Container) {
+	for _, one := range []struct {
+		name  string
+		probe *corev1.Probe
+	}{{"startupProbe", c.StartupProbe}, {"livenessProbe", c.LivenessProbe}, {"readinessProbe", c.ReadinessProbe}} {
+		if one.probe == nil {
+			continue
+		}
+		w.asked(p, at+"."+one.name, c, one.probe.HTTPGet, one.probe.TCPSocket)
+	}
+	if c.Lifecycle == nil {
+		return
+	}
+	for _, one := range []struct {
+		name, then string
+		hook       *corev1.LifecycleHandler
+	}{{"postStart", "the container is killed each time it has started", c.Lifecycle.PostStart}, {"preStop", "nothing is done before the container is stopped", c.Lifecycle.PreStop}} {
+		if one.hook == nil {
+			continue
+		}
+		field := at + ".lifecycle." + one.name
+		if one.hook.TCPSocket != nil {
+			w.hint(p, field+".tcpSocket", "Kubernetes takes this kind of hook and cannot run it, so it always fails: "+one.then)
+		}
+		w.asked(p, field, c, one.hook.HTTPGet, nil)
+	}
+}
+
+func (w *whole) asked(p *parsed, at string, c *corev1.Container, http *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) {
+	if http != nil {
+		w.named(p, at+".httpGet.port", c, http.Port)
+	}
+	if tcp != nil {
+		w.named(p, at+".tcpSocket.port", c, tcp.Port)
+	}
+}
+
+// named reports the name of a port that the container itself does not have; ports of others in its pod do not count.
+func (w *whole) named(p *parsed, field string, c *corev1.Container, port intstr.IntOrString) {
+	if port.Type != intstr.String || slices.ContainsFunc(c.Ports, func(cp corev1.ContainerPort) bool { return cp.Name == port.StrVal }) {
+		return
+	}
+	w.about(p, field, fmt.Sprintf("Invalid value: %q: container %s has no port of that name", port.StrVal, c.Name))
+}
