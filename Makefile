@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PREFIX  ?= /usr/local
 APT     := libseccomp-dev pkg-config busybox-static
 APTUNIT := gnupg openssh-client
-APTTEST := nftables iproute2 openssh-server git procps util-linux
+APTTEST := nftables iproute2 openssh-server git procps util-linux crun runc
 
 export CGO_ENABLED = 1
 

@@ -66,7 +66,7 @@ func podTables() map[reflect.Type]fields {
 			"resourceClaims":                notYet("resource claims are"),
 			"resources":                     works,
 			"restartPolicy":                 works,
-			"runtimeClassName":              notYet("choosing a runtime class is"),
+			"runtimeClassName":              works,
 			"schedulerName":                 notYet("a scheduler of one's own is", corev1.DefaultSchedulerName),
 			"schedulingGates":               notYet("scheduling gates are"),
 			"schedulingGroup":               notYet("scheduling groups are"),
