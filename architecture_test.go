@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"state/history":    {"manifest", "state", "disk"}, // what is told to people and survives a restart
 	"schedule":         {"manifest", "state"},
 	"sockets":          {},                                       // both sides of what keeps listening sockets: the daemon's and writ-shim's
-	"runtime":          {"manifest", "state", "runtime", "disk"}, // what a restarted daemon has to know of a pod's resources
+	"runtime":          {"manifest", "state", "runtime", "disk"}, // what a restarted daemon has to know: a pod's resources, and that it was evicted
 	"runtime/image":    {"disk"},
 	"runtime/pressure": {},               // what a node does when it gets short of something, from numbers alone
 	"runtime/shim":     {"runtime/shim"}, // the supervisor below it stands on the protocol

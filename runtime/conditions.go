@@ -32,7 +32,7 @@ func conditions(d *Desired, o *Observed, s, last *corev1.PodStatus, now time.Tim
 		c.LastTransitionTime = transition(last, c, now)
 		list = append(list, c)
 	}
-	add(corev1.PodReadyToStartContainers, o.Sandbox.Done && !o.Cleaned, "", "")
+	add(corev1.PodReadyToStartContainers, o.Sandbox.Done && !o.Left && !o.Cleaned, "", "")
 	ok, why, text := initialized(d, s, last)
 	add(corev1.PodInitialized, ok, why, text)
 	ready, why, text := containersReady(d, o, s)

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"writ/runtime/pressure"
 	"writ/runtime/volume"
 	"writ/state"
 )
@@ -52,6 +53,14 @@ type Config struct {
 	Users UserIDs
 	// Resources bounds what Pods use.
 	Resources ResourceConfig
+	// Eviction is when the node is short of something, in the kubelet's words.
+	Eviction pressure.Settings
+	// LogMaxSize is the size in bytes at which a container's log is rotated, 10 MiB by default, and LogMaxFiles
+	// how many files are kept of it, 5 by default.
+	LogMaxSize  int64
+	LogMaxFiles int
+
+	levels func() (pressure.Levels, error) // of the node; nil measures it
 }
 
 const (
@@ -81,6 +90,12 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("runtime: %w", err))
 	}
 	errs = append(errs, c.ImageGC.validate())
+	if _, err := c.Eviction.Parse(); err != nil {
+		errs = append(errs, fmt.Errorf("runtime: %w", err))
+	}
+	if c.LogMaxSize < 0 || c.LogMaxFiles < 0 || c.LogMaxFiles == 1 {
+		errs = append(errs, fmt.Errorf("runtime: logs of %d bytes in %d files: the size must be positive, and there are at least two files", c.LogMaxSize, c.LogMaxFiles))
+	}
 	return errors.Join(errs...)
 }
 

@@ -40,6 +40,18 @@ func (p *Plan) terminate(d *Desired, o *Observed, now time.Time) {
 	}
 }
 
+// failed ends what runs of a Pod that the node ended.
+func (p *Plan) failed(d *Desired, o *Observed, now time.Time) {
+	if !p.prepare(o, now) || o.Left || p.stopAll(d, o, now, o.Failed.deadline(d.Pod, now)) || !o.Failed.Leave {
+		return
+	}
+	if o.Cleanup.due(now) {
+		p.add(Step{Do: ActLeave})
+	} else {
+		p.wake(o.Cleanup.Retry)
+	}
+}
+
 // routed is until when the Pod still waits for its routes to go; zero is no longer.
 func routed(d *Desired) time.Time {
 	if d.Gone || d.Routed >= d.Deletion.Revision && d.Deletion.Revision > 0 || d.Deletion.Grace == 0 {

@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/runtime/image"
+	"writ/runtime/pressure"
 	"writ/runtime/shim"
 	"writ/state"
 )
@@ -312,6 +313,7 @@ func (f *fakeNetwork) Detach(_ context.Context, uid string) error {
 
 // rig is a Runtime on fakes.
 type rig struct {
+	levels sync.Map // what is left of a signal's 1000
 	t      *testing.T
 	world  *world
 	shims  *fakeShims
@@ -335,7 +337,7 @@ func newRig(t *testing.T) *rig {
 
 func (g *rig) up() {
 	g.t.Helper()
-	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1")},
+	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1"), levels: g.level},
 		g.images, g.net, g.world, g.event, slog.New(slog.DiscardHandler))
 	if err != nil {
 		g.t.Fatal(err)
@@ -368,4 +370,16 @@ func (g *rig) count(reason string) int {
 		}
 	}
 	return n
+}
+
+// level is what the node has left: half of it, but what a test says.
+func (g *rig) level() (pressure.Levels, error) {
+	out := pressure.Levels{}
+	for _, s := range []pressure.Signal{pressure.MemoryAvailable, pressure.NodeFsAvailable} {
+		out[s] = pressure.Level{Available: 500 << 30, Capacity: 1000 << 30}
+		if n, ok := g.levels.Load(s); ok {
+			out[s] = pressure.Level{Available: n.(int64), Capacity: 1000 << 30}
+		}
+	}
+	return out, nil
 }

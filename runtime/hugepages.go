@@ -57,7 +57,7 @@ func (r *Runtime) capacity(m measured) corev1.ResourceList {
 
 // allocatableOf is what of a capacity Pods may ask for: neither what is kept back, nor as memory what is huge pages.
 func (r *Runtime) allocatableOf(capacity corev1.ResourceList) corev1.ResourceList {
-	out := allocatable(capacity, r.cfg.Reserved)
+	out := allocatable(capacity, r.cfg.Reserved, &r.eviction)
 	memory := out[corev1.ResourceMemory]
 	for name, q := range capacity {
 		if corev1helper.IsHugePageResourceName(name) {

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"writ/manifest"
+	"writ/runtime/pressure"
+	"writ/state"
 )
 
 func TestNodeStatus_StatedOnce(t *testing.T) {
@@ -40,43 +44,49 @@ func TestNodeStatus_StatedOnce(t *testing.T) {
 }
 
 func TestNodeStatus_Conditions(t *testing.T) {
-	fine := measured{memoryAvailable: 1 << 30, disk: 100, diskFree: 50, inodes: 100, inodesFree: 50, pids: 1000, pidsUsed: 10}
-	for _, tt := range []struct {
-		name   string
-		change func(*measured)
-		want   corev1.NodeConditionType
-		reason string
-	}{
-		{"memory", func(m *measured) { m.memoryAvailable = 1 << 20 }, corev1.NodeMemoryPressure, "KubeletHasInsufficientMemory"},
-		{"disk", func(m *measured) { m.diskFree = 5 }, corev1.NodeDiskPressure, "KubeletHasDiskPressure"},
-		{"inodes", func(m *measured) { m.inodesFree = 1 }, corev1.NodeDiskPressure, "KubeletHasDiskPressure"},
-		{"pids", func(m *measured) { m.pidsUsed = 950 }, corev1.NodePIDPressure, "KubeletHasInsufficientPID"},
-	} {
-		n := newNodeStatus(nil)
-		m := fine
-		tt.change(&m)
-		for _, c := range n.conditions(m, noon) {
-			if c.Type == tt.want && (c.Status != corev1.ConditionTrue || c.Reason != tt.reason) {
-				t.Errorf("%s: %s is %s (%s), want True (%s)", tt.name, c.Type, c.Status, c.Reason, tt.reason)
-			}
-			if c.Type != tt.want && c.Type != corev1.NodeReady && c.Status != corev1.ConditionFalse {
-				t.Errorf("%s: %s is %s, want False", tt.name, c.Type, c.Status)
-			}
+	var told []string
+	n := &nodeStatus{r: &Runtime{cfg: Config{Node: node}, record: func(e state.Event) { told = append(told, e.Reason+": "+e.Message) }}}
+	look := func(at time.Duration, true ...corev1.NodeConditionType) string {
+		var out []string
+		list := n.conditions(true, noon.Add(at))
+		n.last = &corev1.NodeStatus{Conditions: list}
+		for _, c := range list {
+			out = append(out, fmt.Sprintf("%s=%s %s (%s) %v", c.Type, c.Status, c.Reason, c.Message, c.LastTransitionTime.Sub(noon)))
 		}
-		for at, want := range map[time.Duration]corev1.ConditionStatus{time.Minute: corev1.ConditionTrue, 6 * time.Minute: corev1.ConditionFalse} {
-			for _, c := range n.conditions(fine, noon.Add(at)) {
-				if c.Type == tt.want && c.Status != want {
-					t.Errorf("%s: %s is %s %v after it ended, want %s", tt.name, c.Type, c.Status, at, want)
-				}
-			}
+		return strings.Join(out, "\n")
+	}
+	fine := "MemoryPressure=False KubeletHasSufficientMemory (kubelet has sufficient memory available) 0s\n" +
+		"DiskPressure=False KubeletHasNoDiskPressure (kubelet has no disk pressure) 0s\n" +
+		"PIDPressure=False KubeletHasSufficientPID (kubelet has sufficient PID available) 0s\n" +
+		"Ready=True KubeletReady (kubelet is posting ready status) 0s"
+	for i, want := range []string{fine, fine,
+		"MemoryPressure=True KubeletHasInsufficientMemory (kubelet has insufficient memory available) 2m0s\n" +
+			"DiskPressure=True KubeletHasDiskPressure (kubelet has disk pressure) 2m0s\n" +
+			"PIDPressure=True KubeletHasInsufficientPID (kubelet has insufficient PID available) 2m0s\n" +
+			"Ready=True KubeletReady (kubelet is posting ready status) 0s"} {
+		var bad []corev1.NodeConditionType
+		if i == 2 {
+			bad = []corev1.NodeConditionType{corev1.NodePIDPressure, corev1.NodeMemoryPressure, corev1.NodeDiskPressure}
 		}
+		if got := look(time.Duration(i)*time.Minute, bad...); got != want {
+			t.Errorf("look %d gives\n%s\nwant\n%s", i, got, want)
+		}
+	}
+	want := "NodeHasInsufficientMemory: Node NAME status is now: NodeHasInsufficientMemory\nNodeHasDiskPressure: Node NAME status is now: NodeHasDiskPressure\n" +
+		"NodeHasInsufficientPID: Node NAME status is now: NodeHasInsufficientPID"
+	if got := strings.ReplaceAll(strings.Join(told, "\n"), "Node "+string(node)+" ", "Node NAME "); got != want {
+		t.Errorf("people were told\n%s\nwant\n%s", got, want)
 	}
 }
 
 func TestAllocatable(t *testing.T) {
 	capacity := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Gi"), corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"), corev1.ResourcePods: resource.MustParse("110")}
-	got := allocatable(capacity, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")})
-	for name, want := range map[corev1.ResourceName]string{corev1.ResourceCPU: "1500m", corev1.ResourceMemory: "924Mi", corev1.ResourceEphemeralStorage: "90Gi", corev1.ResourcePods: "110"} {
+	c, err := (&pressure.Settings{}).Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := allocatable(capacity, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), corev1.ResourceMemory: resource.MustParse("24Mi")}, &c)
+	for name, want := range map[corev1.ResourceName]string{corev1.ResourceCPU: "1500m", corev1.ResourceMemory: "900Mi", corev1.ResourceEphemeralStorage: "90Gi", corev1.ResourcePods: "110"} {
 		q := got[name]
 		if q.Cmp(resource.MustParse(want)) != 0 {
 			t.Errorf("%s is %s, want %s", name, q.String(), want)

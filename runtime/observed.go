@@ -42,6 +42,8 @@ type Observed struct {
 	Failed *Failure
 	// Resize is how far a change of the Pod's resources has come, nil before the first look.
 	Resize *Resize
+	// Left: nothing is left of an evicted Pod but its status.
+	Left bool
 	// Cleaned: nothing is left of the Pod.
 	Cleaned bool
 	Cleanup Attempt
@@ -65,7 +67,21 @@ func (a *Attempt) fail(err error, now time.Time) {
 func (a *Attempt) succeed() { *a = Attempt{Done: true} }
 
 // Failure is why the node ended a Pod.
-type Failure struct{ Reason, Message string }
+type Failure struct {
+	Reason, Message string
+	// Until is when the last of its containers is killed; zero is after the grace of the Pod's own.
+	Until time.Time
+	// Leave says that nothing of it stays on this node but its status.
+	Leave bool
+}
+
+// deadline is when what still runs is killed.
+func (f *Failure) deadline(pod *corev1.Pod, now time.Time) time.Time {
+	if f.Leave { // also if it began before this daemon did
+		return f.Until
+	}
+	return now.Add(grace(pod))
+}
 
 // Observation is what is known of one container of a Pod.
 type Observation struct {

@@ -34,6 +34,7 @@ func (w *worker) begin() {
 	if status.Phase == corev1.PodFailed && status.Reason != "" {
 		w.o.Failed = &Failure{Reason: status.Reason, Message: status.Message}
 	}
+	w.rememberEviction()
 	for _, list := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
 		for i := range list {
 			if list[i].ContainerID != "" || list[i].RestartCount > 0 {

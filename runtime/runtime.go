@@ -17,8 +17,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"writ/manifest"
+	"writ/runtime/guard"
 	"writ/runtime/logs"
 	"writ/runtime/oci"
+	"writ/runtime/pressure"
 	"writ/runtime/volume"
 	"writ/state"
 )
@@ -45,6 +47,8 @@ type Runtime struct {
 	closing  atomic.Bool // Down: every Pod goes
 	calls    volume.Calls
 	ledger   ledger
+	guard    *guard.Guard
+	eviction pressure.Config // when Pods have to go
 	// settling are the Pods found at the start whose readiness is not known anew.
 	settling settling
 
@@ -85,6 +89,9 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 	r.machine.LSM = readLSM(func(message string, err error) { r.log.Warn(message, "err", err) })
 	r.users = newUserRanges(cfg.Users.filled(cfg.MaxPods), func(uid types.UID) string { return cfg.pod("", "", uid).users() }, r.onDisk())
 	r.node = newNodeStatus(r)
+	if r.guard, err = r.newGuard(); err != nil {
+		return nil, fmt.Errorf("open runtime: %w", err)
+	}
 	if err := r.settling.find(filepath.Join(cfg.RunDir, "pods")); err != nil {
 		return nil, fmt.Errorf("open runtime: %w", err)
 	}
@@ -95,7 +102,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 func (r *Runtime) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
-	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.relist(ctx) }, func() { r.collectImages(ctx) }} {
+	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.guard.Run(ctx) }, func() { r.relist(ctx) }, func() { r.collectImages(ctx) }} {
 		helpers.Add(1)
 		go func() { defer helpers.Done(); f() }()
 	}
@@ -270,6 +277,7 @@ func (r *Runtime) sweep(ctx context.Context) {
 	for rec := range r.view().Pods() {
 		known[rec.UID] = true
 	}
+	r.sweepEvicted(known)
 	for _, uid := range r.onDisk() {
 		r.mu.Lock()
 		if !known[uid] && r.workers[uid] == nil {

@@ -20,6 +20,7 @@ const (
 	ActStop    Action = "stop"   // the end of a container begins: preStop
 	ActSignal  Action = "signal" // its signal, and SIGKILL at the deadline
 	ActReset   Action = "reset"  // forgets all runs: every container begins anew
+	ActLeave   Action = "leave"  // nothing stays of an evicted Pod but its status
 	ActOut     Action = "out"    // no longer waits for its routes
 	ActFail    Action = "fail"   // the node ends the Pod
 	ActClean   Action = "clean"
@@ -92,8 +93,7 @@ func Steps(d *Desired, o *Observed, now time.Time) Plan {
 	case d.Gone || d.Deletion != nil:
 		p.terminate(d, o, now)
 	case o.Failed != nil:
-		p.prepare(o, now)
-		p.stopAll(d, o, now, now.Add(grace(d.Pod)))
+		p.failed(d, o, now)
 	default:
 		if p.deadline(d, o, now) {
 			p.add(Step{Do: ActFail})

@@ -88,7 +88,7 @@ func (w *worker) clean() {
 	for _, cancelPull := range w.pulls {
 		cancelPull()
 	}
-	if err := w.removeAll(ctx); err != nil {
+	if err := errors.Join(w.removeAll(ctx), w.r.forgetEvicted(w.uid)); err != nil {
 		if w.ctx.Err() != nil {
 			return
 		}

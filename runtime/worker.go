@@ -12,6 +12,7 @@ import (
 
 	"writ/manifest"
 	"writ/runtime/oci"
+	"writ/runtime/pressure"
 	"writ/runtime/volume"
 	"writ/state"
 )
@@ -32,6 +33,9 @@ type worker struct {
 	listed time.Time // when the shim was last asked for everything; the Runtime's relist owns it
 	// ending is true once the Pod is to go, so that changes of routing wake it.
 	ending atomic.Bool
+	// leaving is how far an evicted Pod is on its way out; limited, that it may use only so much of the disk.
+	leaving atomic.Int32
+	limited bool
 
 	// ---
 	ctx      context.Context // of the daemon; steps end with it, containers do not
@@ -75,7 +79,8 @@ type ContainerSnapshot struct {
 func newWorker(r *Runtime, rec *state.Record) *worker {
 	return &worker{
 		r: r, ref: rec.Ref, uid: rec.UID, paths: r.cfg.pod(rec.Ref.Namespace, rec.Ref.Name, rec.UID),
-		bell: make(chan struct{}, 1), done: make(chan struct{}),
+		limited: rec.Pod() != nil && pressure.Limited(rec.Pod()),
+		bell:    make(chan struct{}, 1), done: make(chan struct{}),
 		record: rec, o: Observed{Containers: map[string]*Observation{}},
 		probes: map[string]context.CancelFunc{}, lives: map[string]context.CancelFunc{}, hooks: map[string]context.CancelFunc{},
 		pulls: map[string]context.CancelFunc{}, stops: map[string]context.CancelFunc{},
@@ -253,6 +258,8 @@ func (w *worker) do(s Step) {
 		w.event(corev1.EventTypeNormal, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 	case ActResize:
 		w.resize()
+	case ActLeave:
+		w.leave()
 	case ActClean:
 		w.clean()
 	}

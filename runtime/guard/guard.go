@@ -35,12 +35,15 @@ type Hands interface {
 	Starved(name corev1.ResourceName)
 }
 
+// Stalls tells of stalls for memory until ctx ends.
+type Stalls func(ctx context.Context, tell func()) error
+
 // Guard looks after one node.
 type Guard struct {
 	cfg   pressure.Config
 	node  Node
 	hands Hands
-	stall func(ctx context.Context, tell func()) error // tells of stalls for memory until ctx ends
+	stall Stalls
 	log   *slog.Logger
 	bell  chan struct{}
 	told  func() // the conditions changed
@@ -50,9 +53,10 @@ type Guard struct {
 	conditions []corev1.NodeConditionType
 }
 
-// New makes a Guard. changed is called, from Run, when Conditions gives another answer than before.
-func New(cfg pressure.Config, node Node, hands Hands, changed func(), log *slog.Logger) *Guard {
-	return &Guard{cfg: cfg, node: node, hands: hands, stall: watchStalls, told: changed, log: log, bell: make(chan struct{}, 1),
+// New makes a Guard. stall is nil where nothing tells of stalls; changed is called, from Run, when Conditions
+// gives another answer than before.
+func New(cfg pressure.Config, node Node, hands Hands, stall Stalls, changed func(), log *slog.Logger) *Guard {
+	return &Guard{cfg: cfg, node: node, hands: hands, stall: stall, told: changed, log: log, bell: make(chan struct{}, 1),
 		scans: scans{pods: map[string]*scan{}}}
 }
 
@@ -75,13 +79,15 @@ func (g *Guard) Ring() {
 func (g *Guard) Run(ctx context.Context) {
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
-	helpers.Add(1)
-	go func() {
-		defer helpers.Done()
-		if err := g.stall(ctx, g.Ring); err != nil && ctx.Err() == nil {
-			g.log.Debug("the kernel does not tell of stalls for memory", "err", err)
-		}
-	}()
+	if g.stall != nil {
+		helpers.Add(1)
+		go func() {
+			defer helpers.Done()
+			if err := g.stall(ctx, g.Ring); err != nil && ctx.Err() == nil {
+				g.log.Debug("the kernel does not tell of stalls for memory", "err", err)
+			}
+		}()
+	}
 	var s pressure.State
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -147,13 +147,12 @@ func (f *fake) run(t *testing.T, d time.Duration) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.guard = New(c, f, f, func() {
+	f.guard = New(c, f, f, nil, func() {
 		now := f.guard.Conditions()
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.note("conditions %v", now)
 	}, slog.New(slog.DiscardHandler))
-	f.guard.stall = func(ctx context.Context, _ func()) error { <-ctx.Done(); return nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); f.guard.Run(ctx) }()
@@ -221,7 +220,7 @@ func TestGuard_Cost(t *testing.T) {
 func TestWatchStalls_Ends(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- watchStalls(ctx, func() {}) }()
+	go func() { done <- WatchStalls(ctx, func() {}) }()
 	cancel()
 	if err := <-done; err != nil {
 		t.Skipf("the kernel does not tell: %v", err)

@@ -13,9 +13,9 @@ import (
 // CAP_SYS_RESOURCE windows of whole two seconds only.
 const stalled = "some 200000 2000000"
 
-// watchStalls tells whenever somebody waits for memory, until ctx ends (pressure stall information, the same
+// WatchStalls tells whenever somebody waits for memory, until ctx ends (pressure stall information, the same
 // with either version of control groups).
-func watchStalls(ctx context.Context, tell func()) error {
+func WatchStalls(ctx context.Context, tell func()) error {
 	psi, err := unix.Open("/proc/pressure/memory", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open /proc/pressure/memory: %w", err)

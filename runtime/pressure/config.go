@@ -43,6 +43,16 @@ type Config struct {
 	ImageFs bool
 }
 
+// Hard is how much of a signal's capacity is left when Pods have to go at once; 0 where nothing makes them go.
+func (c *Config) Hard(s Signal, capacity int64) int64 {
+	for i := range c.Thresholds {
+		if t := &c.Thresholds[i]; t.Signal == s && t.hard() {
+			return t.Below.of(capacity)
+		}
+	}
+	return 0
+}
+
 // Parse reads the settings. It says everything that is wrong at once.
 func (s *Settings) Parse() (Config, error) {
 	c := Config{Transition: cmp.Or(s.Transition, DefaultTransition), MaxPodGrace: s.MaxPodGrace}

@@ -1,0 +1,181 @@
+package runtime
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"writ/manifest"
+	"writ/runtime/pressure"
+	"writ/state"
+)
+
+func sizeLimit(size string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		q := resource.MustParse(size)
+		p.Spec.Volumes = []corev1.Volume{{Name: "x", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &q}}}}
+	}
+}
+
+// fill writes to a volume of a Pod.
+func (g *rig) fill(name, volume string, size int) string {
+	g.t.Helper()
+	w, err := g.r.find(g.t.Context(), "default", name)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	dir := w.volumeSet().Path(volume)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "data"), make([]byte, size), 0o600)); err != nil {
+		g.t.Fatal(err)
+	}
+	return w.paths.data
+}
+
+const overX = "Usage of EmptyDir volume \"x\" exceeds the limit \"1Mi\". "
+
+func evictedWith(t *testing.T, s *corev1.PodStatus, message string) {
+	t.Helper()
+	if s.Phase != corev1.PodFailed || s.Reason != "Evicted" || s.Message != message {
+		t.Errorf("status is %s %s %q, want Failed Evicted %q", s.Phase, s.Reason, s.Message, message)
+	}
+}
+
+func TestEvict_OverItsLimit(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img", sizeLimit("1Mi")), pod("free", "img", sizeLimit("1Gi")))
+		settle()
+		dir := g.fill("web", "x", 2<<20)
+		g.fill("free", "x", 2<<20)
+		after(15 * time.Second)
+		evictedWith(t, g.status("web"), overX)
+		if t0 := g.status("web").ContainerStatuses[0].State.Terminated; t0 == nil {
+			t.Errorf("its container is %+v, want terminated", g.status("web").ContainerStatuses[0].State)
+		}
+		if exists(dir) {
+			t.Errorf("%s is there still", dir)
+		}
+		if g.status("free").Phase != corev1.PodRunning {
+			t.Errorf("the pod within its limit is %s", g.status("free").Phase)
+		}
+		before := g.status("web").DeepCopy()
+		g.stop()
+		g.up()
+		after(time.Minute)
+		if got := g.status("web"); got.String() != before.String() {
+			t.Errorf("after a restart of the daemon the status is\n%s\nwas\n%s", got, before)
+		}
+		if exists(dir) {
+			t.Error("the daemon made the pod's directory again")
+		}
+		g.world.end(t, "default", "web", 0)
+		settle()
+		if !gone(g.status("web")) {
+			t.Error("its record is deleted, and it does not say that nothing is left")
+		}
+		if exists(g.r.cfg.evictedPath(g.world.World().Get(manifest.PodRef("default", "web")).UID)) {
+			t.Error("the eviction is remembered though the pod is deleted")
+		}
+	})
+}
+
+// A crash right after the decision, of which the World knows nothing.
+func TestEvict_RememberedOverACrash(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img", sizeLimit("1Mi")))
+		settle()
+		uid := g.world.World().Get(manifest.PodRef("default", "web")).UID
+		g.stop()
+		if err := g.r.markEvicted(uid, &Failure{Reason: "Evicted", Message: overX}); err != nil {
+			t.Fatal(err)
+		}
+		s := g.shims.one(t)
+		g.up()
+		after(10 * time.Second)
+		evictedWith(t, g.status("web"), overX)
+		if got := s.said(&s.starts); got != "main 0" {
+			t.Errorf("starts are %q: it was started again", got)
+		}
+	})
+}
+
+func TestEvict_NodeIsShort(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		n := &corev1.Node{}
+		n.Name = string(node)
+		important := int32(2_000_000_000)
+		g.world.adopt(t, node, "c1", n, pod("web", "img", nil), pod("system", "img", func(p *corev1.Pod) { p.Spec.Priority = &important }))
+		settle()
+		g.levels.Store(pressure.MemoryAvailable, int64(50<<20))
+		after(15 * time.Second)
+		evictedWith(t, g.status("web"), "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ")
+		c := state.PodCondition(g.status("web"), corev1.DisruptionTarget)
+		if c == nil || c.Status != corev1.ConditionTrue || c.Reason != "TerminationByKubelet" || c.Message != g.status("web").Message {
+			t.Errorf("DisruptionTarget is %v", c)
+		}
+		if g.status("system").Phase != corev1.PodRunning {
+			t.Error("a critical pod was evicted")
+		}
+		pressed := func() corev1.ConditionStatus {
+			s := g.world.World().Get(manifest.NodeRef(string(node))).Status.(*corev1.NodeStatus)
+			return s.Conditions[0].Status
+		}
+		if pressed() != corev1.ConditionTrue {
+			t.Error("MemoryPressure is not True")
+		}
+		g.levels.Delete(pressure.MemoryAvailable)
+		after(6 * time.Minute)
+		if pressed() != corev1.ConditionFalse {
+			t.Error("MemoryPressure does not end")
+		}
+		if g.count("EvictionThresholdMet") == 0 || g.count("Evicted") != 1 || g.count("NodeHasInsufficientMemory") != 1 {
+			t.Errorf("events are %v", g.events)
+		}
+	})
+}
+
+// What is dead goes before what lives.
+func TestEvict_DeadContainersFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img", nil))
+		settle()
+		s := g.shims.one(t)
+		s.exit("main", 1)
+		settle()
+		w, err := g.r.find(t.Context(), "default", "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, now := w.paths.container(containerID(w.uid, "main", 0)), w.paths.container(containerID(w.uid, "main", 1))
+		logs := filepath.Join(w.paths.logs, "main")
+		if err := os.MkdirAll(logs, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"0.log", "1.log", "1.log.20260304-050607"} {
+			if err := os.WriteFile(filepath.Join(logs, name), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !exists(old) || !exists(now) {
+			t.Fatal("the attempts have no files")
+		}
+		if err := (&guarded{g.r}).Take(t.Context(), pressure.DeadContainers); err != nil {
+			t.Fatal(err)
+		}
+		if exists(old) || !exists(now) {
+			t.Errorf("files of the dead are there: %v, of the living: %v", exists(old), exists(now))
+		}
+		if err := (&guarded{g.r}).Take(t.Context(), pressure.OldLogs); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]bool{"0.log": true, "1.log": true, "1.log.20260304-050607": false} {
+			if exists(filepath.Join(logs, name)) != want {
+				t.Errorf("%s is there: %v, want %v", name, !want, want)
+			}
+		}
+	})
+}
