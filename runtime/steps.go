@@ -24,6 +24,7 @@ const (
 	ActOut     Action = "out"    // no longer waits for its routes
 	ActFail    Action = "fail"   // the node ends the Pod
 	ActClean   Action = "clean"
+	ActResize  Action = "resize" // limits of what runs
 )
 
 // Step is one thing to do for a Pod now.
@@ -153,6 +154,7 @@ func (p *Plan) run(d *Desired, o *Observed, now time.Time) {
 			return // what runs is kept up even if a volume cannot be brought up to date
 		}
 	}
+	p.resize(d, o, now)
 	if !p.init(d, o, now) {
 		return
 	}
