@@ -32,7 +32,7 @@ func join(tables ...map[reflect.Type]fields) map[reflect.Type]fields {
 	return all
 }
 
-const noAppArmor = "no AppArmor profile is loaded on nodes of Writ"
+const noWindows = "nodes run Linux, where Kubernetes does not look at it either"
 
 func podTables() map[reflect.Type]fields {
 	return join(
@@ -47,12 +47,12 @@ func podTables() map[reflect.Type]fields {
 			"enableServiceLinks":            works,
 			"ephemeralContainers":           noEffect("Kubernetes takes them for a running pod only, and refuses them in a manifest"),
 			"hostAliases":                   works,
-			"hostIPC":                       notYet("sharing the node's IPC is"),
-			"hostNetwork":                   notYet("the node's own network is"),
-			"hostPID":                       notYet("sharing the node's processes is"),
-			"hostUsers":                     notYet("a user namespace for pods is", "true"),
+			"hostIPC":                       works,
+			"hostNetwork":                   works,
+			"hostPID":                       works,
+			"hostUsers":                     works,
 			"hostname":                      works,
-			"hostnameOverride":              notYet("overriding the host name is"),
+			"hostnameOverride":              works,
 			"imagePullSecrets":              works,
 			"initContainers":                works,
 			"nodeName":                      works,
@@ -73,8 +73,8 @@ func podTables() map[reflect.Type]fields {
 			"securityContext":               works,
 			"serviceAccount":                works,
 			"serviceAccountName":            works,
-			"setHostnameAsFQDN":             notYet("the full name as host name is", "false"),
-			"shareProcessNamespace":         notYet("sharing processes between containers is", "false"),
+			"setHostnameAsFQDN":             works,
+			"shareProcessNamespace":         works,
 			"subdomain":                     works,
 			"terminationGracePeriodSeconds": works,
 			"tolerations":                   works,
@@ -95,21 +95,23 @@ func podTables() map[reflect.Type]fields {
 			"runAsGroup":               works,
 			"runAsNonRoot":             works,
 			"runAsUser":                works,
-			"seLinuxChangePolicy":      noEffect("nodes of Writ do not use SELinux"),
-			"seLinuxOptions":           noEffect("nodes of Writ do not use SELinux"),
+			"seLinuxChangePolicy":      noEffect("volumes are relabelled, none is mounted with a label"),
+			"seLinuxOptions":           works,
 			"seccompProfile":           works,
 			"supplementalGroups":       works,
-			"supplementalGroupsPolicy": worksOnly("a policy for supplemental groups is", string(corev1.SupplementalGroupsPolicyMerge)),
-			"sysctls":                  notYet("setting sysctls is"),
-			"windowsOptions":           notYet("Windows is"),
+			"supplementalGroupsPolicy": works,
+			"sysctls":                  works,
+			"windowsOptions":           noEffect(noWindows),
 		}),
 		rows[corev1.SeccompProfile](fields{
 			"localhostProfile": works,
-			"type":             works.but("a seccomp profile of the node's own is", string(corev1.SeccompProfileTypeLocalhost)),
+			"type":             works,
 		}),
 		rows[corev1.AppArmorProfile](fields{
-			"localhostProfile": noEffect(noAppArmor),
-			"type":             noEffect(noAppArmor).but("an AppArmor profile of the node's own is", string(corev1.AppArmorProfileTypeLocalhost)),
+			"localhostProfile": works,
+			"type":             works,
 		}),
+		rows[corev1.SELinuxOptions](fields{"level": works, "role": works, "type": works, "user": works}),
+		rows[corev1.Sysctl](fields{"name": works, "value": works}),
 	)
 }

@@ -69,9 +69,9 @@ func TestDefaultAndValidate_DerivedObjects(t *testing.T) {
 }
 
 func TestItem_NotYetHasLines(t *testing.T) {
-	set := mustLoad(t, tree(t, "-- a.yaml --\n"+shop+"---\n"+web+"      hostNetwork: true\n"), nil)
+	set := mustLoad(t, tree(t, "-- a.yaml --\n"+shop+"---\n"+web+"      schedulerName: mine\n"), nil)
 	item, _ := set.Get(DeploymentRef("shop", "web"))
-	want := []FieldUse{{Path: "spec.template.spec.hostNetwork", Reason: "the node's own network is not supported yet", Line: 20}}
+	want := []FieldUse{{Path: "spec.template.spec.schedulerName", Reason: "a scheduler of one's own is not supported yet", Line: 20}}
 	if !slices.Equal(item.NotYet, want) {
 		t.Errorf("got %+v, want %+v", item.NotYet, want)
 	}

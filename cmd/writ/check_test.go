@@ -121,7 +121,7 @@ func TestCheck_Tree(t *testing.T) {
 	})
 	p.Write(map[string]string{
 		"blue/x.gen.yaml": "nonsense",
-		"blue/e.yaml":     "apiVersion: v1\nkind: Pod\nmetadata: {name: e}\nspec:\n  containers: [{name: a, image: b}]\n  hostNetwork: true\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: e}\nspec: {podSelector: {}}\n",
+		"blue/e.yaml":     "apiVersion: v1\nkind: Pod\nmetadata: {name: e}\nspec:\n  containers: [{name: a, image: b}]\n  schedulerName: mine\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: e}\nspec: {podSelector: {}}\n",
 	})
 	if err := os.Symlink("../shared/d.txt", filepath.Join(p.Dir, "blue/d.yaml")); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestCheck_Tree(t *testing.T) {
 	code, out, errOut := writ(t, "check", filepath.Join(p.Dir, "blue"))
 	want := `blue/b.yaml:4: ConfigMap/default/b: unknown field "dada"
 warning: blue/a.yaml:4: ConfigMap/default/a: status: is set by the cluster and was dropped
-note: blue/e.yaml:6: Pod/default/e: spec.hostNetwork: the node's own network is not supported yet; the object is accepted, but not started
+note: blue/e.yaml:6: Pod/default/e: spec.schedulerName: a scheduler of one's own is not supported yet; the object is accepted, but not started
 note: blue/e.yaml:8: NetworkPolicy/default/e: NetworkPolicy is accepted, but not enforced yet
 `
 	if code != exitError || out != want || !strings.HasPrefix(errOut, "4 objects, 1 mistake, 1 warning: this commit would not be adopted\npaths are from ") {
