@@ -255,6 +255,7 @@ type fakeImages struct {
 	mu    sync.Mutex
 	fail  map[string]error
 	pulls int
+	asked []image.Access
 }
 
 func (f *fakeImages) Resolve(ref string) (image.Image, bool) {
@@ -268,9 +269,10 @@ func (f *fakeImages) Resolve(ref string) (image.Image, bool) {
 
 func (f *fakeImages) Allowed(image.Image, string) bool { return true }
 
-func (f *fakeImages) Ensure(_ context.Context, ref string, _ corev1.PullPolicy, _ image.Access) (image.Image, error) {
+func (f *fakeImages) Ensure(_ context.Context, ref string, _ corev1.PullPolicy, a image.Access) (image.Image, error) {
 	f.mu.Lock()
 	f.pulls++
+	f.asked = append(f.asked, a)
 	err := f.fail[ref]
 	f.mu.Unlock()
 	if err != nil {
@@ -323,7 +325,8 @@ type rig struct {
 	r      *Runtime
 	stop   func()
 	mu     sync.Mutex
-	events []string
+	events []string // reasons
+	told   []string // "type reason: message"
 }
 
 const node = state.Node("n1")
@@ -358,6 +361,7 @@ func (g *rig) event(e state.Event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.events = append(g.events, e.Reason)
+	g.told = append(g.told, e.Type+" "+e.Reason+": "+e.Message)
 }
 
 func (g *rig) count(reason string) int {

@@ -172,6 +172,7 @@ type Pull struct {
 	Message  string
 	FailedAt time.Time
 	Retry    time.Time
+	Refused  bool // by the registry: other credentials may help
 }
 
 func (o *Observed) container(name string) *Observation {

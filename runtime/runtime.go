@@ -162,6 +162,9 @@ func (r *Runtime) change(ctx context.Context, c *state.Change) {
 	case c.Ref.Kind == "Pod":
 		r.podChange(ctx, c)
 	case c.Ref.Kind == "ConfigMap", c.Ref.Kind == "Secret":
+		if pullKeys(c.New) {
+			r.repull(c.Ref.Namespace, true)
+		}
 		r.mu.Lock()
 		for _, w := range r.readers[c.Ref] {
 			w.refresh()

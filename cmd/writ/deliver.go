@@ -55,6 +55,7 @@ func (c *config) runtime() noderuntime.Config {
 		Node: state.Node(c.node), DataDir: c.dataDir, RunDir: c.runDir, LogDir: c.logDir,
 		Shim: c.shim, Version: "v" + kubernetesVersion(), Reserved: reserved,
 		Resources: resources, MaxPods: c.resources.pods, PIDsLimit: c.resources.pids,
+		ImageGC: c.image.gc(),
 	}
 	if c.logDir == defaultLogDir {
 		cfg.LogLinks = "/var/log/containers"

@@ -18,7 +18,11 @@ type nodeImages struct{ n *node }
 func (i nodeImages) Images() []control.Image { return shownImages(i.n.runtime.Images()) }
 
 func (i nodeImages) LoadImages(ctx context.Context, archive io.Reader) ([]string, error) {
-	return i.n.images.Load(ctx, archive)
+	names, err := i.n.images.Load(ctx, archive)
+	if err == nil {
+		i.n.runtime.ImagesLoaded()
+	}
+	return names, err
 }
 
 func (i nodeImages) PruneImages(dry bool) (control.Pruned, error) {

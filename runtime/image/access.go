@@ -34,6 +34,9 @@ func (s *Store) Ensure(ctx context.Context, reference string, policy corev1.Pull
 	img, found := s.Resolve(reference)
 	if NeedsPull(policy, img, found) {
 		pulled, err := s.Pull(ctx, reference, access)
+		if err == nil {
+			s.Use(pulled.ID)
+		}
 		if errors.Is(err, ErrUnavailable) && found && s.Allowed(img, access.Namespace) {
 			// Policy Always, but nobody to ask: the node keeps running alone.
 			s.log.Warn("image used unasked", "image", img.Ref, "digest", img.Digest, "err", err)
@@ -45,10 +48,22 @@ func (s *Store) Ensure(ctx context.Context, reference string, policy corev1.Pull
 	if !found {
 		return Image{}, fmt.Errorf("find %s: %w", reference, ErrNeverPull)
 	}
-	if s.Allowed(img, access.Namespace) {
-		return img, nil
+	if !s.Allowed(img, access.Namespace) {
+		if err := s.Verify(ctx, img, access); err != nil {
+			return img, asPolicySays(policy, reference, err)
+		}
 	}
-	return img, s.Verify(ctx, img, access)
+	s.Use(img.ID)
+	return img, nil
+}
+
+// asPolicySays hides that an image is here which may not be used: with policy Never it looks as if it
+// were not.
+func asPolicySays(policy corev1.PullPolicy, reference string, err error) error {
+	if policy == corev1.PullNever && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("find %s: %w", reference, ErrNeverPull)
+	}
+	return err
 }
 
 // Allowed says whether the namespace may use an image that is here, from what is

@@ -29,6 +29,9 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
+// Later is an error of a registry that asked to be left alone for so long.
+func Later(err error, after time.Duration) error { return &later{error: err, after: after} }
+
 type afterKey struct{}
 
 // afterNote takes down what registries say while one pull goes on.
@@ -47,7 +50,7 @@ func withAfter(ctx context.Context) (context.Context, func(error) error) {
 		if note.after <= 0 || !errors.Is(err, ErrUnavailable) {
 			return err
 		}
-		return &later{error: err, after: note.after}
+		return Later(err, note.after)
 	}
 }
 

@@ -243,7 +243,7 @@ func TestEnsure_OneNamespacesSecretServesNoOther(t *testing.T) {
 	}{
 		{"the same namespace, its secret gone", "red", nil, missing, nil},
 		{"another without secret", "blue", nil, missing, ErrUnauthorized},
-		{"another, policy never", "blue", nil, corev1.PullNever, ErrUnauthorized},
+		{"another, policy never", "blue", nil, corev1.PullNever, ErrNeverPull},
 		{"another with a wrong one", "blue", []Secret{bad}, missing, ErrUnauthorized},
 		{"another with one for elsewhere", "blue", []Secret{elsewhere}, missing, ErrUnauthorized},
 		{"another with a broken one", "blue", []Secret{{Name: "x", Data: []byte("pass:word")}}, missing, ErrUnauthorized},
