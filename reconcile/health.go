@@ -242,7 +242,7 @@ func words(t *corev1.ContainerStateTerminated) string {
 func stuck(reason string) bool {
 	switch reason {
 	case "CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
-		"CreateContainerConfigError", "CreateContainerError", "RunContainerError":
+		"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PostStartHookError":
 		return true
 	}
 	return false

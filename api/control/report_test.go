@@ -102,7 +102,7 @@ func TestArchivesAreMarked(t *testing.T) {
 	for _, l := range Tree(w, "")[0].Below {
 		marked[l.Name] = l.Archive
 	}
-	if want := map[string]bool{"put": true, "pulled": false, "waiting": false}; !maps.Equal(marked, want) {
+	if want := map[string]bool{"first": true, "put": true, "pulled": false, "waiting": false}; !maps.Equal(marked, want) {
 		t.Errorf("marked in the tree: %v, want %v", marked, want)
 	}
 }

@@ -49,7 +49,12 @@ func children(w *state.World, r *state.Record) []Leaf {
 
 func containers(pod *state.Record) []Leaf {
 	var below []Leaf
-	statuses := pod.PodStatus().ContainerStatuses
+	status := pod.PodStatus()
+	for i := range status.InitContainerStatuses {
+		c := &status.InitContainerStatuses[i]
+		below = append(below, Leaf{Kind: "init container", Name: c.Name, State: containerPhrase(c), Archive: state.FromArchive(c)})
+	}
+	statuses := status.ContainerStatuses
 	for i := range statuses {
 		below = append(below, Leaf{Kind: "container", Name: statuses[i].Name, State: containerPhrase(&statuses[i]), Archive: state.FromArchive(&statuses[i])})
 	}
