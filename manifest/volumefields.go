@@ -32,7 +32,7 @@ func volumeTables() map[reflect.Type]fields {
 		rows[corev1.VolumeSource](volume),
 		rows[corev1.EmptyDirVolumeSource](fields{
 			"medium":    worksOnly("huge pages are", string(corev1.StorageMediumMemory)),
-			"sizeLimit": {support: actedOn, when: diskLimit},
+			"sizeLimit": works,
 		}),
 		rows[corev1.HostPathVolumeSource](fields{"path": works, "type": works}),
 		rows[corev1.ConfigMapVolumeSource](items),
@@ -62,12 +62,4 @@ func volumeTables() map[reflect.Type]fields {
 			"subPathExpr":       works,
 		}),
 	)
-}
-
-// diskLimit refuses the size limit of an emptyDir on disk, which nothing would enforce.
-func diskLimit(parent any) string {
-	if v := parent.(corev1.EmptyDirVolumeSource); v.Medium == corev1.StorageMediumMemory {
-		return ""
-	}
-	return "a size limit of an emptyDir on disk is not supported yet (with medium: Memory it is)"
 }
