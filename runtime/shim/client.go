@@ -71,6 +71,12 @@ func (c *Client) StopWith(ctx context.Context, id string, grace time.Duration, s
 	return call[Container](ctx, c, OpStop, StopRequest{ID: id, GraceMillis: grace.Milliseconds(), Signal: signal})
 }
 
+// StopWaiting is Stop with a limit of its own for the end after the kill: then it is
+// ErrTimeout and says which processes cannot be killed. The shim goes on trying.
+func (c *Client) StopWaiting(ctx context.Context, id string, grace, wait time.Duration) (Container, error) {
+	return call[Container](ctx, c, OpStop, StopRequest{ID: id, GraceMillis: grace.Milliseconds(), WaitMillis: wait.Milliseconds()})
+}
+
 // Remove forgets an exited container and deletes its files, but not its logs.
 // Removing one that is not there is fine; a running one is ErrConflict.
 func (c *Client) Remove(ctx context.Context, id string) error {
@@ -150,8 +156,22 @@ func (c *Client) Events(ctx context.Context, after uint64, fn func(Event) error)
 	}
 }
 
+// limits are how long a shim may take to answer, also one that hangs: most is
+// answered in a millisecond, a start has a limit of its own. A stop takes what its
+// grace takes, and what streams has no end.
+var limits = map[Op]time.Duration{
+	OpHello: 10 * time.Second, OpState: 30 * time.Second, OpStats: 30 * time.Second, OpSandbox: time.Minute, OpStart: 3 * time.Minute,
+	OpSignal: 10 * time.Second, OpRemove: time.Minute, OpUpdate: 30 * time.Second, OpReopenLogs: 30 * time.Second,
+	OpPutRecord: time.Minute, OpGetRecord: time.Minute, OpUpgrade: time.Minute,
+}
+
 func call[T any](ctx context.Context, c *Client, op Op, body any) (T, error) {
 	var out T
+	if limit, ok := limits[op]; ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return out, err

@@ -16,6 +16,7 @@ const (
 	CodeExists      Code = "exists"      // the ID was used before
 	CodeConflict    Code = "conflict"    // not in this state (exec in an exited one, shutdown while one runs)
 	CodeStart       Code = "start"       // the process could not be started; the message is for the user
+	CodeTimeout     Code = "timeout"     // it was begun, and does not end: a process that cannot be killed
 	CodeInternal    Code = "internal"
 )
 
@@ -47,6 +48,7 @@ var (
 	ErrConflict    error = sentinel(CodeConflict)
 	ErrStart       error = sentinel(CodeStart)
 	ErrInvalid     error = sentinel(CodeInvalid)
+	ErrTimeout     error = sentinel(CodeTimeout)
 
 	// ErrNoShim: nothing listens in the directory. Launch starts a shim that
 	// takes over what runs.

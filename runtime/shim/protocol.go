@@ -151,6 +151,10 @@ type StartRequest struct {
 	Stdin     bool `json:"stdin,omitempty"`
 	StdinOnce bool `json:"stdinOnce,omitempty"`
 
+	// LimitMillis is how long the start may take, a mount of a file server that is
+	// gone for instance; then it is a CodeStart. 0: 2 min.
+	LimitMillis int64 `json:"limitMillis,omitempty"`
+
 	// StopSignal is what Stop sends first, as a name ("SIGTERM", "TERM") or a
 	// number; empty means SIGTERM. An image's STOPSIGNAL goes here.
 	StopSignal string `json:"stopSignal,omitempty"`
@@ -247,6 +251,9 @@ type StopRequest struct {
 	ID          string `json:"id"`
 	GraceMillis int64  `json:"graceMillis"`
 	Signal      string `json:"signal,omitempty"` // instead of StartRequest.StopSignal
+	// WaitMillis is how long after SIGKILL the answer waits; then it is
+	// CodeTimeout and says which processes cannot be killed. 0: 30 s.
+	WaitMillis int64 `json:"waitMillis,omitempty"`
 }
 
 // ContainerRequest names a container; an empty ID means all where that makes

@@ -109,7 +109,7 @@ func (c *container) watch(start uint64) {
 	if c.terminal != nil {
 		c.terminal.hangup()
 	}
-	c.output.finish()
+	c.finishOutput()
 	oom := c.oomKills() > 0
 	c.pod.change(c, survivesCrash, func(s *shim.Container) {
 		s.FinishedAt = finished.UTC()

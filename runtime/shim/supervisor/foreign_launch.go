@@ -47,6 +47,9 @@ func (c *container) launchForeign(r shim.StartRequest) (shim.Container, error) {
 		s.Status, s.StartedAt = shim.StatusRunning, time.Now().UTC()
 		s.PID, s.PIDStart, s.BootID = who.pid, who.start, who.bootID
 	})
+	if state.Status != shim.StatusRunning {
+		return state, errGivenUp
+	}
 	c.output.start()
 	if err := c.begin(); err != nil {
 		c.pod.log.Error("container did not begin", "container", c.id, "err", err)

@@ -188,6 +188,9 @@ func (p paths) check(id string) error {
 	if found, err := readJSON(p.request(id), &request); err != nil || !found || request.Spec == nil || request.Spec.Process == nil {
 		return errors.Join(errors.New("its request is not readable"), err)
 	}
+	if p.foreignOf(request) != nil {
+		return nil // its program keeps it
+	}
 	_, err := libcontainer.Load(p.runc(), id)
 	return err
 }

@@ -92,6 +92,9 @@ func (p *pod) use(id string) (c *container, done func(), err error) {
 func (p *pod) change(c *container, d durability, edit func(*shim.Container)) shim.Container {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if c.state.Status == shim.StatusExited {
+		return c.state // what comes later comes too late
+	}
 	next := c.state
 	edit(&next)
 	events := 0
@@ -184,7 +187,11 @@ func (p *pod) forget(id string) error {
 	if !ok {
 		return nil
 	}
-	<-c.released // its cgroup and mounts are gone
+	select {
+	case <-c.released: // its cgroup and mounts are gone
+	case <-time.After(givenUpLimit):
+		return shim.Errorf(shim.CodeConflict, "container %q is still being taken away", id)
+	}
 	if err := os.RemoveAll(p.container(id)); err != nil {
 		return err
 	}

@@ -21,21 +21,28 @@ import (
 type reaper struct {
 	log *slog.Logger
 
-	starting sync.RWMutex // held for reading while children are made
+	starting sync.RWMutex  // held for reading while children are made
+	made     chan struct{} // tells that it was let go
 
 	mu    sync.Mutex
 	known map[int]struct{}
 }
 
 func newReaper(log *slog.Logger) *reaper {
-	return &reaper{log: log, known: map[int]struct{}{}}
+	return &reaper{log: log, known: map[int]struct{}{}, made: make(chan struct{}, 1)}
 }
 
 // begin announces children that are not known yet; call the result when they
 // are, or are gone.
 func (r *reaper) begin() (end func()) {
 	r.starting.RLock()
-	return sync.OnceFunc(r.starting.RUnlock)
+	return sync.OnceFunc(func() {
+		r.starting.RUnlock()
+		select {
+		case r.made <- struct{}{}:
+		default:
+		}
+	})
 }
 
 // keep says that somebody else waits for this child.
@@ -56,19 +63,27 @@ func (r *reaper) run(ctx context.Context) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
 	defer signal.Stop(ended)
-	r.sweep() // what ended before
-	for {
+	for swept := r.sweep(); ; { // what ended before
+		made := r.made
+		if swept {
+			made = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-made:
 		case <-ended:
-			r.sweep()
 		}
+		swept = r.sweep()
 	}
 }
 
-func (r *reaper) sweep() {
-	r.starting.Lock()
+// sweep reports whether it could. It does not wait: while it did nobody could begin
+// to make a child, and one of those that do may hang.
+func (r *reaper) sweep() bool {
+	if !r.starting.TryLock() {
+		return false
+	}
 	defer r.starting.Unlock()
 	for _, pid := range children() {
 		r.mu.Lock()
@@ -82,6 +97,7 @@ func (r *reaper) sweep() {
 			r.log.Debug("reaped an orphan", "pid", pid)
 		}
 	}
+	return true
 }
 
 // children lists this process's children, which belong to the thread that made

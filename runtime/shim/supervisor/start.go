@@ -45,11 +45,9 @@ func (p *pod) start(r shim.StartRequest) (shim.Container, error) {
 	if err != nil {
 		return shim.Container{}, err
 	}
-	state, err := c.launch(r)
+	state, err := c.launchWithin(r)
 	if err != nil {
-		p.log.Warn("container cannot be started", "container", r.ID, "err", err)
-		state = c.abandon(err)
-		return state, &shim.Error{Code: shim.CodeStart, Message: state.Message}
+		return state, err
 	}
 	p.log.Info("container started", "container", r.ID, "pid", state.PID)
 	return state, nil
@@ -164,6 +162,9 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 		s.Status, s.StartedAt = shim.StatusRunning, time.Now().UTC()
 		s.PID, s.PIDStart, s.BootID = who.pid, who.start, who.bootID
 	})
+	if state.Status != shim.StatusRunning {
+		return state, errGivenUp
+	}
 	c.output.start()
 	if err := c.handle.Exec(); err != nil {
 		c.pod.log.Error("container did not begin", "container", c.id, "err", err)
@@ -172,6 +173,8 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 	c.pod.work.Go(func() { c.watch(who.start) })
 	return state, nil
 }
+
+var errGivenUp = errors.New("it took too long and was given up")
 
 // config is libcontainer's form of a specification. A child of libcontainer's reads the users of a user namespace.
 func (p *pod) config(id string, spec *specs.Spec) (*configs.Config, error) {
@@ -256,16 +259,19 @@ func (c *container) abandon(cause error) shim.Container {
 		_ = c.pidfd.signal(unix.SIGKILL)
 	}
 	if c.output != nil {
-		c.output.finish()
+		c.finishOutput()
 	}
-	state := c.pod.change(c, survivesCrash, func(s *shim.Container) {
-		s.Status, s.Reason, s.ExitCode = shim.StatusExited, shim.ReasonStartError, startErrorCode
-		s.FinishedAt = time.Now().UTC()
-		s.PID = 0
-		s.Message = startMessage(cause)
-	})
+	state := c.pod.change(c, survivesCrash, func(s *shim.Container) { notStarted(s, startMessage(cause)) })
 	c.release()
 	return state
+}
+
+// notStarted is the end of what never ran.
+func notStarted(s *shim.Container, why string) {
+	s.Status, s.Reason, s.ExitCode = shim.StatusExited, shim.ReasonStartError, startErrorCode
+	s.FinishedAt = time.Now().UTC()
+	s.PID = 0
+	s.Message = why
 }
 
 // startMessage is what a user needs of an error: libcontainer repeats itself.

@@ -37,14 +37,40 @@ func (p *pod) stop(ctx context.Context, r shim.StopRequest) (shim.Container, err
 		c.beginStop(sig, time.Duration(max(r.GraceMillis, 0))*time.Millisecond)
 		done()
 	}
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		return shim.Container{}, ctx.Err()
+	return c.awaitEnd(ctx, time.Duration(r.WaitMillis)*time.Millisecond)
+}
+
+// awaitEnd returns when the container has ended, or some time after it should have.
+func (c *container) awaitEnd(ctx context.Context, limit time.Duration) (shim.Container, error) {
+	p := c.pod
+	if limit <= 0 {
+		limit = stuckLimit
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return c.state, nil
+	begun := time.Now()
+	for {
+		p.mu.Lock()
+		state := c.state
+		p.mu.Unlock()
+		if state.Status == shim.StatusExited {
+			return state, nil
+		}
+		left := time.Until(state.StopDeadline.Add(limit)) // it may be brought forward meanwhile
+		if state.StopDeadline.Before(begun) {
+			left = time.Until(begun.Add(limit))
+		}
+		if left <= 0 {
+			return shim.Container{}, c.stuck(limit)
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-c.done:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return shim.Container{}, ctx.Err()
+		}
+		timer.Stop()
+	}
 }
 
 // begun waits until a container that is being started runs, or could not be

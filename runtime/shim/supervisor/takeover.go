@@ -166,7 +166,7 @@ func (c *container) settle(message string, status unix.WaitStatus, known bool) {
 		oom = c.lateOOM()
 	}
 	if c.output != nil {
-		c.output.finish()
+		c.finishOutput()
 	}
 	c.pod.change(c, survivesCrash, func(s *shim.Container) {
 		s.RestoredAt = int64(c.pod.hello.Incarnation)

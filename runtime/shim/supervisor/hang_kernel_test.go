@@ -1,0 +1,179 @@
+//go:build kernel
+
+package supervisor_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"writ/runtime/shim"
+)
+
+// deadServer mounts a file system whose server answers what is needed to mount it, and then nothing: whoever
+// asks for a file sleeps and cannot be killed, as with a file server that is gone. revive ends it: every
+// sleeper gets an error.
+func deadServer(t *testing.T, answersRoot bool) (dir string, asked <-chan struct{}, revive func()) {
+	t.Helper()
+	unanswered := make(chan struct{}, 64)
+	dir = t.TempDir()
+	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("dead", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fuse)); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 1<<20)
+		for {
+			n, err := unix.Read(fuse, buf)
+			if err != nil {
+				return // unmounted or aborted
+			}
+			answer := reply(buf[:n], answersRoot)
+			if answer == nil {
+				unanswered <- struct{}{}
+				continue
+			}
+			if _, err := unix.Write(fuse, answer); err != nil {
+				return
+			}
+		}
+	}()
+	revive = sync.OnceFunc(func() {
+		unix.Unmount(dir, unix.MNT_FORCE) // ends every request; where it is mounted still it is dead for good
+		unix.Unmount(dir, unix.MNT_DETACH)
+		unix.Close(fuse)
+	})
+	t.Cleanup(revive)
+	return dir, unanswered, revive
+}
+
+// reply answers the requests of a mount (linux/fuse.h); nil for those that get no answer.
+func reply(request []byte, answersRoot bool) []byte {
+	const opGetattr, opInit, header = 3, 26, 16
+	op := binary.LittleEndian.Uint32(request[4:])
+	unique := request[8:16]
+	var body []byte
+	switch {
+	case op == opInit:
+		body = binary.LittleEndian.AppendUint32(nil, 7)
+		body = binary.LittleEndian.AppendUint32(body, 31)
+		body = append(body, make([]byte, 64-len(body))...)
+	case op == opGetattr && answersRoot:
+		body = make([]byte, 104) // fuse_attr_out: 16 bytes, then fuse_attr
+		binary.LittleEndian.PutUint64(body[16:], 1)
+		binary.LittleEndian.PutUint32(body[16+60:], unix.S_IFDIR|0o755)
+		binary.LittleEndian.PutUint32(body[16+64:], 2)
+	default:
+		return nil
+	}
+	out := binary.LittleEndian.AppendUint32(nil, uint32(header+len(body)))
+	out = binary.LittleEndian.AppendUint32(out, 0)
+	return append(append(out, unique...), body...)
+}
+
+// mounting is a request with a directory of the node at /work.
+func (r *rig) mounting(id, dir string, args ...string) shim.StartRequest {
+	request := r.request(id, args...)
+	request.Spec.Mounts = append(request.Spec.Mounts, specs.Mount{Destination: "/work", Type: "bind", Source: dir, Options: []string{"rbind"}})
+	return request
+}
+
+// others holds a shim to serving everything else while something hangs.
+func (r *rig) others(id string) {
+	r.t.Helper()
+	begun := time.Now()
+	r.start(r.request(id, "sleep", "1000"))
+	if out, _ := r.exec(id, "echo here"); out != "here\n" {
+		r.t.Errorf("exec printed %q", out)
+	}
+	if c, err := r.client.Stop(r.ctx, id, 0); err != nil || c.ExitCode != 137 {
+		r.t.Errorf("stop: %+v, %v", c, err)
+	}
+	if err := r.client.Remove(r.ctx, id); err != nil {
+		r.t.Errorf("remove: %v", err)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		r.t.Errorf("it took %s", took)
+	}
+}
+
+func TestHang_StopReportsWhatCannotBeKilled(t *testing.T) {
+	r := pod(t)
+	dir, asked, revive := deadServer(t, true)
+	r.start(r.mounting("reader", dir, "/bin/cat", "/work/file"))
+	<-asked
+	_, err := r.client.StopWaiting(r.ctx, "reader", 0, 300*time.Millisecond)
+	if want := `container "main" has not ended 300ms after it was killed: process`; !errors.Is(err, shim.ErrTimeout) || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "(cat) is in an uninterruptible sleep in ") {
+		t.Errorf("stop: %v, want %s...", err, want)
+	}
+	r.others("beside")
+	if _, err := r.client.Upgrade(r.ctx, shared.next); !errors.Is(err, shim.ErrConflict) {
+		t.Errorf("upgrade while a stop is under way: %v", err)
+	}
+	revive()
+	if c := r.exited("reader"); c.ExitCode != 137 {
+		t.Errorf("reader: %+v", c)
+	}
+}
+
+func TestHang_StartIsGivenUp(t *testing.T) {
+	r := pod(t)
+	dir, _, revive := deadServer(t, false)
+	request := r.mounting("mounter", dir, "true")
+	request.LimitMillis = 500
+	begun := time.Now()
+	c, err := r.client.Start(r.ctx, request)
+	if !errors.Is(err, shim.ErrStart) || !strings.Contains(err.Error(), "the start did not end within 500ms: context deadline exceeded") {
+		t.Errorf("start: %v", err)
+	}
+	if c.Status != shim.StatusExited || c.Reason != shim.ReasonStartError || time.Since(begun) > 15*time.Second {
+		t.Errorf("container after %s: %+v", time.Since(begun), c)
+	}
+	r.others("beside")
+	revive()
+	wait(t, "its files to go", func() bool { return r.client.Remove(r.ctx, "mounter") == nil })
+	if hello := r.upgrade(shared.next); hello.Build != "two" {
+		t.Errorf("hello: %+v", hello)
+	}
+}
+
+// TestHang_LogDoesNotHideAnExit: a log that hangs is one whose opening does not return.
+func TestHang_LogDoesNotHideAnExit(t *testing.T) {
+	r := pod(t)
+	r.start(r.request("writer", "echo begun; sleep 1000"))
+	wait(t, "the first line", func() bool { return len(r.lines("writer")) == 1 })
+	log := filepath.Join(r.logs, "writer", "0.log")
+	if err := errors.Join(os.Rename(log, log+".kept"), unix.Mkfifo(log, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	reopened := make(chan error, 1)
+	go func() { reopened <- r.client.ReopenLogs(r.ctx, "writer") }()
+	r.others("beside")
+	c, err := r.client.StopWaiting(r.ctx, "writer", 0, 20*time.Second)
+	if err != nil || c.ExitCode != 137 {
+		t.Errorf("stop: %+v, %v", c, err)
+	}
+	file, err := os.OpenFile(log, os.O_RDONLY, 0) // the disk is back
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := <-reopened; err != nil {
+		t.Errorf("reopen: %v", err)
+	}
+	if hello := r.upgrade(shared.next); hello.Build != "two" {
+		t.Errorf("hello: %+v", hello)
+	}
+}
