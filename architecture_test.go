@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"state/event":      {"manifest", "state"},
 	"state/history":    {"manifest", "state", "disk"}, // what is told to people and survives a restart
 	"schedule":         {"manifest", "state"},
+	"pki":              {"disk"},                                 // keys that others trust the cluster by: tokens of this node, later its API
 	"sockets":          {},                                       // both sides of what keeps listening sockets: the daemon's and writ-shim's
 	"runtime":          {"manifest", "state", "runtime", "disk"}, // what a restarted daemon has to know: a pod's resources, and that it was evicted
 	"runtime/image":    {"disk"},

@@ -88,8 +88,7 @@ func TestNotYet(t *testing.T) {
 		{"volumes", `spec: {serviceAccountName: x, containers: [{name: c, image: c, volumeMounts: [{name: a, mountPath: /a, subPath: x}]}],
   volumes: [{name: a, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: b, emptyDir: {sizeLimit: 1Mi}}, {name: c, nfs: {server: s, path: /p}}, {name: d, emptyDir: {}},
   {name: e, projected: {sources: [{configMap: {name: x}}, {serviceAccountToken: {path: t}}]}}]}`,
-			`spec.volumes[2].nfs: an NFS volume is not supported yet
-spec.volumes[4].projected.sources[1].serviceAccountToken: a projected service account token is not supported yet`},
+			`spec.volumes[2].nfs: an NFS volume is not supported yet`},
 		{"service", "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: LoadBalancer, externalIPs: [1.2.3.4], ports: [{name: a, port: 80}, {name: b, port: 81, protocol: UDP}, {name: c, port: 82, protocol: SCTP}]}",
 			`spec.ports[2].protocol: SCTP: SCTP is not supported yet
 spec.externalIPs: external addresses are not supported yet`},

@@ -51,7 +51,7 @@ func kindTables() map[reflect.Type]fields {
 		rows[corev1.ConfigMap](fields{"binaryData": works, "data": works, "immutable": works, "metadata": works}),
 		rows[corev1.Secret](fields{"data": works, "immutable": works, "metadata": works, "stringData": works, "type": works}),
 		rows[corev1.ServiceAccount](fields{
-			"automountServiceAccountToken": noEffect("pods get no token yet"),
+			"automountServiceAccountToken": works,
 			"imagePullSecrets":             works,
 			"metadata":                     works,
 			"secrets":                      noEffect("tokens are not kept in Secrets"),

@@ -40,7 +40,7 @@ func podTables() map[reflect.Type]fields {
 		rows[corev1.PodSpec](fields{
 			"activeDeadlineSeconds":         works,
 			"affinity":                      notYet("affinity is"),
-			"automountServiceAccountToken":  noEffect("pods get no token yet"),
+			"automountServiceAccountToken":  works,
 			"containers":                    works,
 			"dnsConfig":                     works,
 			"dnsPolicy":                     works,

@@ -218,7 +218,7 @@ func (d *draft) carryOut(f *difference) {
 	for _, r := range f.prune {
 		switch {
 		case builtin(r.Ref) != nil:
-			puts = append(puts, state.Put{Ref: r.Ref, Object: builtin(r.Ref), Origin: state.Builtin, Why: "no longer declared"})
+			puts = append(puts, state.Put{Ref: r.Ref, Object: d.builtin(r.Ref), Origin: state.Builtin, Why: "no longer declared"})
 		case r.Ref.Kind == "Pod":
 			ends = append(ends, r)
 		case r.Ref.Kind == "Namespace":

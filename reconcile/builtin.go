@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"writ/manifest"
+	"writ/reconcile/admit"
 	"writ/state"
 )
 
@@ -33,19 +34,44 @@ func (d *draft) builtins(ref manifest.Ref) {
 	}
 	if ns := d.w.Get(ref); ns != nil && ns.Deletion == nil {
 		d.ensure(manifest.ServiceAccountRef(ref.Name, "default"))
-		d.ensure(manifest.ConfigMapRef(ref.Name, rootCA))
+		d.ensureRootCA(manifest.ConfigMapRef(ref.Name, rootCA))
 	}
 }
 
 func (d *draft) ensure(ref manifest.Ref) {
 	if d.w.Get(ref) == nil {
-		d.put(state.Put{Ref: ref, Object: builtin(ref), Origin: state.Builtin, Why: "always there"})
+		d.put(state.Put{Ref: ref, Object: d.builtin(ref), Origin: state.Builtin, Why: "always there"})
 	}
 }
 
-const rootCA = "kube-root-ca.crt"
+const rootCA = admit.RootCA
 
-// builtin is the object that stands under a name when nobody wrote one; nil for all other names.
+// rootCAKey is where clients look in it.
+const rootCAKey = "ca.crt"
+
+// ensureRootCA shows a namespace the certificate of the cluster's authority as it is now.
+func (d *draft) ensureRootCA(ref manifest.Ref) {
+	r := d.w.Get(ref)
+	if r == nil || r.Origin != state.Builtin || d.options.RootCA == "" {
+		d.ensure(ref)
+		return
+	}
+	if cm, ok := r.Object.(*corev1.ConfigMap); ok && cm.Data[rootCAKey] != d.options.RootCA {
+		d.put(state.Put{Ref: ref, Object: d.builtin(ref), Origin: state.Builtin, Why: "the cluster's authority"})
+	}
+}
+
+// builtin is the object that stands under a name when nobody wrote one, with what this cluster has of
+// its own; nil for all other names.
+func (d *draft) builtin(ref manifest.Ref) manifest.Object {
+	o := builtin(ref)
+	if cm, ok := o.(*corev1.ConfigMap); ok && d.options.RootCA != "" {
+		cm.Data = map[string]string{rootCAKey: d.options.RootCA}
+	}
+	return o
+}
+
+// builtin is the same without what a cluster has of its own.
 func builtin(ref manifest.Ref) manifest.Object {
 	switch {
 	case ref.Kind == "Namespace":
@@ -60,7 +86,6 @@ func builtin(ref manifest.Ref) manifest.Object {
 	case ref.Kind == "ServiceAccount" && ref.Name == "default":
 		return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name}}
 	case ref.Kind == "ConfigMap" && ref.Name == rootCA:
-		// It has no data until there is an API with a certificate: a made-up one would be believed.
 		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name}}
 	case ref == manifest.ServiceRef(metav1.NamespaceDefault, kubernetesService):
 		return defaulted(&corev1.Service{

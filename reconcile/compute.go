@@ -15,6 +15,9 @@ type Options struct {
 	Node string
 	// OS and Arch are its labels, as in Go's names ("linux", "amd64").
 	OS, Arch string
+	// RootCA is the certificate of the cluster's authority (PEM), which every namespace shows in
+	// kube-root-ca.crt; empty leaves what is there.
+	RootCA string
 	// Set is that of the adopted commit, from which a declared Pod that was lost is made again. Nil
 	// while it is not known: such Pods wait.
 	Set *manifest.Set

@@ -84,7 +84,7 @@ func (d *draft) createPods(r *state.Record, rs *appsv1.ReplicaSet, n int) {
 	puts := make([]state.Put, 0, n)
 	taken := map[string]bool{}
 	for i := 0; len(puts) < n; i++ {
-		name := generatedName(pod.GenerateName, suffix(string(r.UID), d.base.Revision().String(), strconv.Itoa(i)))
+		name := generatedName(pod.GenerateName, admit.Suffix(string(r.UID), d.base.Revision().String(), strconv.Itoa(i)))
 		ref := manifest.PodRef(r.Ref.Namespace, name)
 		if taken[name] || d.w.Get(ref) != nil || d.base.Get(ref) != nil {
 			continue

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"writ/manifest"
+	"writ/reconcile/admit"
 	"writ/state"
 )
 
@@ -260,7 +261,7 @@ func targetName(e *discoveryv1.Endpoint) string {
 
 func (d *draft) freeSliceName(owner *state.Record) manifest.Ref {
 	for i := 0; ; i++ {
-		ref := manifest.EndpointSliceRef(owner.Ref.Namespace, generatedName(owner.Ref.Name+"-", suffix(string(owner.UID), strconv.Itoa(i))))
+		ref := manifest.EndpointSliceRef(owner.Ref.Namespace, generatedName(owner.Ref.Name+"-", admit.Suffix(string(owner.UID), strconv.Itoa(i))))
 		if d.w.Get(ref) == nil {
 			return ref
 		}

@@ -65,26 +65,6 @@ func findNew(dep *appsv1.Deployment, sets []*state.Record) *state.Record {
 // defaulted is a copy of an object with every default filled in.
 func defaulted(o manifest.Object) manifest.Object { return manifest.Default(o) }
 
-// suffix is upstream's five random characters, derived: equal seeds give equal names.
-func suffix(seed ...string) string {
-	h := fnv.New64a()
-	for _, s := range seed {
-		_, _ = h.Write([]byte(s))
-		_, _ = h.Write([]byte{0})
-	}
-	const alphabet = "bcdfghjklmnpqrstvwxz2456789"
-	n := h.Sum64()
-	n ^= n >> 29 // the low bits of FNV alone are close together for close seeds
-	n *= 0xbf58476d1ce4e5b9
-	n ^= n >> 32
-	var out [5]byte
-	for i := range out {
-		out[i] = alphabet[n%uint64(len(alphabet))]
-		n /= uint64(len(alphabet))
-	}
-	return string(out[:])
-}
-
 // generatedName is upstream's generateName: the base cut so that the whole is a label value.
 func generatedName(base, end string) string {
 	const longest = 63 - 5

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/runtime/pressure"
-	"writ/runtime/volume"
+	"writ/runtime/token"
 	"writ/state"
 )
 
@@ -43,8 +43,8 @@ type Config struct {
 	PIDsLimit int64
 	// Starts is how many containers may be started at once, four times the cores by default.
 	Starts int
-	// Token makes ServiceAccount tokens; nil means that this node issues none.
-	Token volume.TokenFunc
+	// Tokens makes the tokens of ServiceAccounts; nil means that this node issues none.
+	Tokens *token.Issuer
 	// ImageGC is when unused images are removed.
 	ImageGC ImageGC
 	// UnsafeSysctls are sysctls, or patterns of them that end in "*", that Pods may set beside the safe ones.

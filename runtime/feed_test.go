@@ -106,6 +106,8 @@ func (f *world) adopt(t testing.TB, node state.Node, commit string, objects ...m
 			p.Ref, p.Node = manifest.PodRef(o.Namespace, o.Name), node
 		case *corev1.ConfigMap:
 			p.Ref = manifest.ConfigMapRef(o.Namespace, o.Name)
+		case *corev1.ServiceAccount:
+			p.Ref = manifest.ServiceAccountRef(o.Namespace, o.Name)
 		case *corev1.Secret:
 			p.Ref = manifest.SecretRef(o.Namespace, o.Name)
 		case *corev1.Service:

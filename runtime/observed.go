@@ -29,6 +29,8 @@ type Desired struct {
 type Observed struct {
 	Sandbox Attempt // shim, network namespace, cgroup, files
 	Volumes Attempt
+	// Refresh is when files of volumes are to be made anew: tokens end. Zero is never.
+	Refresh time.Time
 	IP      netip.Addr
 
 	Containers map[string]*Observation

@@ -155,6 +155,7 @@ func (p *Plan) run(d *Desired, o *Observed, now time.Time) {
 		}
 	}
 	p.resize(d, o, now)
+	p.wake(o.Refresh)
 	if !p.init(d, o, now) {
 		return
 	}

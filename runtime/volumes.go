@@ -26,6 +26,7 @@ func (w *worker) volumes() {
 		}
 	}
 	w.o.Volumes.succeed()
+	w.o.Refresh = w.refreshAt(time.Now())
 }
 
 // notMounted tells why a volume is not there, in kubelet's words.
@@ -71,4 +72,5 @@ func (w *worker) updateVolumes() {
 			w.notMounted(v.Name, err)
 		}
 	}
+	w.o.Refresh = w.refreshAt(time.Now())
 }

@@ -13,6 +13,7 @@ import (
 	"writ/manifest"
 	"writ/runtime/oci"
 	"writ/runtime/pressure"
+	"writ/runtime/token"
 	"writ/runtime/volume"
 	"writ/state"
 )
@@ -55,9 +56,10 @@ type worker struct {
 	backoffs map[string]string // container ID whose back-off was told
 	put      *corev1.Pod       // as in the shim's record
 	reported *corev1.PodStatus
-	sent     bool            // reported was handed over since this daemon runs
-	settled  bool            // what was found of the Pod at the start is known, and told
-	stale    bool            // what volumes are made of may have changed
+	sent     bool // reported was handed over since this daemon runs
+	settled  bool // what was found of the Pod at the start is known, and told
+	stale    bool // what volumes are made of may have changed
+	tokens   map[tokenKey]token.Token
 	awaited  <-chan struct{} // of a volume that does not answer: closed when it does
 }
 
@@ -211,6 +213,9 @@ func (w *worker) look() {
 	if n := w.r.view().Node(); n != nil {
 		w.desired.Routed = n.Routed
 	}
+	if at := w.o.Refresh; !at.IsZero() && !time.Now().Before(at) {
+		w.stale = true
+	}
 	if w.stale && w.o.Volumes.Done && !w.desired.Gone && rec.Deletion == nil {
 		w.updateVolumes()
 	}
@@ -349,5 +354,5 @@ func services(view state.View, ns string) []*corev1.Service {
 }
 
 func (w *worker) volumeSet() *volume.Set {
-	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Calls: &w.r.calls, Token: w.r.cfg.Token}
+	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Calls: &w.r.calls, Token: w.token}
 }

@@ -55,6 +55,9 @@ type Daemon interface {
 	// Superseded gives the newest commit where a commit, or the beginning of its hash, can no longer be
 	// adopted because of it; else it is empty.
 	Superseded(ctx context.Context, commit string) string
+	// TokenKeys and TokenIssuer are JSON documents by which others verify the tokens of ServiceAccounts.
+	TokenKeys() ([]byte, error)
+	TokenIssuer() ([]byte, error)
 }
 
 // Server answers on the socket.
@@ -135,6 +138,8 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/pods", s.pods)
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("GET /v1/exec", s.exec)
+	mux.HandleFunc("GET "+PathJWKS, s.jwks)
+	mux.HandleFunc("GET "+PathDiscovery, s.discovery)
 	mux.HandleFunc("POST /v1/down", s.down)
 	mux.HandleFunc("POST /v1/sync", s.sync)
 	s.imageRoutes(mux)

@@ -38,6 +38,10 @@ func (n *node) History(limit int) []state.Progress {
 	return n.history
 }
 
+func (n *node) TokenKeys() ([]byte, error) { return []byte(`{"keys":[]}`), nil }
+
+func (n *node) TokenIssuer() ([]byte, error) { return nil, errors.New("no issuer") }
+
 func (n *node) Superseded(_ context.Context, commit string) string {
 	if strings.HasPrefix("cccc", commit) {
 		return "dddd"
@@ -287,4 +291,15 @@ func TestListen_ReplacesADeadSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+}
+
+func TestServer_TokenKeys(t *testing.T) {
+	c := serve(t, &node{})
+	var got map[string]any
+	if err := c.Get(t.Context(), PathJWKS, nil, &got); err != nil || len(got) != 1 {
+		t.Errorf("keys are %v, %v", got, err)
+	}
+	if err := c.Get(t.Context(), PathDiscovery, nil, &got); err == nil || !strings.Contains(err.Error(), "no issuer") {
+		t.Errorf("issuer: error %v, want the daemon's", err)
+	}
 }

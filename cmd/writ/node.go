@@ -23,6 +23,7 @@ import (
 	"writ/reconcile/loop"
 	noderuntime "writ/runtime"
 	"writ/runtime/image"
+	"writ/runtime/token"
 	"writ/sockets"
 	"writ/state"
 	"writ/state/event"
@@ -46,6 +47,8 @@ type node struct {
 	events  *event.Ring
 	history *history.History // nil if it cannot be kept
 	socket  net.Listener
+	tokens  *token.Issuer
+	rootCA  string // PEM
 	sockets *sockets.Keeper
 
 	stop    context.CancelFunc // ends the parts, set by run
@@ -89,7 +92,10 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if _, err = n.images.LoadArchives(ctx); err != nil { // before a pod asks for what is in them
 		return n, err
 	}
-	if n.runtime, err = noderuntime.New(cfg.runtime(), n.images, n.network, n.store, n.events.Record, log); err != nil {
+	if err = n.openKeys(); err != nil {
+		return n, err
+	}
+	if n.runtime, err = noderuntime.New(n.runtimeConfig(), n.images, n.network, n.store, n.events.Record, log); err != nil {
 		return n, err
 	}
 	n.sockets = sockets.Open(sockets.Config{Binary: cfg.shim, Dir: cfg.runDir, Log: log})
@@ -104,7 +110,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	n.loop, err = loop.New(loop.Config{
 		Commits: n.commits, Ancestor: n.mirror.Ancestor, Adopted: n.adoptedBefore, Record: n.events.Record, Progress: n.passed,
 		Loader:  loader,
-		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH},
+		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH, RootCA: n.rootCA},
 	}, n.store, log)
 	if err != nil {
 		return n, err

@@ -46,6 +46,7 @@ func Keep(admitted, declared *corev1.Pod) *corev1.Pod {
 	}
 	tolerations(pod)
 	keepRuntimeClass(old, now)
+	keepToken(old, now)
 	return manifest.Default(pod).(*corev1.Pod)
 }
 
@@ -59,9 +60,11 @@ func serviceAccount(w *state.World, pod *corev1.Pod) error {
 	if r == nil {
 		return fmt.Errorf("pods %q is forbidden: error looking up service account %s/%s: serviceaccount %q not found", shown(pod), pod.Namespace, name, name)
 	}
-	if account, ok := r.Object.(*corev1.ServiceAccount); ok && len(pod.Spec.ImagePullSecrets) == 0 {
+	account, ok := r.Object.(*corev1.ServiceAccount)
+	if ok && len(pod.Spec.ImagePullSecrets) == 0 {
 		pod.Spec.ImagePullSecrets = slices.Clone(account.ImagePullSecrets)
 	}
+	mountToken(account, pod)
 	return nil
 }
 

@@ -99,12 +99,7 @@ func (b *Bind) mount(propagation string, ownUsers bool) specs.Mount {
 	if propagation == "" {
 		propagation = "rprivate"
 	}
-	options = append(options, propagation)
-	if b.ReadOnly {
-		options = append(options, "ro")
-	} else {
-		options = append(options, "rw")
-	}
+	options = append(append(options, propagation), b.access()...)
 	switch {
 	case ownUsers && b.Recursive:
 		options = append(options, "ridmap")

@@ -67,6 +67,8 @@ func Spec(f *Facts, in *Input) (*specs.Spec, error) {
 			Namespaces:  namespaces(&f.Machine, pod, c),
 			Resources:   ContainerResources(&f.Machine, pod, c),
 			MountLabel:  in.MountLabel,
+
+			RootfsPropagation: rootPropagation(in.Binds),
 		},
 	}
 	if !unmasked(c) {

@@ -23,8 +23,8 @@ type File struct {
 // Payload is what a projected volume holds, by clean relative path.
 type Payload map[string]File
 
-// TokenFunc makes a token for the ServiceAccount of a Pod.
-type TokenFunc func(pod *corev1.Pod, audience string, seconds int64) ([]byte, error)
+// TokenFunc gives a token of the Pod's ServiceAccount that is good for a while.
+type TokenFunc func(audience string, seconds int64) ([]byte, error)
 
 // Projected says whether a volume is made of data (and has a Payload).
 func Projected(v *corev1.Volume) bool {
@@ -84,16 +84,42 @@ func accountToken(f *oci.Facts, p Payload, s *corev1.ServiceAccountTokenProjecti
 	if s.ExpirationSeconds != nil {
 		seconds = *s.ExpirationSeconds
 	}
-	data, err := token(f.Pod, s.Audience, seconds)
+	data, err := token(s.Audience, seconds)
 	if err != nil {
-		return fmt.Errorf("make service account token: %w", err)
+		return err
 	}
-	file := File{Data: data, Mode: 0o600, UID: -1}
-	security := f.Pod.Spec.SecurityContext
-	if security != nil && security.FSGroup != nil || f.Pod.Spec.Containers[0].SecurityContext == nil && (security == nil || security.RunAsUser == nil) {
-		file.Mode = mode
+	file := File{Data: data, Mode: mode, UID: fsUser(f.Pod)}
+	if file.UID >= 0 || fsGroup(f.Pod) >= 0 {
+		file.Mode = 0o600 // the owner's, and readable by the group where there is one
 	}
 	return add(p, s.Path, file)
+}
+
+// fsUser is who all containers of a Pod run as, -1 if they differ or one does not say.
+func fsUser(pod *corev1.Pod) int64 {
+	user := int64(-1)
+	same := func(c *corev1.Container) bool {
+		var wanted *int64
+		if s := pod.Spec.SecurityContext; s != nil {
+			wanted = s.RunAsUser
+		}
+		if s := c.SecurityContext; s != nil && s.RunAsUser != nil {
+			wanted = s.RunAsUser
+		}
+		if wanted == nil || user >= 0 && user != *wanted {
+			return false
+		}
+		user = *wanted
+		return true
+	}
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			if !same(&list[i]) {
+				return -1
+			}
+		}
+	}
+	return user
 }
 
 func configMap(f *oci.Facts, p Payload, name string, items []corev1.KeyToPath, mode uint32, optional *bool) error {

@@ -1,0 +1,29 @@
+package control
+
+import "net/http"
+
+// Where an API server shows by which keys the tokens of ServiceAccounts can be verified.
+const (
+	PathJWKS      = "/openid/v1/jwks"
+	PathDiscovery = "/.well-known/openid-configuration"
+)
+
+// jwks gives the public keys (RFC 7517).
+func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
+	document(w, "application/jwk-set+json", s.daemon.TokenKeys)
+}
+
+// discovery describes the issuer (OpenID Connect Discovery 1.0).
+func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
+	document(w, "application/json", s.daemon.TokenIssuer)
+}
+
+func document(w http.ResponseWriter, kind string, make func() ([]byte, error)) {
+	data, err := make()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(data)
+}
