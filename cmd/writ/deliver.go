@@ -57,6 +57,7 @@ func (c *config) runtime() noderuntime.Config {
 		Resources: resources, MaxPods: c.resources.pods, PIDsLimit: c.resources.pids,
 		ImageGC: c.image.gc(),
 	}
+	c.eviction.apply(&cfg)
 	if c.logDir == defaultLogDir {
 		cfg.LogLinks = "/var/log/containers"
 	}

@@ -37,6 +37,7 @@ type config struct {
 	secrets                  secretConfig
 	bases                    baseConfig
 	resources                resourceConfig
+	eviction                 evictionConfig
 }
 
 func (c *config) flags(f *pflag.FlagSet) {
@@ -68,6 +69,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	c.secrets.flags(f)
 	c.bases.flags(f)
 	c.resources.flags(f)
+	c.eviction.flags(f)
 }
 
 // upFlagNames are the settings that the configuration file may hold.
@@ -171,7 +173,7 @@ func (c *config) Validate() error {
 	if err := loopback(c.metrics); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate(), c.resources.validate())
+	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate(), c.resources.validate(), c.eviction.validate())
 	return errors.Join(errs...)
 }
 
