@@ -13,7 +13,7 @@ var tables = allTables()
 
 func allTables() map[reflect.Type]fields {
 	all := map[reflect.Type]fields{}
-	for _, t := range []map[reflect.Type]fields{podTables(), containerTables(), volumeTables(), kindTables(), serviceTables()} {
+	for _, t := range []map[reflect.Type]fields{podTables(), placementTables(), containerTables(), volumeTables(), kindTables(), serviceTables()} {
 		maps.Copy(all, t)
 	}
 	return all
@@ -39,7 +39,7 @@ func podTables() map[reflect.Type]fields {
 		rows[corev1.PodTemplateSpec](fields{"metadata": works, "spec": works}),
 		rows[corev1.PodSpec](fields{
 			"activeDeadlineSeconds":         works,
-			"affinity":                      notYet("affinity is"),
+			"affinity":                      works,
 			"automountServiceAccountToken":  works,
 			"containers":                    works,
 			"dnsConfig":                     works,
@@ -68,7 +68,7 @@ func podTables() map[reflect.Type]fields {
 			"restartPolicy":                 works,
 			"runtimeClassName":              works,
 			"schedulerName":                 notYet("a scheduler of one's own is", corev1.DefaultSchedulerName),
-			"schedulingGates":               notYet("scheduling gates are"),
+			"schedulingGates":               works,
 			"schedulingGroup":               notYet("scheduling groups are"),
 			"securityContext":               works,
 			"serviceAccount":                works,
