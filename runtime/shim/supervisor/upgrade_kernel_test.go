@@ -185,8 +185,8 @@ func TestUpgrade_WaitsForSessions(t *testing.T) {
 	if hello := r.upgrade(shared.next); hello.Build != "two" {
 		t.Errorf("hello: %+v", hello)
 	}
-	stopping := r.request("slow", `trap "" TERM; while :; do sleep 1; done`)
-	r.start(stopping)
+	r.start(r.request("slow", `trap "" TERM; echo deaf; while :; do sleep 1; done`))
+	wait(t, "its trap", func() bool { return len(r.lines("slow")) > 0 })
 	go r.client.Stop(r.ctx, "slow", 1000_000_000_000)
 	wait(t, "the stop", func() bool { return !r.state("slow").StopDeadline.IsZero() })
 	if _, err := r.client.Upgrade(r.ctx, shared.binary); !errors.Is(err, shim.ErrConflict) {
