@@ -21,6 +21,11 @@ func (w *worker) admit() bool {
 			return false
 		}
 	}
+	if no := w.allocate(); no != nil {
+		w.o.Failed = &Failure{Reason: no.reason, Message: "Pod was rejected: " + no.message}
+		w.event(corev1.EventTypeWarning, no.reason, "%s", no.message)
+		return false
+	}
 	return true
 }
 

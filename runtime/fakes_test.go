@@ -345,6 +345,7 @@ func (g *rig) up() {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	r.plugins = func(context.Context) error { return nil }
 	r.shims, r.tmpfs = g.shims, func(dir string, _ int64) error { return os.MkdirAll(dir, 0o700) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

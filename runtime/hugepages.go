@@ -52,6 +52,7 @@ func (r *Runtime) capacity(m measured) corev1.ResourceList {
 	for name, q := range pages {
 		list[name] = q
 	}
+	r.countDevices(list, false)
 	return list
 }
 
@@ -68,5 +69,6 @@ func (r *Runtime) allocatableOf(capacity corev1.ResourceList) corev1.ResourceLis
 		memory = *resource.NewQuantity(0, resource.BinarySI)
 	}
 	out[corev1.ResourceMemory] = memory
+	r.countDevices(out, true)
 	return out
 }

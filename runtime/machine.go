@@ -53,7 +53,7 @@ func readMachine(cfg Config) (oci.Machine, error) {
 	if !own.Get(capability.EFFECTIVE, capability.CAP_SYS_RESOURCE) {
 		m.OOMScoreFloor = oomScore()
 	}
-	m.Devices = devices()
+	m.Devices = deviceNodes()
 	m.HotPaths, _ = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
 	profiles := filepath.Join(cfg.DataDir, "seccomp")
 	m.SeccompProfile = func(name string) ([]byte, error) {
@@ -109,8 +109,8 @@ func oomScore() int {
 	return n
 }
 
-// devices are the node's device nodes, without terminals and shared memory.
-func devices() []oci.Device {
+// deviceNodes are the node's device nodes, without terminals and shared memory.
+func deviceNodes() []oci.Device {
 	var out []oci.Device
 	_ = filepath.WalkDir("/dev", func(name string, d fs.DirEntry, err error) error {
 		switch {

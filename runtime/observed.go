@@ -104,6 +104,8 @@ type Observation struct {
 	Ready  bool
 	Passed bool // the startup probe, or there is none
 	Judged bool // Ready is what a probe of this daemon says, not only what was told before
+	// Devices are those of plugins that the container has.
+	Devices []corev1.ResourceStatus
 	// Resized: Run is ended so that the next has other resources.
 	Resized bool
 	// Unhealthy is why Run has to be ended and started again ("failed liveness probe").

@@ -35,6 +35,7 @@ func (w *worker) publish() {
 		}
 	}
 	w.completed()
+	w.showDevices()
 	status := Status(&w.desired, &w.o, w.reported, w.r.cfg.NodeIP.String(), now)
 	changed := !equality.Semantic.DeepEqual(status, w.reported)
 	if w.sent && !changed {

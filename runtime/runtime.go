@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"writ/manifest"
+	"writ/runtime/devices"
 	"writ/runtime/guard"
 	"writ/runtime/logs"
 	"writ/runtime/oci"
@@ -47,6 +48,8 @@ type Runtime struct {
 	closing  atomic.Bool // Down: every Pod goes
 	calls    volume.Calls
 	ledger   ledger
+	devices  *devices.Manager
+	plugins  func(context.Context) error // serves the plugins of devices
 	guard    *guard.Guard
 	eviction pressure.Config // when Pods have to go
 	// settling are the Pods found at the start whose readiness is not known anew.
@@ -89,6 +92,9 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 	r.machine.LSM = readLSM(func(message string, err error) { r.log.Warn(message, "err", err) })
 	r.users = newUserRanges(cfg.Users.filled(cfg.MaxPods), func(uid types.UID) string { return cfg.pod("", "", uid).users() }, r.onDisk())
 	r.node = newNodeStatus(r)
+	if err := r.openDevices(); err != nil {
+		return nil, fmt.Errorf("open runtime: %w", err)
+	}
 	if r.guard, err = r.newGuard(); err != nil {
 		return nil, fmt.Errorf("open runtime: %w", err)
 	}
@@ -102,7 +108,7 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 func (r *Runtime) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
-	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.guard.Run(ctx) }, func() { r.relist(ctx) }, func() { r.collectImages(ctx) }} {
+	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.guard.Run(ctx) }, func() { r.relist(ctx) }, func() { r.collectImages(ctx) }, func() { r.servePlugins(ctx) }} {
 		helpers.Add(1)
 		go func() { defer helpers.Done(); f() }()
 	}
@@ -117,6 +123,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 		if !swept && r.feed.World().Adopted().Commit != "" {
 			swept = true
 			r.sweep(ctx)
+			r.sweepDevices()
 		}
 		select {
 		case <-ctx.Done():
@@ -245,6 +252,7 @@ func (r *Runtime) hire(ctx context.Context, w *worker) {
 		}
 		r.settling.done(w.uid)
 		r.freed(w.uid)
+		r.devices.Release(string(w.uid))
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.workers, w.uid)

@@ -172,6 +172,9 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	if err := w.makeFiles(c, id); err != nil {
 		return shim.Container{}, err
 	}
+	if err := w.give(c, env, spec); err != nil {
+		return shim.Container{}, err
+	}
 	by, err := w.runtime()
 	if err != nil {
 		return shim.Container{}, err

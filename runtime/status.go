@@ -55,7 +55,7 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 	if oc == nil {
 		oc = &Observation{}
 	}
-	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image}
+	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, AllocatedResourcesStatus: oc.Devices}
 	no := false
 	s.Started = &no
 	if old := before(last, c.Name, init); old != nil && oc.Run == nil {
