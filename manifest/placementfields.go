@@ -16,6 +16,7 @@ func placementTables() map[reflect.Type]fields {
 		rows[corev1.NodeAffinity](both),
 		rows[corev1.PodAffinity](both),
 		rows[corev1.PodAntiAffinity](both),
+		rows[corev1.PodSchedulingGate](fields{"name": works}),
 		rows[corev1.NodeSelector](fields{"nodeSelectorTerms": works}),
 		rows[corev1.NodeSelectorTerm](fields{"matchExpressions": works, "matchFields": works}),
 		rows[corev1.NodeSelectorRequirement](fields{"key": works, "operator": works, "values": works}),
