@@ -64,6 +64,7 @@ func containerTables() map[reflect.Type]fields {
 			"windowsOptions":           noEffect(noWindows),
 		}),
 		rows[corev1.Capabilities](fields{"add": works, "drop": works}),
+		rows[corev1.ContainerResizePolicy](fields{"resourceName": works, "restartPolicy": works}),
 		probeTables(),
 		envTables(),
 	)
