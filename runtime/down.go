@@ -49,21 +49,57 @@ func (r *Runtime) Down(ctx context.Context, purge bool) error {
 	return errors.Join(errs...)
 }
 
-// removeCgroups removes the node's own groups, which hold nothing any more.
-func removeCgroups(ctx context.Context, root string) error {
+// hierarchies are where groups may be.
+func hierarchies() ([]string, error) {
 	const base = "/sys/fs/cgroup"
-	hierarchies := []string{base}
+	all := []string{base}
 	entries, err := os.ReadDir(base)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			hierarchies = append(hierarchies, filepath.Join(base, e.Name()))
+			all = append(all, filepath.Join(base, e.Name()))
 		}
 	}
+	return all, nil
+}
+
+// removePodCgroup removes a Pod's groups, in which nothing runs any more. Most often there are none.
+func removePodCgroup(ctx context.Context, pod string) error {
+	all, err := hierarchies()
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, h := range all {
+		group := filepath.Join(h, pod)
+		entries, err := os.ReadDir(group)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if !e.IsDir() {
+				continue
+			}
+			if err := removeCgroup(ctx, filepath.Join(group, e.Name())); err != nil {
+				return err
+			}
+		}
+		if err := removeCgroup(ctx, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeCgroups removes the node's own groups, which hold nothing any more.
+func removeCgroups(ctx context.Context, root string) error {
+	all, err := hierarchies()
+	if err != nil {
+		return err
+	}
 	var errs []error
-	for _, h := range hierarchies {
+	for _, h := range all {
 		for _, group := range []string{filepath.Join(h, root, "shims"), filepath.Join(h, root)} {
 			errs = append(errs, removeCgroup(ctx, group))
 		}

@@ -144,7 +144,10 @@ func (w *worker) endShim(ctx context.Context) error {
 		}
 		w.r.log.Debug("shim does not end by itself", "pod", w.ref.String(), "err", err)
 	}
-	return w.r.shims.Destroy(ctx, w.paths.run)
+	if err := w.r.shims.Destroy(ctx, w.paths.run); err != nil {
+		return err
+	}
+	return removePodCgroup(ctx, w.r.cfg.cgroup(w.uid)) // of a life that left nothing else: its shim and its run directory are gone
 }
 
 // finalMessages are read before the files go.
