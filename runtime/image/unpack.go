@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/containerd/containerd/v2/pkg/archive"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -36,15 +35,9 @@ func unpack(ctx context.Context, root string, r io.Reader, diffID string, lim li
 	sum := sha256.New()
 	stream := io.TeeReader(&bounded{r: plain, left: lim.layer}, sum)
 	seen := newFilter(lim)
-	opts := []archive.ApplyOpt{
-		archive.WithFilter(seen.accept),
-		archive.WithConvertWhiteout(convertWhiteout),
-	}
-	if os.Geteuid() != 0 {
-		opts = append(opts, archive.WithNoSameOwner())
-	}
-	if _, err := archive.Apply(ctx, root, stream, opts...); err != nil {
-		return extent{}, corrupt(ctx, err)
+	a := &applier{root: filepath.Clean(root), seen: seen, room: &room{dir: root}, owned: os.Geteuid() == 0}
+	if err := a.apply(ctx, stream); err != nil {
+		return extent{}, corrupt(ctx, blame(root, err))
 	}
 	// What follows the end of the tar belongs to the digest too.
 	if _, err := io.Copy(io.Discard, stream); err != nil {
@@ -76,6 +69,15 @@ func corrupt(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+// blame tells a full disk from attributes of a file that are more than a file can have, which some file
+// systems report alike.
+func blame(dir string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) && !errors.Is(err, ErrStorage) && !full(dir) {
+		return fmt.Errorf("%w: more than this file system takes: %s", ErrCorrupt, err)
+	}
+	return err
 }
 
 var (
@@ -135,17 +137,39 @@ func (f *filter) accept(h *tar.Header) (bool, error) {
 			return false, fmt.Errorf("%w: link %q to %q leaves the layer", ErrCorrupt, h.Name, h.Linkname)
 		}
 	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "SCHILY.xattr.trusted.") {
+	for key, value := range h.PAXRecords {
+		name, ok := strings.CutPrefix(key, paxAttribute)
+		switch {
+		case !ok:
+		case !mayHave(name):
 			delete(h.PAXRecords, key)
+		case len(value) > mostAttribute:
+			return false, fmt.Errorf("%w: attribute %s of %d bytes, at most %d are allowed", ErrCorrupt, name, len(value), mostAttribute)
 		}
 	}
 	return h.Typeflag != tar.TypeChar && h.Typeflag != tar.TypeBlock, nil
 }
 
+// paxAttribute begins the records of extended attributes in a tar.
+const paxAttribute = "SCHILY.xattr."
+
+// mostAttribute bounds one attribute, in bytes: XATTR_SIZE_MAX of Linux.
+const mostAttribute = 64 << 10
+
+// mayHave says which attributes a file of an image may have: those of users, file capabilities and access
+// lists. Labels of security modules and signatures (security.*) are this node's affair, and trusted.* and
+// user.overlay.* are read by overlayfs.
+func mayHave(name string) bool {
+	switch {
+	case name == "security.capability", name == "system.posix_acl_access", name == "system.posix_acl_default":
+		return true
+	}
+	return strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "user.overlay.")
+}
+
 // convertWhiteout writes a deletion of the image format as overlayfs wants it. It
 // says whether the entry itself is to be written.
-func convertWhiteout(h *tar.Header, path string) (bool, error) {
+func convertWhiteout(path string, a *applier) (bool, error) {
 	const prefix, opaque = ".wh.", ".wh..wh..opq"
 	dir, base := filepath.Dir(path), filepath.Base(path)
 	switch {
@@ -154,8 +178,12 @@ func convertWhiteout(h *tar.Header, path string) (bool, error) {
 	case strings.HasPrefix(base, prefix+prefix):
 		return false, nil // bookkeeping of an older storage driver
 	case strings.HasPrefix(base, prefix):
-		victim := filepath.Join(dir, base[len(prefix):])
-		if err := os.RemoveAll(victim); err != nil {
+		name := base[len(prefix):]
+		if name == "" || name == "." || name == ".." {
+			return false, fmt.Errorf("%w: it takes away %q, which is no name of a file", ErrCorrupt, name)
+		}
+		victim := filepath.Join(dir, name)
+		if err := a.remove(victim); err != nil {
 			return false, err
 		}
 		return false, unix.Mknod(victim, unix.S_IFCHR, 0)

@@ -20,7 +20,7 @@ type member struct {
 	data string
 }
 
-func pack(t *testing.T, members ...member) []byte {
+func pack(t testing.TB, members ...member) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	tw := tar.NewWriter(&buf)
