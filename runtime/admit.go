@@ -14,7 +14,11 @@ func (w *worker) admit() bool {
 	if exists(w.paths.run) {
 		return true // it was taken once
 	}
-	for _, no := range []*rejection{w.r.sysctls.refuse(w.desired.Pod), refuseAppArmor(w.desired.Pod, w.r.machine.LSM.AppArmor)} {
+	var pressed *rejection
+	if w.reported == nil || w.reported.StartTime == nil {
+		pressed = refusePressure(w.r.guard.Conditions(), w.desired.Pod)
+	}
+	for _, no := range []*rejection{pressed, w.r.sysctls.refuse(w.desired.Pod), refuseAppArmor(w.desired.Pod, w.r.machine.LSM.AppArmor)} {
 		if no != nil {
 			w.o.Failed = &Failure{Reason: no.reason, Message: "Pod was rejected: " + no.message}
 			w.event(corev1.EventTypeWarning, no.reason, "%s", no.message)

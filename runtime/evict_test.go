@@ -179,3 +179,36 @@ func TestEvict_DeadContainersFirst(t *testing.T) {
 		}
 	})
 }
+
+func TestRefusePressure(t *testing.T) {
+	requests := func(p *corev1.Pod) {
+		p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}
+	}
+	tolerates := func(p *corev1.Pod) {
+		p.Spec.Tolerations = []corev1.Toleration{{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}
+	}
+	critical := func(p *corev1.Pod) { n := int32(2_000_000_000); p.Spec.Priority = &n }
+	memory, both := []corev1.NodeConditionType{corev1.NodeMemoryPressure}, []corev1.NodeConditionType{corev1.NodeMemoryPressure, corev1.NodeDiskPressure}
+	for name, tt := range map[string]struct {
+		conditions []corev1.NodeConditionType
+		pod        func(*corev1.Pod)
+		want       string
+	}{
+		"none":                {nil, nil, ""},
+		"memory, best effort": {memory, nil, "The node had condition: [MemoryPressure]. "},
+		"memory, burstable":   {memory, requests, ""},
+		"memory, tolerated":   {memory, tolerates, ""},
+		"both, burstable":     {both, requests, "The node had condition: [MemoryPressure DiskPressure]. "},
+		"both, critical":      {both, critical, ""},
+	} {
+		got := ""
+		if no := refusePressure(tt.conditions, pod("p", "img", tt.pod)); no != nil {
+			if got = no.message; no.reason != "Evicted" {
+				t.Errorf("%s: reason %s, want Evicted", name, no.reason)
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: it says %q, want %q", name, got, tt.want)
+		}
+	}
+}

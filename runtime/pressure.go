@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/kubernetes/pkg/apis/core/v1/helper/qos"
 
 	"writ/runtime/guard"
 	"writ/runtime/pressure"
@@ -170,18 +171,20 @@ func (g *guarded) Evict(e *pressure.Eviction) {
 	}
 }
 
-// under is the condition of the node for which it takes no Pods of a kind, in the words of the kubelet;
-// empty if it takes this one.
-func under(conditions []corev1.NodeConditionType, pod *corev1.Pod, bestEffort, tolerates bool) string {
+// refusePressure refuses a Pod that came while the node is short of something; placement knows of that a
+// moment later. What runs here already is not asked.
+func refusePressure(conditions []corev1.NodeConditionType, pod *corev1.Pod) *rejection {
 	if len(conditions) == 0 || pressure.Critical(pod) {
-		return ""
+		return nil
 	}
-	if len(conditions) == 1 && conditions[0] == corev1.NodeMemoryPressure && (!bestEffort || tolerates) {
-		return ""
+	if len(conditions) == 1 && conditions[0] == corev1.NodeMemoryPressure {
+		copes := slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool {
+			all := t.Key == "" && t.Operator == corev1.TolerationOpExists
+			return (all || t.Key == corev1.TaintNodeMemoryPressure && t.Value == "") && (t.Effect == "" || t.Effect == corev1.TaintEffectNoSchedule)
+		})
+		if copes || qos.GetPodQOS(pod) != corev1.PodQOSBestEffort {
+			return nil
+		}
 	}
-	names := make([]string, 0, len(conditions))
-	for _, c := range conditions {
-		names = append(names, string(c))
-	}
-	return fmt.Sprintf("The node had condition: [%s]. ", strings.Join(names, " "))
+	return &rejection{pressure.Reason, fmt.Sprintf("The node had condition: %v. ", conditions)}
 }

@@ -21,13 +21,13 @@ type refusal struct {
 }
 
 // refuses gives the first reason why a node does not take the Pod, its room left aside. A Pod that
-// names its node is only asked for a mismatch.
+// names its node is asked by named.
 func (q *question) refuses(n *node) *refusal {
 	if n.object != nil && n.object.Spec.Unschedulable &&
 		untolerated([]corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}, q.pod.Spec.Tolerations) != nil {
 		return &refusal{words: "node(s) were unschedulable"}
 	}
-	if t := untolerated(n.taints, q.pod.Spec.Tolerations); t != nil {
+	if t := q.untolerated(n); t != nil {
 		return &refusal{words: "node(s) had untolerated taint(s) {" + strings.TrimSuffix(t.Key+": "+t.Value, ": ") + "}"}
 	}
 	return q.mismatch(n)
@@ -95,7 +95,7 @@ func (x *Index) explain(q *question) string {
 		}
 		ask := q.refuses
 		if q.pod.Spec.NodeName != "" {
-			ask = q.mismatch
+			ask = q.named
 		}
 		if r := ask(n); r != nil {
 			note(*r)

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"writ/state"
 )
 
 // effectiveTaints are the authored taints and those that upstream's node lifecycle controller sets
@@ -17,41 +19,15 @@ func effectiveTaints(n *corev1.Node, s *corev1.NodeStatus) []corev1.Taint {
 			}
 		}
 	}
-	ready := corev1.ConditionFalse
-	if s != nil {
-		for _, c := range s.Conditions {
-			switch {
-			case c.Type == corev1.NodeReady:
-				ready = c.Status
-			case c.Status != corev1.ConditionTrue:
-			case c.Type == corev1.NodeMemoryPressure:
-				taints = noSchedule(taints, corev1.TaintNodeMemoryPressure)
-			case c.Type == corev1.NodeDiskPressure:
-				taints = noSchedule(taints, corev1.TaintNodeDiskPressure)
-			case c.Type == corev1.NodePIDPressure:
-				taints = noSchedule(taints, corev1.TaintNodePIDPressure)
-			case c.Type == corev1.NodeNetworkUnavailable:
-				taints = noSchedule(taints, corev1.TaintNodeNetworkUnavailable)
-			}
-		}
+	if s == nil {
+		s = &corev1.NodeStatus{}
 	}
-	switch ready {
-	case corev1.ConditionTrue:
-	case corev1.ConditionUnknown:
-		taints = noSchedule(taints, corev1.TaintNodeUnreachable)
-	default:
-		taints = noSchedule(taints, corev1.TaintNodeNotReady)
+	for _, t := range state.ConditionTaints(s) {
+		if !slices.ContainsFunc(taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
+			taints = append(taints, t)
+		}
 	}
 	return taints
-}
-
-func noSchedule(taints []corev1.Taint, key string) []corev1.Taint {
-	for _, t := range taints {
-		if t.Key == key && t.Effect == corev1.TaintEffectNoSchedule {
-			return taints
-		}
-	}
-	return append(taints, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule})
 }
 
 // untolerated is the first taint that keeps a Pod away, nil if none does.

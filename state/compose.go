@@ -42,6 +42,9 @@ func (r *Record) Full() manifest.Object {
 		setStatus(&o.Status, r.Status)
 	case *corev1.Node:
 		setStatus(&o.Status, r.Status)
+		if r.Status != nil {
+			taint(o)
+		}
 	case *corev1.Namespace:
 		setStatus(&o.Status, r.Status)
 	case *appsv1.Deployment:

@@ -1,0 +1,51 @@
+package state
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// conditionTaints are upstream's for each condition of a node.
+var conditionTaints = []struct {
+	condition corev1.NodeConditionType
+	taint     map[corev1.ConditionStatus]string
+}{
+	{corev1.NodeReady, map[corev1.ConditionStatus]string{corev1.ConditionFalse: corev1.TaintNodeNotReady, corev1.ConditionUnknown: corev1.TaintNodeUnreachable}},
+	{corev1.NodeMemoryPressure, map[corev1.ConditionStatus]string{corev1.ConditionTrue: corev1.TaintNodeMemoryPressure}},
+	{corev1.NodeDiskPressure, map[corev1.ConditionStatus]string{corev1.ConditionTrue: corev1.TaintNodeDiskPressure}},
+	{corev1.NodePIDPressure, map[corev1.ConditionStatus]string{corev1.ConditionTrue: corev1.TaintNodePIDPressure}},
+	{corev1.NodeNetworkUnavailable, map[corev1.ConditionStatus]string{corev1.ConditionTrue: corev1.TaintNodeNetworkUnavailable}},
+}
+
+// ConditionTaints are the taints that the conditions of a node stand for, as upstream's node lifecycle
+// controller puts them: no Pod comes that does not tolerate them. A node that says nothing of being ready is not.
+func ConditionTaints(s *corev1.NodeStatus) []corev1.Taint {
+	var taints []corev1.Taint
+	for _, one := range conditionTaints {
+		c := corev1.NodeCondition{Status: corev1.ConditionFalse}
+		if i := slices.IndexFunc(s.Conditions, func(c corev1.NodeCondition) bool { return c.Type == one.condition }); i >= 0 {
+			c = s.Conditions[i]
+		}
+		key := one.taint[c.Status]
+		if key == "" {
+			continue
+		}
+		t := corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule}
+		if !c.LastTransitionTime.IsZero() {
+			at := c.LastTransitionTime
+			t.TimeAdded = &at
+		}
+		taints = append(taints, t)
+	}
+	return taints
+}
+
+// taint adds the taints of a node's conditions to those that were authored.
+func taint(n *corev1.Node) {
+	for _, t := range ConditionTaints(&n.Status) {
+		if !slices.ContainsFunc(n.Spec.Taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
+			n.Spec.Taints = append(n.Spec.Taints, t)
+		}
+	}
+}
