@@ -23,6 +23,9 @@ func (n *node) serveMetrics(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", n.healthz)
+	if n.cfg.profile {
+		mux.HandleFunc("GET /debug/pprof/profile", sample)
+	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", n.cfg.metrics)
 	if err != nil {
 		return fmt.Errorf("listen for metrics: %w", err)
