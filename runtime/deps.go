@@ -51,6 +51,7 @@ type podShim interface {
 	PutRecord(ctx context.Context, data []byte) error
 	Events(ctx context.Context, after uint64, fn func(shim.Event) error) error
 	Exec(ctx context.Context, r shim.ExecRequest, s shim.Streams) (shim.ExecResult, error)
+	Attach(ctx context.Context, id string, s shim.Streams) (shim.ExecResult, error)
 	Shutdown(ctx context.Context) error
 }
 

@@ -51,6 +51,21 @@ func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (int, error) {
 	return result.ExitCode, nil
 }
 
+// Attach follows what a running container prints from now on and sends to its standard input, if Stdin is
+// given; a container without one refuses that. It returns the container's exit code when it ends. The container
+// goes on if ctx ends first; one with stdinOnce then sees the end of its input.
+func (r *Runtime) Attach(ctx context.Context, o ExecOptions) (int, error) {
+	client, id, err := r.runningContainer(ctx, o.Namespace, o.Pod, o.Container)
+	if err != nil {
+		return 0, err
+	}
+	result, err := client.Attach(ctx, id, o.streams())
+	if err != nil {
+		return 0, fmt.Errorf("attach to %s/%s: %w", o.Namespace, o.Pod, err)
+	}
+	return result.ExitCode, nil
+}
+
 func (o *ExecOptions) streams() shim.Streams {
 	return shim.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Resize: o.Resize}
 }

@@ -236,6 +236,10 @@ func (s *fakeShim) Exec(ctx context.Context, r shim.ExecRequest, _ shim.Streams)
 	}
 }
 
+func (s *fakeShim) Attach(context.Context, string, shim.Streams) (shim.ExecResult, error) {
+	return shim.ExecResult{}, nil
+}
+
 func (s *fakeShim) Shutdown(context.Context) error {
 	s.end()
 	s.all.mu.Lock()

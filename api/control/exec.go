@@ -20,11 +20,13 @@ type LogQuery struct {
 	Since                        time.Duration
 }
 
-// ExecQuery says what `writ exec` runs. An empty Container is the pod's only or default one.
+// ExecQuery says what `writ exec` runs. An empty Container is the pod's only or default one. With Attach nothing
+// is run: the streams are those of the container itself, its input only if Input is set.
 type ExecQuery struct {
 	Namespace, Pod, Container string
 	Command                   []string
 	Terminal                  bool
+	Attach, Input             bool `json:",omitempty"`
 }
 
 // Size of a terminal in characters.
@@ -105,7 +107,7 @@ func (f framed) Write(p []byte) (int, error) {
 // exec takes the connection over and runs one command on it.
 func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	var q ExecQuery
-	if err := json.Unmarshal([]byte(r.Header.Get("Writ-Exec")), &q); err != nil || len(q.Command) == 0 {
+	if err := json.Unmarshal([]byte(r.Header.Get("Writ-Exec")), &q); err != nil || len(q.Command) == 0 && !q.Attach {
 		refuse(w, http.StatusBadRequest, errors.New("exec needs a command"))
 		return
 	}

@@ -200,6 +200,15 @@ func (c containers) Logs(ctx context.Context, q control.LogQuery, out io.Writer)
 }
 
 func (c containers) Exec(ctx context.Context, q control.ExecQuery, s control.ExecStreams) (int, error) {
+	if q.Attach {
+		if !q.Input {
+			s.Stdin = nil
+		}
+		return c.r.Attach(ctx, noderuntime.ExecOptions{
+			Namespace: q.Namespace, Pod: q.Pod, Container: q.Container,
+			Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Resize: s.Resize,
+		})
+	}
 	return c.r.Exec(ctx, noderuntime.ExecOptions{
 		Namespace: q.Namespace, Pod: q.Pod, Container: q.Container, Command: q.Command, TTY: q.Terminal,
 		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Resize: s.Resize,
