@@ -25,6 +25,7 @@ func (n *node) serveMetrics(ctx context.Context) error {
 	mux.HandleFunc("GET /healthz", n.healthz)
 	if n.cfg.profile {
 		mux.HandleFunc("GET /debug/pprof/profile", sample)
+		mux.HandleFunc("GET /debug/pprof/heap", heap)
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", n.cfg.metrics)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"time"
@@ -31,5 +32,14 @@ func sample(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-time.After(span):
 	case <-r.Context().Done():
+	}
+}
+
+// heap writes what the daemon's memory is used for, after a collection. It is there only with --profile.
+func heap(w http.ResponseWriter, _ *http.Request) {
+	runtime.GC()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if err := pprof.Lookup("heap").WriteTo(w, 0); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
 }

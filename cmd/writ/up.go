@@ -58,7 +58,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.shim, "shim", "", "the writ-shim binary (default: beside writ)")
 	f.StringVar(&c.renderer, "renderer", "", "the writ-render binary (default: beside writ)")
 	f.StringVar(&c.metrics, "metrics-listen", "127.0.0.1:9410", "loopback address of /metrics and /healthz; empty for none")
-	f.BoolVar(&c.profile, "profile", false, "serve CPU profiles of the daemon beside the metrics, at /debug/pprof/profile")
+	f.BoolVar(&c.profile, "profile", false, "serve profiles of the daemon beside the metrics, at /debug/pprof/profile and heap")
 	f.BoolVar(&c.rebuild, "rebuild", false, "make the store anew from the repository and the running containers")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
