@@ -2,6 +2,7 @@ package oci
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -117,15 +118,15 @@ func setSeccomp(m *Machine, pod *corev1.Pod, c *corev1.Container, spec *specs.Sp
 
 func localhostProfile(m *Machine, name *string, spec *specs.Spec) error {
 	if name == nil || m.SeccompProfile == nil {
-		return configErrorf("cannot load seccomp profile: no profile is named")
+		return configErrorf("localhostProfile must be set if seccompProfile type is Localhost.")
 	}
 	data, err := m.SeccompProfile(*name)
 	if err != nil {
-		return configErrorf("cannot load seccomp profile %q: %v", *name, err)
+		return fmt.Errorf("failed to generate seccomp spec opts: cannot load seccomp profile %q: %w", *name, err)
 	}
 	spec.Linux.Seccomp = &specs.LinuxSeccomp{}
 	if err := json.Unmarshal(data, spec.Linux.Seccomp); err != nil {
-		return configErrorf("decode seccomp profile %q: %v", *name, err)
+		return fmt.Errorf("failed to generate seccomp spec opts: decoding seccomp profile failed %q: %w", *name, err)
 	}
 	return nil
 }

@@ -153,7 +153,13 @@ func pauseNamespaces(state *shim.SandboxState) []specs.LinuxNamespace {
 // away what it has in the kernel.
 func (p paths) removePause(s shim.SandboxState) error {
 	if handle, err := libcontainer.Load(p.runc(), pauseID); err == nil {
-		_ = handle.Signal(unix.SIGKILL)
+		bootID, err := readBootID()
+		if err != nil {
+			return err
+		}
+		if state, err := handle.State(); err == nil {
+			killProcess(identity{state.InitProcessPid, state.InitProcessStartTime, bootID}, bootID)
+		}
 		if err := killCgroup(filepath.Join(s.CgroupPath, pauseID)); err != nil {
 			return err
 		}
