@@ -40,7 +40,7 @@ func (l fileLayer) Size() (int64, error)                 { return l.size, nil }
 func (l fileLayer) MediaType() (types.MediaType, error)  { return types.OCILayer, nil }
 func (l fileLayer) Uncompressed() (io.ReadCloser, error) { return nil, errors.New("not needed") }
 
-func hashOf(sum []byte) v1.Hash                          { return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum)} }
+func hashOf(sum []byte) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum)} }
 
 // bigLayer is one file of so many bytes, mostly zeros, written as it goes.
 func bigLayer(t *testing.T, size int64) v1.Layer {
