@@ -87,8 +87,9 @@ func TestNotYet(t *testing.T) {
 		{"probes", "spec: {containers: [{name: c, image: c, livenessProbe: {grpc: {port: 1}, terminationGracePeriodSeconds: 3}, readinessProbe: {tcpSocket: {port: 1}}}]}", ""},
 		{"volumes", `spec: {serviceAccountName: x, containers: [{name: c, image: c, volumeMounts: [{name: a, mountPath: /a, subPath: x}]}],
   volumes: [{name: a, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: b, emptyDir: {sizeLimit: 1Mi}}, {name: c, nfs: {server: s, path: /p}}, {name: d, emptyDir: {}},
-  {name: e, projected: {sources: [{configMap: {name: x}}, {serviceAccountToken: {path: t}}]}}]}`,
-			`spec.volumes[2].nfs: an NFS volume is not supported yet`},
+  {name: e, projected: {sources: [{configMap: {name: x}}, {serviceAccountToken: {path: t}}]}}, {name: f, emptyDir: {medium: HugePages-2Mi}}, {name: g, image: {reference: x}},
+  {name: h, persistentVolumeClaim: {claimName: x}}]}`,
+			`spec.volumes[7].persistentVolumeClaim: a persistent volume claim is not supported yet`},
 		{"service", "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: LoadBalancer, externalIPs: [1.2.3.4], ports: [{name: a, port: 80}, {name: b, port: 81, protocol: UDP}, {name: c, port: 82, protocol: SCTP}]}",
 			`spec.ports[2].protocol: SCTP: SCTP is not supported yet
 spec.externalIPs: external addresses are not supported yet`},

@@ -32,7 +32,7 @@ func (p *Plan) keep(d *Desired, o *Observed, c *corev1.Container, now time.Time)
 		}
 		return
 	}
-	if !p.image(c, oc, now) {
+	if !p.images(d, o, c, oc, now) {
 		return
 	}
 	if oc.Create.Err != nil && now.Before(oc.Create.Retry) {

@@ -31,7 +31,9 @@ type Observed struct {
 	Volumes Attempt
 	// Refresh is when files of volumes are to be made anew: tokens end. Zero is never.
 	Refresh time.Time
-	IP      netip.Addr
+	// RecursiveReadOnly: the node can make a mount read-only with all below it.
+	RecursiveReadOnly bool
+	IP                netip.Addr
 
 	Containers map[string]*Observation
 

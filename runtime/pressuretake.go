@@ -72,7 +72,7 @@ func (w *worker) dropEmptyDirs() error {
 	var errs []error
 	for i := range w.desired.Pod.Spec.Volumes {
 		if v := &w.desired.Pod.Spec.Volumes[i]; v.EmptyDir != nil && pressure.OnDisk(v) {
-			errs = append(errs, os.RemoveAll(w.volumeSet().Path(v.Name)))
+			errs = append(errs, w.volumeSet().RemoveOne(w.ctx, v.Name))
 		}
 	}
 	return errors.Join(errs...)

@@ -55,7 +55,8 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 	if oc == nil {
 		oc = &Observation{}
 	}
-	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, AllocatedResourcesStatus: oc.Devices}
+	oc = oc.withVolumes(d, o, c)
+	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, AllocatedResourcesStatus: oc.Devices, VolumeMounts: volumeMounts(o, c)}
 	no := false
 	s.Started = &no
 	if old := before(last, c.Name, init); old != nil && oc.Run == nil {

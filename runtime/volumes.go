@@ -12,6 +12,7 @@ import (
 // volumes makes all volumes of the Pod. One that cannot be made holds the Pod back
 // and is tried again, at once when what it waits for appears.
 func (w *worker) volumes() {
+	w.findImages()
 	f, set := w.facts(), w.volumeSet()
 	for i := range w.desired.Pod.Spec.Volumes {
 		v := &w.desired.Pod.Spec.Volumes[i]

@@ -38,6 +38,8 @@ func hostPath(name, path string) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}}
 }
 
+const waitLimit = 30 * time.Second
+
 // waiting is the reason and message of the first container that waits.
 func (b *bed) waiting(name, reason string) string {
 	b.t.Helper()

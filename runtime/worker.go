@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,7 +84,7 @@ func newWorker(r *Runtime, rec *state.Record) *worker {
 		r: r, ref: rec.Ref, uid: rec.UID, paths: r.cfg.pod(rec.Ref.Namespace, rec.Ref.Name, rec.UID),
 		limited: rec.Pod() != nil && pressure.Limited(rec.Pod()),
 		bell:    make(chan struct{}, 1), done: make(chan struct{}),
-		record: rec, o: Observed{Containers: map[string]*Observation{}},
+		record: rec, o: Observed{Containers: map[string]*Observation{}, RecursiveReadOnly: volume.KernelMakesRecursive()},
 		probes: map[string]context.CancelFunc{}, lives: map[string]context.CancelFunc{}, hooks: map[string]context.CancelFunc{},
 		pulls: map[string]context.CancelFunc{}, stops: map[string]context.CancelFunc{},
 		backoffs: map[string]string{},
@@ -272,6 +273,9 @@ func (w *worker) do(s Step) {
 
 // spec is a container of the Pod by name, nil if there is none.
 func (w *worker) spec(name string) *corev1.Container {
+	if volume, ok := strings.CutPrefix(name, volumePrefix); ok {
+		return imageOfVolume(&w.desired.Pod.Spec, volume)
+	}
 	return oci.Container(&w.desired.Pod.Spec, name)
 }
 
@@ -354,5 +358,5 @@ func services(view state.View, ns string) []*corev1.Service {
 }
 
 func (w *worker) volumeSet() *volume.Set {
-	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Calls: &w.r.calls, Token: w.token}
+	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Calls: &w.r.calls, Token: w.token, Image: w.mountImage}
 }

@@ -22,6 +22,9 @@ func OpenHostPath(v *corev1.HostPathVolumeSource, own []string) (*Handle, []stri
 		return nil, nil, err
 	}
 	h, err := openTrusted(v.Path)
+	if errors.Is(err, fs.ErrNotExist) && kind != corev1.HostPathUnset {
+		return nil, nil, typeError(v.Path, kind)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("hostPath: %w", err)
 	}
@@ -101,23 +104,32 @@ func checkType(h *Handle, name string, kind corev1.HostPathType) error {
 	}
 	m := info.Mode()
 	ok := true
-	what := ""
 	switch kind {
 	case corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate:
-		ok, what = m.IsDir(), "a directory"
+		ok = m.IsDir()
 	case corev1.HostPathFile, corev1.HostPathFileOrCreate:
-		ok, what = m.IsRegular(), "a file"
+		ok = m.IsRegular()
 	case corev1.HostPathSocket:
-		ok, what = m&fs.ModeSocket != 0, "a socket file"
+		ok = m&fs.ModeSocket != 0
 	case corev1.HostPathCharDev:
-		ok, what = m&fs.ModeCharDevice != 0, "a character device"
+		ok = m&fs.ModeCharDevice != 0
 	case corev1.HostPathBlockDev:
-		ok, what = m&fs.ModeDevice != 0 && m&fs.ModeCharDevice == 0, "a block device"
+		ok = m&fs.ModeDevice != 0 && m&fs.ModeCharDevice == 0
 	}
 	if !ok {
-		return fmt.Errorf("hostPath type check failed: %s is not %s", name, what)
+		return typeError(name, kind)
 	}
 	return nil
+}
+
+// typeError is upstream's sentence, of what is of another type or not there.
+func typeError(name string, kind corev1.HostPathType) error {
+	what := map[corev1.HostPathType]string{
+		corev1.HostPathDirectory: "a directory", corev1.HostPathDirectoryOrCreate: "a directory",
+		corev1.HostPathFile: "a file", corev1.HostPathFileOrCreate: "a file", corev1.HostPathSocket: "a socket file",
+		corev1.HostPathCharDev: "a character device", corev1.HostPathBlockDev: "a block device",
+	}[kind]
+	return fmt.Errorf("hostPath type check failed: %s is not %s", name, what)
 }
 
 // hide refuses a path at or below one of the daemon's own and lists those that

@@ -35,7 +35,7 @@ func TestOpenHostPath_Creates(t *testing.T) {
 		{"dir/a/b", corev1.HostPathDirectoryOrCreate, "", true},
 		{"there/new", corev1.HostPathFileOrCreate, "", true},
 		{"nowhere/new", corev1.HostPathFileOrCreate, "no such file", false},
-		{"missing", corev1.HostPathDirectory, "no such file", false},
+		{"missing", corev1.HostPathDirectory, "hostPath type check failed", false},
 		{"file", corev1.HostPathDirectoryOrCreate, "is not a directory", true},
 		{"file/below", corev1.HostPathDirectoryOrCreate, "not a directory", false},
 		{"own", corev1.HostPathUnset, "belongs to this node's daemon", true},

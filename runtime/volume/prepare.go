@@ -95,6 +95,18 @@ func (s *Set) Remove(ctx context.Context) error {
 	return os.RemoveAll(s.Dir)
 }
 
+// RemoveOne unmounts and deletes one volume that is a directory of the node's own, with what
+// containers mounted in it.
+func (s *Set) RemoveOne(ctx context.Context, name string) error {
+	if err := UnmountBelow(ctx, s.Calls, s.Path(name)); err != nil {
+		return err
+	}
+	return os.RemoveAll(s.Path(name))
+}
+
+// Mounted says that something is mounted where a volume lies.
+func (s *Set) Mounted(name string) bool { return mounted(s.Path(name)) }
+
 // hostPathSource is the same for all Pods that show the path.
 func hostPathSource(v *corev1.Volume) string { return "hostPath " + filepath.Clean(v.HostPath.Path) }
 

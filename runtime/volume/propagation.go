@@ -22,15 +22,15 @@ func RecursiveReadOnly(m *corev1.VolumeMount) (bool, error) {
 	if p := m.MountPropagation; p != nil && *p != corev1.MountPropagationNone {
 		return false, oci.ConfigErrorf(resolve+"compatible with propagation %q", m.Name, *p)
 	}
-	able := kernelMakesRecursive()
+	able := KernelMakesRecursive()
 	if *m.RecursiveReadOnly == corev1.RecursiveReadOnlyEnabled && !able {
 		return false, oci.ConfigErrorf(resolve+"supported by the runtime", m.Name)
 	}
 	return able, nil
 }
 
-// kernelMakesRecursive says that the kernel has mount_setattr(2), Linux 5.12 on.
-func kernelMakesRecursive() bool {
+// KernelMakesRecursive says that the kernel has mount_setattr(2), Linux 5.12 on.
+func KernelMakesRecursive() bool {
 	return unix.MountSetattr(-1, "", 0, &unix.MountAttr{}) != unix.ENOSYS
 }
 
