@@ -151,6 +151,9 @@ func (h *history) start(c *corev1.Container, oc *Observation, level int) {
 	attempt := oc.Attempts
 	if oc.Run != nil {
 		attempt = oc.Run.Attempt + 1
+		if delay := restartDelay(level - 1); !oc.Run.Past && h.now.Before(oc.Run.FinishedAt.Add(delay)) {
+			h.fail("%s is started %v after its end, at level %d", c.Name, h.now.Sub(oc.Run.FinishedAt), level)
+		}
 	}
 	if was, ran := h.runs[c.Name]; ran && attempt != was+1 {
 		h.fail("attempt %d of %s after %d", attempt, c.Name, was)
@@ -195,6 +198,9 @@ func (h *history) reset() {
 			r.Past, r.Reason, r.ExitCode = true, restartingAll, 137
 			oc.Run, oc.Last = &r, nil
 		}
+	}
+	if finished(pod, h.o) {
+		h.fail("nothing begins anew")
 	}
 }
 
