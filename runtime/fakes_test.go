@@ -29,6 +29,9 @@ type fakeShims struct {
 	mu   sync.Mutex
 	pods map[string]*fakeShim
 	fail map[string]error // by operation
+	// upgrade answers the next upgrade; upgrades and ended count.
+	upgrade         func() (string, error)
+	upgrades, ended int
 }
 
 func (f *fakeShims) Launch(_ context.Context, dir string) (podShim, error) {
@@ -51,9 +54,26 @@ func (f *fakeShims) Connect(dir string) podShim {
 	return f.pods[dir]
 }
 
-func (f *fakeShims) Upgrade(context.Context, string) (string, error) { return "", nil }
+func (f *fakeShims) Upgrade(_ context.Context, dir string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.upgrades++
+	if f.upgrade == nil {
+		return "", nil
+	}
+	return f.upgrade()
+}
 
-func (f *fakeShims) End(_ context.Context, dir string) error { return nil }
+// End replaces a shim that hangs by one that does not.
+func (f *fakeShims) End(_ context.Context, dir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended++
+	f.pods[dir].mu.Lock()
+	defer f.pods[dir].mu.Unlock()
+	f.pods[dir].hung = false
+	return nil
+}
 
 func (f *fakeShims) Destroy(_ context.Context, dir string) error {
 	f.mu.Lock()
@@ -94,6 +114,10 @@ type fakeShim struct {
 	usage      uint64   // of every container's memory
 	deaf       bool     // containers end only when killed
 	mute       bool     // the answer to the next start gets lost
+	hung       bool     // it answers nothing
+	silent     bool     // it tells no events
+	stuck      error    // what a stop is answered with
+	states     int      // how often it was asked for everything
 	answer     chan int // exit codes of commands; nil: each is 0, at once
 }
 
@@ -146,6 +170,9 @@ func (s *fakeShim) exit(name string, code int) {
 
 func (s *fakeShim) tell(kind shim.EventKind, c shim.Container) {
 	s.seq++
+	if s.silent {
+		return
+	}
 	for w := range s.watchers {
 		w <- shim.Event{Seq: s.seq, Kind: kind, Time: time.Now(), Container: &c}
 	}
@@ -160,8 +187,11 @@ func (s *fakeShim) StopWith(ctx context.Context, id string, grace time.Duration,
 	}
 	name, exited := s.containers[i].Name, s.exits[id]
 	s.stops = append(s.stops, fmt.Sprintf("%s %v", name, grace.Round(time.Second)))
-	deaf := s.deaf
+	deaf, stuck := s.deaf, s.stuck
 	s.mu.Unlock()
+	if stuck != nil {
+		return shim.Container{}, stuck
+	}
 	if !deaf {
 		s.exit(name, 143)
 		return shim.Container{}, nil
@@ -183,8 +213,14 @@ func (s *fakeShim) Remove(_ context.Context, id string) error {
 	return nil
 }
 
-func (s *fakeShim) State(context.Context) (shim.PodState, error) {
+func (s *fakeShim) State(ctx context.Context) (shim.PodState, error) {
 	s.mu.Lock()
+	s.states++
+	if s.hung {
+		s.mu.Unlock()
+		<-ctx.Done()
+		return shim.PodState{}, ctx.Err()
+	}
 	defer s.mu.Unlock()
 	return shim.PodState{Containers: slices.Clone(s.containers), Seq: s.seq}, nil
 }
