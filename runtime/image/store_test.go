@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"writ/fixtures/images"
 	"writ/fixtures/registry"
@@ -304,4 +306,41 @@ func (s *Store) list() []Image {
 		}
 	}
 	return out
+}
+
+// One digest is fetched once, whatever it is called and whoever asks: by several tags, by digest, for several
+// namespaces.
+func TestPull_OneDigestByManyNames(t *testing.T) {
+	reg := registry.Start(t)
+	img := small(t, nil, map[string]string{"a": "1"}, map[string]string{"b": "2"})
+	refs := []string{reg.Host + "/app@" + digest(t, img)}
+	for _, tag := range []string{"a", "b", "c"} {
+		refs = append(refs, push(t, reg, img, "app:"+tag))
+	}
+	s := openStore(t, t.TempDir())
+	reg.Forget()
+	blobs := func(r *http.Request) bool { return strings.Contains(r.URL.Path, layerDigest(t, img, 0)) }
+	reg.Hold(blobs)
+	var group errgroup.Group
+	for i := range 24 {
+		group.Go(func() error {
+			_, err := s.Pull(t.Context(), refs[i%len(refs)], Access{Namespace: fmt.Sprint("ns", i%3)})
+			return err
+		})
+	}
+	waitFor(t, func() bool {
+		return reg.Count("GET /v2/app/blobs/"+layerDigest(t, img, 0)) > 0 && layersOnDisk(t, s) == 1
+	})
+	reg.Release()
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		if n := reg.Count("GET /v2/app/blobs/" + layerDigest(t, img, i)); n != 1 {
+			t.Errorf("layer %d was fetched %d times", i, n)
+		}
+	}
+	if list := s.List(); len(list) != 1 || len(list[0].Refs) != 3 {
+		t.Errorf("the store holds %+v, want one image by three tags", list)
+	}
 }
