@@ -7,17 +7,21 @@ import (
 )
 
 // capacity is what placement needs to know of the whole cluster: the room on the nodes and the Pods
-// that wait. It is kept up to date by changes, so that one Pod does not cost a look at all.
+// that wait or have ended. It is kept up to date by changes, so that one Pod does not cost a look at all.
 type capacity struct {
 	nodes   *schedule.Index
 	waiting map[manifest.Ref]bool
+	ended   map[manifest.Ref]bool // and may be collected
 }
 
 func newCapacity(w *state.World) *capacity {
-	c := &capacity{nodes: schedule.NewIndex(w), waiting: map[manifest.Ref]bool{}}
+	c := &capacity{nodes: schedule.NewIndex(w), waiting: map[manifest.Ref]bool{}, ended: map[manifest.Ref]bool{}}
 	for r := range w.Pods("") {
 		if r.Node == "" {
 			c.waiting[r.Ref] = true
+		}
+		if litters(r) {
+			c.ended[r.Ref] = true
 		}
 	}
 	return c
@@ -34,6 +38,11 @@ func (c *capacity) update(changes []state.Change) {
 			c.waiting[ch.Ref] = true
 		} else {
 			delete(c.waiting, ch.Ref)
+		}
+		if ch.New != nil && litters(ch.New) {
+			c.ended[ch.Ref] = true
+		} else {
+			delete(c.ended, ch.Ref)
 		}
 	}
 }

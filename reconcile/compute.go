@@ -18,6 +18,8 @@ type Options struct {
 	// RootCA is the certificate of the cluster's authority (PEM), which every namespace shows in
 	// kube-root-ca.crt; empty leaves what is there.
 	RootCA string
+	// EndedPods is how many Pods that have ended are kept, 0 for DefaultEndedPods, negative for all.
+	EndedPods int
 	// Set is that of the adopted commit, from which a declared Pod that was lost is made again. Nil
 	// while it is not known: such Pods wait.
 	Set *manifest.Set

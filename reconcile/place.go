@@ -25,6 +25,7 @@ func (d *draft) placement() {
 	if d.capacity == nil {
 		d.capacity = newCapacity(d.w)
 	}
+	d.collectEnded()
 	for ref := range d.capacity.waiting {
 		if r := d.w.Get(ref); r != nil && r.Node == "" && active(r) && !d.uses(r) {
 			waiting = append(waiting, r)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"writ/reconcile"
 	noderuntime "writ/runtime"
 	"writ/runtime/pressure"
 )
@@ -21,6 +22,7 @@ type evictionConfig struct {
 	maxPodGrace                int64
 	logSize                    string
 	logFiles                   int
+	endedPods                  int
 }
 
 func (c *evictionConfig) flags(f *pflag.FlagSet) {
@@ -32,6 +34,7 @@ func (c *evictionConfig) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.transition, "eviction-pressure-transition-period", pressure.DefaultTransition, "how long a pressure condition of the node stays after its shortage")
 	f.Int64Var(&c.maxPodGrace, "eviction-max-pod-grace-period", 0, "most seconds that a pod has to end after a soft threshold; negative for its own grace period")
 	f.StringVar(&c.logSize, "container-log-max-size", "10Mi", "size at which the log of a container is rotated")
+	f.IntVar(&c.endedPods, "terminated-pod-gc-threshold", reconcile.DefaultEndedPods, "how many pods that have ended are kept, evicted ones and then the oldest go first; negative for all")
 	f.IntVar(&c.logFiles, "container-log-max-files", 5, "files kept of the log of a container, at least 2")
 }
 
