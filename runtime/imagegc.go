@@ -152,11 +152,14 @@ func (r *Runtime) ReclaimImages(need int64) (int64, error) {
 	return out.Bytes, err
 }
 
-// ImageUses says by whom an image is used: a container that is there, dead ones too, or a Pod of this
-// node that names it. It is empty for nobody.
+// imageUses says by whom an image is used: a container that is there, dead ones too, or a Pod of this
+// node that names it. It is empty for nobody. A Pod that has ended for good needs no image any more.
 func (r *Runtime) imageUses() func(l *image.Listed) string {
 	by := map[string]string{}
 	for rec := range r.view().Pods() {
+		if s := rec.PodStatus(); s != nil && (&Snapshot{Status: s}).over() {
+			continue
+		}
 		for _, ref := range manifest.Images(&rec.Pod().Spec) {
 			if img, ok := r.images.Resolve(ref); ok {
 				by[img.ID] = "pod " + rec.Ref.Namespace + "/" + rec.Ref.Name
@@ -166,7 +169,7 @@ func (r *Runtime) imageUses() func(l *image.Listed) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range r.workers {
-		if s := w.shown.Load(); s != nil {
+		if s := w.shown.Load(); s != nil && !s.over() {
 			for _, c := range s.Containers {
 				by[c.ImageID] = "pod " + w.ref.Namespace + "/" + w.ref.Name
 			}
