@@ -110,6 +110,7 @@ type fakeShim struct {
 	starts     []string // "name attempt"
 	stops      []string // "name grace"
 	execs      []string
+	requests   []shim.StartRequest
 	updates    []string // "container cpu quota memory", the Pod's without a name
 	usage      uint64   // of every container's memory
 	deaf       bool     // containers end only when killed
@@ -139,6 +140,7 @@ func (s *fakeShim) Start(_ context.Context, r shim.StartRequest) (shim.Container
 	now := time.Now()
 	c := shim.Container{ID: r.ID, Name: r.Name, Attempt: r.Attempt, Labels: r.Labels, Status: shim.StatusRunning, PID: 1, CreatedAt: now, StartedAt: now, LogPath: r.Log.Path}
 	s.starts = append(s.starts, fmt.Sprintf("%s %d", r.Name, r.Attempt))
+	s.requests = append(s.requests, r)
 	s.containers = append(s.containers, c)
 	s.exits[c.ID] = make(chan struct{})
 	s.tell(shim.EventStarted, c)
@@ -380,7 +382,8 @@ func newRig(t *testing.T) *rig {
 
 func (g *rig) up() {
 	g.t.Helper()
-	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1"), levels: g.level},
+	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1"), levels: g.level,
+		Resources: ResourceConfig{Handlers: []RuntimeHandler{{Name: "crun", Path: "/usr/bin/crun", Root: "/run/crun"}}}},
 		g.images, g.net, g.world, g.event, slog.New(slog.DiscardHandler))
 	if err != nil {
 		g.t.Fatal(err)

@@ -233,3 +233,27 @@ func TestFits(t *testing.T) {
 func remove(name string) state.Batch {
 	return state.Batch{Deletes: []state.Delete{{Ref: manifest.PodRef("default", name)}}}
 }
+
+// A Pod's own limits are resized like its containers', which run under them where they have none.
+func TestResize_OfThePod(t *testing.T) {
+	whole := func(cpu, memory string) *corev1.Pod {
+		return pod("web", "img", func(p *corev1.Pod) {
+			list := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+			p.Spec.Resources = &corev1.ResourceRequirements{Requests: list, Limits: list}
+		})
+	}
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", whole("100m", "64Mi"))
+		settle()
+		s := g.shims.one(t)
+		g.world.adopt(t, node, "c2", whole("300m", "128Mi"))
+		settle()
+		if got, want := s.said(&s.updates), " 307 30000 128Mi, main 307 30000 128Mi,  307 30000 128Mi"; got != want {
+			t.Errorf("updates are %q, want %q", got, want)
+		}
+		st := g.status("web")
+		if got := st.Resources.Limits.Memory().String() + " " + st.AllocatedResources.Cpu().String(); got != "128Mi 300m" || resizing(st) != "" || s.said(&s.starts) != "main 0" {
+			t.Errorf("the pod has %s, %q, starts %q", got, resizing(st), s.said(&s.starts))
+		}
+	})
+}

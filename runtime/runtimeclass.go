@@ -12,6 +12,7 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 
 	"writ/disk"
+	"writ/runtime/oci"
 	"writ/runtime/shim"
 )
 
@@ -40,6 +41,9 @@ func (w *worker) chooseRuntime() error {
 	}
 	if _, err := w.r.cfg.Resources.runtime(rc.Handler); err != nil {
 		return err
+	}
+	if !oci.HostUsers(w.desired.Pod) {
+		return fmt.Errorf("can't set `spec.hostUsers: false`, RuntimeClass handler %q does not support user namespaces", rc.Handler)
 	}
 	if err := os.MkdirAll(w.paths.data, 0o700); err != nil {
 		return err

@@ -65,6 +65,8 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 	if r := oc.Run; r != nil {
 		s.RestartCount = int32(r.Attempt)
 		s.ContainerID = statusID(r.ID)
+		s.Resources = o.Resize.inForce(c)
+		s.AllocatedResources = c.Resources.Requests.DeepCopy()
 		s.ImageID = r.Labels[labelStatus]
 		if r.Labels[labelImage] != "" {
 			s.Image = r.Labels[labelImage]
@@ -84,8 +86,6 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 		up := started(oc)
 		s.Started = &up
 		s.Ready = oc.Ready && up
-		s.Resources = o.Resize.inForce(c)
-		s.AllocatedResources = c.Resources.Requests.DeepCopy()
 	case r.Exited():
 		exited(d, o, c, oc, &s, init, now)
 	case r == nil && init && !sidecar(c) && o.begun(&d.Pod.Spec):
