@@ -83,7 +83,7 @@ func (c *Config) Validate() error {
 	if err := c.Users.Validate(); err != nil {
 		errs = append(errs, err)
 	}
-	if _, err := newSysctlRules(c.UnsafeSysctls, nil); err != nil {
+	if err := ValidSysctls(c.UnsafeSysctls); err != nil {
 		errs = append(errs, fmt.Errorf("runtime: %w", err))
 	}
 	if err := c.Resources.Validate(); err != nil {

@@ -131,6 +131,7 @@ const (
 	labelImageID = "image-id" // digest of the configuration
 	labelStatus  = "status-image-id"
 	labelLevel   = "level" // of the restart back-off
+	labelUser    = "user"  // whom it runs as
 )
 
 // unhealthyHook is Unhealthy of a container whose postStart failed, and the message of its end.

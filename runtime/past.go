@@ -51,7 +51,7 @@ func (w *worker) recall() {
 func pastRun(s *corev1.ContainerStatus) *Run {
 	r := &Run{Past: true, Container: shim.Container{
 		Name: s.Name, Attempt: int(s.RestartCount), Status: shim.StatusExited,
-		Labels: map[string]string{labelImage: s.Image, labelStatus: s.ImageID, labelLevel: "0"},
+		Labels: map[string]string{labelImage: s.Image, labelStatus: s.ImageID, labelLevel: "0", labelUser: pastUser(s.User)},
 	}}
 	t := s.State.Terminated
 	if t == nil && s.State.Waiting != nil {
@@ -117,7 +117,7 @@ func (w *worker) resetOne(c *corev1.Container, level int) bool {
 	}
 	r := *oc.Run
 	r.Past, r.Reason, r.ExitCode, r.Container.Message, r.Message = true, restartingAll, 137, "", restartingAllText
-	r.Labels = map[string]string{labelImage: r.Labels[labelImage], labelImageID: r.Labels[labelImageID], labelStatus: r.Labels[labelStatus], labelLevel: strconv.Itoa(level)}
+	r.Labels = map[string]string{labelImage: r.Labels[labelImage], labelImageID: r.Labels[labelImageID], labelStatus: r.Labels[labelStatus], labelLevel: strconv.Itoa(level), labelUser: r.Labels[labelUser]}
 	oc.Run, oc.Last, oc.HookFailure = &r, nil, ""
 	return true
 }

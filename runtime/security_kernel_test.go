@@ -175,6 +175,10 @@ func TestSecurity_Fields(t *testing.T) {
 	b.world.adopt(t, b.cfg.Node, "c1", pods...)
 	for _, tt := range cases {
 		r := b.testimony(podNameOf(tt.name))
+		if told := b.world.status("default", podNameOf(tt.name)).ContainerStatuses[0].User; told == nil || told.Linux == nil || told.Linux.UID != int64(r.UID) ||
+			told.Linux.GID != int64(r.GID) || strings.Trim(fmt.Sprint(told.Linux.SupplementalGroups), "[]") != r.Status["Groups"] {
+			t.Errorf("%s: the status says that it is %v, it is %d:%d in %s", tt.name, told, r.UID, r.GID, r.Status["Groups"])
+		}
 		got := r.facts()
 		for _, key := range slices.Sorted(maps.Keys(tt.want)) {
 			want := tt.want[key]

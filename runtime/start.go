@@ -181,7 +181,7 @@ func (w *worker) create(c *corev1.Container, img *image.Image, id string, attemp
 	}
 	return w.shim.Start(w.ctx, shim.StartRequest{
 		ID: id, Name: c.Name, Attempt: attempt, Spec: spec, Runtime: by,
-		Labels: map[string]string{labelImage: c.Image, labelImageID: img.ID, labelStatus: imageStatus(img), labelLevel: strconv.Itoa(level)},
+		Labels: map[string]string{labelImage: c.Image, labelImageID: img.ID, labelStatus: imageStatus(img), labelLevel: strconv.Itoa(level), labelUser: userLabel(spec.Process.User)},
 		Log:    shim.LogConfig{Path: w.paths.log(c.Name, attempt), MaxSize: w.r.cfg.LogMaxSize, MaxFiles: w.r.cfg.LogMaxFiles},
 		Stdin:  c.Stdin, StdinOnce: c.StdinOnce, StopSignal: stopSignal(c, img),
 	})

@@ -68,6 +68,7 @@ func containerStatus(d *Desired, o *Observed, c *corev1.Container, last *corev1.
 		s.Resources = o.Resize.inForce(c)
 		s.AllocatedResources = c.Resources.Requests.DeepCopy()
 		s.ImageID = r.Labels[labelStatus]
+		s.User = containerUser(r.Labels[labelUser])
 		if r.Labels[labelImage] != "" {
 			s.Image = r.Labels[labelImage]
 		}

@@ -59,6 +59,12 @@ func newSysctlRules(unsafe []string, running *version.Version) (*sysctlRules, er
 	return r, nil
 }
 
+// ValidSysctls says which of the names and patterns that a node allows beside the safe ones cannot be.
+func ValidSysctls(unsafe []string) error {
+	_, err := newSysctlRules(unsafe, nil)
+	return err
+}
+
 // refuse says why a Pod's sysctls are not allowed, nil if they are.
 func (r *sysctlRules) refuse(pod *corev1.Pod) *rejection {
 	if pod.Spec.SecurityContext == nil {

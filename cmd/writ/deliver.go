@@ -58,6 +58,7 @@ func (c *config) runtime() noderuntime.Config {
 		ImageGC: c.image.gc(),
 	}
 	c.eviction.apply(&cfg)
+	c.isolation.apply(&cfg)
 	if c.logDir == defaultLogDir {
 		cfg.LogLinks = "/var/log/containers"
 	}

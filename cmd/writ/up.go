@@ -38,6 +38,7 @@ type config struct {
 	secrets                  secretConfig
 	bases                    baseConfig
 	resources                resourceConfig
+	isolation                isolationConfig
 	eviction                 evictionConfig
 }
 
@@ -71,6 +72,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	c.secrets.flags(f)
 	c.bases.flags(f)
 	c.resources.flags(f)
+	c.isolation.flags(f)
 	c.eviction.flags(f)
 }
 
@@ -175,7 +177,7 @@ func (c *config) Validate() error {
 	if err := loopback(c.metrics); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate(), c.resources.validate(), c.eviction.validate())
+	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate(), c.resources.validate(), c.isolation.validate(), c.eviction.validate())
 	return errors.Join(errs...)
 }
 
