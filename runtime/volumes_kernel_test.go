@@ -231,3 +231,17 @@ func secret(name string, data map[string]string) *corev1.Secret {
 	}
 	return s
 }
+
+// printsSoon waits until a script in a Pod prints something.
+func (b *bed) printsSoon(pod, script, want string) {
+	b.t.Helper()
+	for end := time.Now().Add(waitLimit); ; time.Sleep(20 * time.Millisecond) {
+		got := b.output(pod, "sh", "-c", script+"; true")
+		if got == want {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("in %s: %s prints %q after %v, want %q", pod, script, got, waitLimit, want)
+		}
+	}
+}

@@ -328,6 +328,9 @@ func (w *worker) facts() *oci.Facts {
 			}
 			return nil
 		},
+		EnvFile: func(name, path, key string) (string, error) {
+			return w.volumeSet().EnvValue(w.ctx, w.desired.Pod, name, path, key)
+		},
 		Allocatable: w.r.allocatable(),
 	}
 	if w.o.IP.IsValid() {

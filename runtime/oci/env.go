@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -115,6 +116,8 @@ func envValue(f *Facts, c *corev1.Container, from *corev1.EnvVarSource) (value s
 		return configMapKey(f, from.ConfigMapKeyRef)
 	case from.SecretKeyRef != nil:
 		return secretKey(f, from.SecretKeyRef)
+	case from.FileKeyRef != nil:
+		return fileKey(f, from.FileKeyRef)
 	default:
 		err = configErrorf("environment variable source is not supported")
 	}
@@ -149,6 +152,23 @@ func secretKey(f *Facts, ref *corev1.SecretKeySelector) (string, bool, error) {
 		return "", false, configErrorf("couldn't find key %v in Secret %v/%v", ref.Key, f.Pod.Namespace, ref.Name)
 	}
 	return string(value), ok, nil
+}
+
+// fileKey reads a variable from a file that another container of the Pod wrote.
+func fileKey(f *Facts, ref *corev1.FileKeySelector) (string, bool, error) {
+	if f.EnvFile == nil {
+		return "", false, configErrorf("cannot find the volume %q referenced by FileKeyRef", ref.VolumeName)
+	}
+	value, err := f.EnvFile(ref.VolumeName, ref.Path, ref.Key)
+	switch {
+	case errors.Is(err, ErrConfig):
+		return "", false, err
+	case err != nil:
+		return "", false, configErrorf("couldn't parse env file")
+	case value == "" && !optional(ref.Optional):
+		return "", false, configErrorf("environment variable key %q not found in file %q", ref.Key, ref.Path)
+	}
+	return value, value != "", nil
 }
 
 // Args is what a container runs: the image's entry point and command, replaced

@@ -19,6 +19,9 @@ type Facts struct {
 	// ConfigMap and Secret return an object of the Pod's namespace, nil if there is none.
 	ConfigMap func(name string) *corev1.ConfigMap
 	Secret    func(name string) *corev1.Secret
+	// EnvFile reads a variable from a file of a volume, empty if it is not in there; nil where no
+	// volume is mounted.
+	EnvFile func(volume, path, key string) (string, error)
 	// Allocatable stands in for limits that are not set (resourceFieldRef).
 	Allocatable corev1.ResourceList
 	// Machine is the node.
