@@ -298,6 +298,8 @@ type fakeImages struct {
 	fail  map[string]error
 	pulls int
 	asked []image.Access
+	list  []image.Listed
+	used  []string
 }
 
 func (f *fakeImages) Resolve(ref string) (image.Image, bool) {
@@ -328,9 +330,31 @@ func (f *fakeImages) MountAs(_ image.Image, _, _, target string, _ image.As) err
 	return os.MkdirAll(target, 0o755)
 }
 
-func (f *fakeImages) List() []image.Listed                           { return nil }
-func (f *fakeImages) Use(string)                                     {}
-func (f *fakeImages) Reclaim(image.Reclaim) (image.Reclaimed, error) { return image.Reclaimed{}, nil }
+func (f *fakeImages) List() []image.Listed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.list)
+}
+
+func (f *fakeImages) Use(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.used = append(f.used, id)
+}
+
+// Reclaim removes what may go in the order of the list.
+func (f *fakeImages) Reclaim(q image.Reclaim) (out image.Reclaimed, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = slices.DeleteFunc(f.list, func(l image.Listed) bool {
+		goes := q.Keep(&l) == "" && (q.Need <= 0 || out.Bytes < q.Need)
+		if goes {
+			out.Images, out.Bytes = append(out.Images, l), out.Bytes+l.Disk
+		}
+		return goes
+	})
+	return out, nil
+}
 
 type fakeNetwork struct {
 	mu       sync.Mutex

@@ -1,10 +1,64 @@
 package runtime
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"writ/runtime/image"
 )
+
+func (f *fakeImages) left() []string {
+	var out []string
+	for _, l := range f.List() {
+		out = append(out, strings.TrimPrefix(l.ID, "sha256:"))
+	}
+	return out
+}
+
+func TestCollect(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		free   int64 // of 1000
+		gc     ImageGC
+		left   []string
+		failed bool // to free enough
+	}{
+		{"enough room", 500, ImageGC{}, []string{"img:1", "old", "older", "young"}, false},
+		{"one is enough", 120, ImageGC{}, []string{"img:1", "older", "young"}, false},
+		{"all that may go", 20, ImageGC{}, []string{"img:1", "young"}, false},
+		{"not enough", 0, ImageGC{High: 60, Low: 10}, []string{"img:1", "young"}, true},
+		{"never", 0, ImageGC{High: 100}, []string{"img:1", "old", "older", "young"}, false},
+		{"too old", 900, ImageGC{MaxAge: 30 * time.Minute}, []string{"img:1", "young"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, g *rig) {
+				g.world.adopt(t, node, "c1", pod("web", "img:1", nil))
+				settle()
+				now := time.Now()
+				for name, age := range map[string]time.Duration{"img:1": 3 * time.Hour, "old": time.Hour, "older": 2 * time.Hour, "young": time.Minute} {
+					g.images.list = append(g.images.list, image.Listed{ID: "sha256:" + name, Disk: 100, Taken: now.Add(-age)})
+				}
+				slices.SortFunc(g.images.list, func(a, b image.Listed) int { return strings.Compare(a.ID, b.ID) })
+				c.gc.fill()
+				g.r.cfg.ImageGC = c.gc
+				if err := g.r.collect(space{capacity: 1000, available: c.free}, now, now.Add(-time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+				if got := g.images.left(); !slices.Equal(got, c.left) {
+					t.Errorf("left are %q, want %q", got, c.left)
+				}
+				if !slices.Contains(g.images.used, "sha256:img:1") || slices.Contains(g.images.used, "sha256:old") {
+					t.Errorf("noted as used are %q, want that of the pod alone", g.images.used)
+				}
+				if got := g.count("FreeDiskSpaceFailed"); (got == 1) != c.failed {
+					t.Errorf("%d events that not enough was freed", got)
+				}
+			})
+		})
+	}
+}
 
 func TestImageGC_Need(t *testing.T) {
 	const capacity = 1000
