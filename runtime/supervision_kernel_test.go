@@ -71,7 +71,7 @@ func TestSupervision_RandomKills(t *testing.T) {
 	}
 	b.world.adopt(t, b.cfg.Node, "c0", make("steady"))
 	steady := b.isReady("steady")
-	for round := range 5 {
+	for round := range 4 {
 		name := fmt.Sprintf("p%d", round)
 		b.world.adopt(t, b.cfg.Node, fmt.Sprintf("c%d", round+1), make(name))
 		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
