@@ -27,6 +27,7 @@ const (
 // evict begins to end the Pod, which frees what it has as soon as nothing of it runs.
 func (w *worker) evict(e *pressure.Eviction) {
 	if w.o.Failed != nil || w.desired.Gone || w.desired.Deletion != nil || finished(w.desired.Pod, &w.o) {
+		w.leaving.CompareAndSwap(leaves, stays) // it ends otherwise
 		return
 	}
 	now := time.Now()

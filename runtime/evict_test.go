@@ -212,3 +212,32 @@ func TestRefusePressure(t *testing.T) {
 		}
 	}
 }
+
+// What a reboot leaves of a Pod that nobody knows: data and logs, and no shim to tell its name.
+func TestSweep_LogsOfAnUnknownPod(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.stop()
+		const uid = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
+		data, logs, foreign := g.dir+"/data/pods/"+uid, g.dir+"/logs/shop_web-1_"+uid, g.dir+"/logs/other_pod_11111111-9dad-51d1-80b4-00c04fd430c8"
+		links := g.dir + "/links"
+		for _, dir := range []string{data, logs + "/main", foreign, links} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, to := range map[string]string{"dead": g.dir + "/logs/gone/0.log", "alive": foreign, "theirs": "/no/such/log"} {
+			if err := os.Symlink(to, links+"/"+name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g.links = links
+		g.up()
+		g.world.adopt(t, node, "c1", pod("web", "img", nil))
+		after(time.Minute)
+		for name, want := range map[string]bool{data: false, logs: false, foreign: true, links + "/dead": false, links + "/alive": true, links + "/theirs": true} {
+			if exists(name) != want {
+				t.Errorf("%s is there: %v, want %v", name, !want, want)
+			}
+		}
+	})
+}

@@ -381,6 +381,7 @@ func (f *fakeNetwork) Detach(_ context.Context, uid string) error {
 
 // rig is a Runtime on fakes.
 type rig struct {
+	links  string
 	levels sync.Map // what is left of a signal's 1000
 	t      *testing.T
 	world  *world
@@ -406,7 +407,7 @@ func newRig(t *testing.T) *rig {
 
 func (g *rig) up() {
 	g.t.Helper()
-	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1"), levels: g.level,
+	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1"), levels: g.level, LogLinks: g.links,
 		Resources: ResourceConfig{Handlers: []RuntimeHandler{{Name: "crun", Path: "/usr/bin/crun", Root: "/run/crun"}}}},
 		g.images, g.net, g.world, g.event, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -166,7 +166,7 @@ func (g *guarded) Evict(e *pressure.Eviction) {
 	g.r.mu.Lock()
 	w := g.r.workers[e.UID]
 	g.r.mu.Unlock()
-	if w != nil {
+	if w != nil && w.leaving.CompareAndSwap(stays, leaves) { // one that hangs is not chosen again
 		w.post(func() { w.evict(e) })
 	}
 }

@@ -289,6 +289,7 @@ func (r *Runtime) sweep(ctx context.Context) {
 		known[rec.UID] = true
 	}
 	r.sweepEvicted(known)
+	r.sweepLinks()
 	for _, uid := range r.onDisk() {
 		r.mu.Lock()
 		if !known[uid] && r.workers[uid] == nil {
@@ -321,10 +322,14 @@ func (r *Runtime) onDisk() []types.UID {
 // orphan is the worker of a Pod that is not in the World: it only takes it away.
 func (r *Runtime) orphan(uid types.UID) *worker {
 	rec := r.remembered(uid)
-	if rec == nil {
+	lost := rec == nil
+	if lost {
 		rec = &state.Record{Ref: manifest.PodRef("unknown", string(uid)), UID: uid, Object: &corev1.Pod{}}
 	}
 	w := newWorker(r, rec)
+	if logs := r.logsOf(uid); lost && logs != "" {
+		w.paths.logs = logs
+	}
 	w.desired.Gone, w.desired.GoneAt = true, time.Now()
 	return w
 }

@@ -122,13 +122,13 @@ func (w *worker) removeAll(ctx context.Context) error {
 			}
 		}
 	}
+	if err := os.RemoveAll(w.paths.logs); err != nil { // before what tells of the Pod, or nobody would find them
+		return err
+	}
 	if err := w.removePodData(ctx); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(w.paths.run); err != nil {
-		return err
-	}
-	return os.RemoveAll(w.paths.logs)
+	return os.RemoveAll(w.paths.run)
 }
 
 // endShim asks the shim to end; one that does not is destroyed with all it holds.
