@@ -35,6 +35,10 @@ func (w *worker) pull(c *corev1.Container) {
 		w.event(corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine and can be accessed by the pod", c.Image)
 		return
 	}
+	if err := image.CheckName(c.Image); err != nil {
+		w.pulled(oc, c.Image, img, err, 0)
+		return
+	}
 	oc.Image.Running = true
 	if policy != corev1.PullNever {
 		w.event(corev1.EventTypeNormal, "Pulling", "Pulling image %q", c.Image)
@@ -67,17 +71,22 @@ func (w *worker) pulled(oc *Observation, ref string, img image.Image, err error,
 	i.Running = false
 	if err == nil {
 		*i = Pull{Ref: ref, Image: &img}
+		if img.Unasked {
+			w.event(corev1.EventTypeWarning, "Failed", "Failed to pull image %q: the registry is unavailable; the image that is here is used", ref)
+			return
+		}
 		took = took.Truncate(time.Millisecond)
 		w.event(corev1.EventTypeNormal, "Pulled", "Successfully pulled image %q in %v (%v including waiting). Image size: %v bytes.", ref, took, took, img.Size)
 		return
 	}
 	i.Failures++
-	i.Reason, i.Message, i.FailedAt = image.Reason(err), err.Error(), time.Now()
+	text := clip(err.Error(), mostPullMessage)
+	i.Reason, i.Message, i.FailedAt = image.Reason(err), text, time.Now()
 	i.Retry = i.FailedAt.Add(pullRetry(err, i.Failures))
 	i.Refused = errors.Is(err, image.ErrUnauthorized) || errors.Is(err, image.ErrNotFound)
 	switch {
 	case errors.Is(err, image.ErrInvalidName):
-		i.Message = fmt.Sprintf("Failed to apply default image tag %q: %v", ref, err)
+		i.Message = fmt.Sprintf("Failed to apply default image tag %q: %s", ref, text)
 		w.event(corev1.EventTypeWarning, "InspectFailed", "%s", i.Message)
 		w.event(corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
 	case errors.Is(err, image.ErrNeverPull):
@@ -85,11 +94,23 @@ func (w *worker) pulled(oc *Observation, ref string, img image.Image, err error,
 		w.event(corev1.EventTypeWarning, "ErrImageNeverPull", "%s", i.Message)
 		w.event(corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
 	default:
-		w.event(corev1.EventTypeWarning, "Failed", "Failed to pull image %q: %v", ref, err)
+		w.event(corev1.EventTypeWarning, "Failed", "Failed to pull image %q: %s", ref, text)
 		w.event(corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
 		w.event(corev1.EventTypeNormal, "BackOff", "Back-off pulling image %q", ref)
 		w.event(corev1.EventTypeWarning, "Failed", "Error: ImagePullBackOff")
 	}
+}
+
+// mostPullMessage bounds what is told of a pull that failed: a registry may answer with anything. It is
+// Kubernetes' bound for the message of an event, in bytes.
+const mostPullMessage = 1024
+
+// clip shortens a text to so many bytes, between two characters.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len("...")], "") + "..."
 }
 
 // pullRetry is how long to wait after a pull that failed for the failures-th time in a row. A registry that

@@ -71,10 +71,16 @@ func TestWorker_EventsOfImages(t *testing.T) {
 			`Warning ErrImageNeverPull: Container image "img:1" is not present with pull policy of Never`,
 			`Warning Failed: Error: ErrImageNeverPull`,
 		}},
-		{"invalid", "IMG:1", nil, fmt.Errorf("x: %w", image.ErrInvalidName), []string{
-			`Normal Pulling: Pulling image "IMG:1"`,
-			`Warning InspectFailed: Failed to apply default image tag "IMG:1": x: invalid image reference`,
+		{"invalid", "IMG:1", nil, image.ErrInvalidName, []string{
+			`Warning InspectFailed: Failed to apply default image tag "IMG:1": read image reference "IMG:1": invalid image reference: invalid reference format: repository name (library/IMG) must be lowercase`,
 			`Warning Failed: Error: InvalidImageName`,
+		}},
+		{"the registry has much to say", "img:1", nil, errors.New(strings.Repeat("é", 5000)), []string{
+			`Normal Pulling: Pulling image "img:1"`,
+			`Warning Failed: Failed to pull image "img:1": ` + strings.Repeat("é", 510) + "...",
+			`Warning Failed: Error: ErrImagePull`,
+			`Normal BackOff: Back-off pulling image "img:1"`,
+			`Warning Failed: Error: ImagePullBackOff`,
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -37,6 +37,12 @@ func parseRef(s string) (ref, error) {
 	return r, nil
 }
 
+// CheckName says what is wrong with a reference; the error is ErrInvalidName.
+func CheckName(reference string) error {
+	_, err := parseRef(reference)
+	return err
+}
+
 // at is the same repository at a digest.
 func (r ref) at(digest string) string { return r.repository + "@" + digest }
 
