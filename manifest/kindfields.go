@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -56,6 +57,9 @@ func kindTables() map[reflect.Type]fields {
 			"metadata":                     works,
 			"secrets":                      noEffect("tokens are not kept in Secrets"),
 		}),
+		rows[nodev1.RuntimeClass](fields{"handler": works, "metadata": works, "overhead": works, "scheduling": works}),
+		rows[nodev1.Overhead](fields{"podFixed": works}),
+		rows[nodev1.Scheduling](fields{"nodeSelector": works, "tolerations": works}),
 		rows[appsv1.Deployment](whole),
 		rows[appsv1.DeploymentSpec](fields{
 			"minReadySeconds":         works,

@@ -97,7 +97,7 @@ func tableOfKinds() map[schema.GroupKind]*kind {
 	addNetworking(in("networking.k8s.io", "v1"), in("discovery.k8s.io", "v1"))
 	addStorage(in("storage.k8s.io", "v1"))
 	addAccess(in("rbac.authorization.k8s.io", "v1"), in("certificates.k8s.io", "v1"), in("admissionregistration.k8s.io", "v1"))
-	in("node.k8s.io", "v1").add("RuntimeClass", runtimeclass.Strategy)
+	in("node.k8s.io", "v1").add("RuntimeClass", runtimeclass.Strategy, acted)
 	in("coordination.k8s.io", "v1").add("Lease", lease.Strategy)
 	in("events.k8s.io", "v1").add("Event", event.Strategy)
 	group{schema.GroupVersion{Group: "apiextensions.k8s.io", Version: "v1"}, extensions, table}.

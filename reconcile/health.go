@@ -183,6 +183,9 @@ func podHealth(r *state.Record) (State, string) {
 			}
 		}
 	}
+	if how, why := resizeHealth(r); how != 0 {
+		return how, why
+	}
 	if podReady(r) {
 		return Healthy, ""
 	}
@@ -190,6 +193,23 @@ func podHealth(r *state.Record) (State, string) {
 		return Progressing, "running, not ready"
 	}
 	return Progressing, "starting"
+}
+
+// resizeHealth says how far a change of a Pod's resources is, nothing if there is none under way.
+func resizeHealth(r *state.Record) (State, string) {
+	pending, running := state.PodCondition(r.PodStatus(), corev1.PodResizePending), state.PodCondition(r.PodStatus(), corev1.PodResizeInProgress)
+	switch {
+	case pending != nil && pending.Reason == corev1.PodReasonInfeasible, running != nil && running.Reason == corev1.PodReasonError:
+		if pending == nil {
+			pending = running
+		}
+		return Degraded, because("resize", pending.Message)
+	case pending != nil:
+		return Progressing, because("resize waits", pending.Message)
+	case running != nil:
+		return Progressing, "resizing"
+	}
+	return 0, ""
 }
 
 // lastEnd is how a container that waits to be started again ended before, empty if it never ran.
