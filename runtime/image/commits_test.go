@@ -1,7 +1,9 @@
 package image
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -124,5 +126,41 @@ func TestUse_IsRemembered(t *testing.T) {
 	got := openStore(t, dir).List()[0]
 	if !got.Used.Equal(used) || used.IsZero() || got.Taken.IsZero() || got.Disk != 1 || got.Size == 0 || len(got.Refs) != 1 || len(got.Digests) != 1 {
 		t.Errorf("got %+v, want used at %v", got, used)
+	}
+}
+
+// The index of an older version knows neither when images came nor what layers take.
+func TestOpen_OlderIndex(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	img := pulledSet(t, s, 7)
+	data, err := os.ReadFile(s.indexPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	delete(doc, "extents")
+	images, _ := doc["images"].(map[string]any)
+	for _, r := range images {
+		for _, field := range []string{"created", "taken", "used"} {
+			delete(r.(map[string]any), field)
+		}
+	}
+	if data, err = json.Marshal(doc); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.indexPath(), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, dir)
+	l := s.List()[0]
+	if l.ID != img[0].ID || time.Since(l.Taken) > time.Minute || l.Disk != 7 {
+		t.Errorf("got %+v, want it to have come now and to take 7 bytes", l)
+	}
+	if out, err := s.Reclaim(Reclaim{Keep: only(""), Before: time.Now().Add(-2 * time.Minute)}); err != nil || len(out.Images) != 0 {
+		t.Errorf("it goes at once: %+v, %v", out, err)
 	}
 }

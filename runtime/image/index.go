@@ -143,6 +143,16 @@ func (x *index) put(id string, r record) {
 	x.Images[id] = r
 }
 
+// date takes images of an older version, which did not note when they came, as coming now.
+func (x *index) date(now time.Time) {
+	for id, r := range x.Images {
+		if r.Taken.IsZero() {
+			r.Taken = now
+			x.Images[id] = r
+		}
+	}
+}
+
 // drop removes images for which gone is true, and every reference to them.
 func (x *index) drop(gone func(id string, r record) bool) {
 	maps.DeleteFunc(x.Images, gone)

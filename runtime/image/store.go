@@ -70,6 +70,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	x.drop(func(_ string, r record) bool { return !s.complete(r) })
+	x.date(time.Now())
 	for d, e := range x.Extents {
 		s.extents[d] = extent{bytes: e.Bytes, files: e.Files}
 	}
