@@ -26,20 +26,7 @@ import (
 func (b *bed) power() {
 	b.t.Helper()
 	b.stop()
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		left := b.processes()
-		if len(left) == 0 {
-			break
-		}
-		if time.Now().After(end) {
-			b.t.Fatalf("processes %v do not end", left)
-		}
-		for _, pid := range left {
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				b.t.Fatal(err)
-			}
-		}
-	}
+	b.killAll()
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		b.t.Fatal(err)
@@ -55,6 +42,25 @@ func (b *bed) power() {
 	}
 	if err := os.RemoveAll(b.cfg.RunDir); err != nil {
 		b.t.Fatal(err)
+	}
+}
+
+// killAll kills shims and containers.
+func (b *bed) killAll() {
+	b.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		left := b.processes()
+		if len(left) == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("processes %v do not end", left)
+		}
+		for _, pid := range left {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+				b.t.Fatal(err)
+			}
+		}
 	}
 }
 
@@ -134,6 +140,30 @@ func TestLife_NodeRestart(t *testing.T) {
 	}
 	b.world.end(t, "default", "done", 5)
 	b.world.await(t, "default", "done", "gone", patience, gone)
+}
+
+// All processes of a Pod and its shim die, and the node does not: containers are started again one by one, as
+// one restart each, and what is in memory is still there.
+func TestLife_AllProcessesLost(t *testing.T) {
+	b := newBed(t)
+	b.world.adopt(t, b.cfg.Node, "c1", pod("web", busyboxImage, func(p *corev1.Pod) {
+		p.Spec.InitContainers = []corev1.Container{initial("one", "echo one >>/trace/log")}
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: busyboxImage, Command: []string{"sh", "-c", "trap exit TERM; sleep 1000 & wait"}})
+		idle(p)
+		b.traced(p)
+	}))
+	before := b.isReady("web")
+	ip := before.PodIP
+	b.killAll()
+	s := b.world.await(t, "default", "web", "ready again", patience, func(s *corev1.PodStatus) bool {
+		return ready(s) && main0(s).RestartCount == 1 && s.ContainerStatuses[1].RestartCount == 1
+	})
+	if last := main0(s).LastTerminationState.Terminated; last == nil || last.ExitCode != 137 || s.PodIP != ip {
+		t.Errorf("after all of it was killed: %s", s)
+	}
+	if got := b.trace("web"); got != "one" {
+		t.Errorf("init containers ran %q, want once", got)
+	}
 }
 
 // A boot in the middle of an end: nothing is started again, the emptyDirs go with the Pod.
