@@ -33,9 +33,11 @@ func (n *needs) pod(at string, spec *corev1.PodSpec) {
 	}
 	for i := range spec.InitContainers {
 		n.image(index(at+".initContainers", i), &spec.InitContainers[i])
+		n.subPaths(index(at+".initContainers", i), &spec.InitContainers[i])
 	}
 	for i := range spec.Containers {
 		n.image(index(at+".containers", i), &spec.Containers[i])
+		n.subPaths(index(at+".containers", i), &spec.Containers[i])
 	}
 	for i := range spec.Volumes {
 		if c := spec.Volumes[i].PersistentVolumeClaim; c != nil {
