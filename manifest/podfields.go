@@ -91,7 +91,7 @@ func podTables() map[reflect.Type]fields {
 		rows[corev1.PodSecurityContext](fields{
 			"appArmorProfile":          works,
 			"fsGroup":                  works,
-			"fsGroupChangePolicy":      noEffect("ownership is always changed"),
+			"fsGroupChangePolicy":      noEffect("Kubernetes heeds it for persistent volumes only: ownership of the others is always changed"),
 			"runAsGroup":               works,
 			"runAsNonRoot":             works,
 			"runAsUser":                works,
