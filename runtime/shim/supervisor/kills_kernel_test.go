@@ -27,6 +27,12 @@ func TestKill_InTheMiddleOfEveryRequest(t *testing.T) {
 	limit := int64(100)
 	n := 0
 	fresh := func() string { n++; return fmt.Sprint("c", n) }
+	deaf := func() string { // its command runs: a signal before that would meet the setup
+		id := fresh()
+		r.start(r.request(id, `trap "" TERM; echo up; while :; do sleep 1; done`))
+		wait(t, "its command", func() bool { return len(r.lines(id)) > 0 })
+		return id
+	}
 	ended := func() string {
 		id := fresh()
 		r.run(id, "true")
@@ -50,7 +56,7 @@ func TestKill_InTheMiddleOfEveryRequest(t *testing.T) {
 			}
 			return err
 		}, nil},
-		{shim.OpStop, func() string { id := fresh(); r.start(r.request(id, "sleep", "600")); return id }, func(ctx context.Context, id string) error {
+		{shim.OpStop, deaf, func(ctx context.Context, id string) error {
 			c, err := r.client.Stop(ctx, id, 10*time.Millisecond)
 			if err == nil && (c.Status != shim.StatusExited || c.ExitCode != 137) {
 				err = fmt.Errorf("container after its stop: %+v", c)

@@ -269,6 +269,7 @@ func TestUpgrade_BadPrograms(t *testing.T) {
 		}
 	}
 	r.types("tty", "hello", "got hello")
+	wait(t, "ten lines", func() bool { return len(r.lines("main")) >= 10 })
 	if _, err := r.client.Stop(r.ctx, "main", 0); err != nil {
 		t.Fatal(err)
 	}
