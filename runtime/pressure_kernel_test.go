@@ -203,6 +203,38 @@ func TestEvict_NodeDisk(t *testing.T) {
 	}
 }
 
+// What is dead goes first, and if that is enough nobody has to go.
+func TestReclaim_DeadContainersAreEnough(t *testing.T) {
+	build(t)
+	t.Setenv("TMPDIR", smallDisk(t, 400<<20))
+	b := newBed(t)
+	b.cfg.Eviction.Hard = map[string]string{"nodefs.available": "50%"}
+	b.restart()
+	n := &corev1.Node{}
+	n.Name = string(b.cfg.Node)
+	b.world.adopt(t, b.cfg.Node, "c1", n, pod("once", busyboxImage, all(
+		sh("[ -e /x/ran ] && exec sleep 1000; touch /x/ran; dd if=/dev/zero of=/f bs=1M count=260; exit 1"), mountX, func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "x", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		})))
+	b.world.await(t, "default", "once", "started again", 30*time.Second, func(s *corev1.PodStatus) bool { return ready(s) && s.ContainerStatuses[0].RestartCount == 1 })
+	b.r.guard.Ring()
+	b.awaitEvent("EvictionThresholdMet", "Attempting to reclaim ephemeral-storage")
+	uid := b.world.World().Get(manifest.PodRef("default", "once")).UID
+	p := b.cfg.pod("default", "once", uid)
+	b.awaitGone(p.container(containerID(uid, "main", 0)))
+	b.r.guard.Ring()
+	b.awaitEvent("NodeHasDiskPressure", "")
+	if s := b.isReady("once"); s.ContainerStatuses[0].RestartCount != 1 || s.ContainerStatuses[0].LastTerminationState.Terminated == nil {
+		t.Errorf("status is %v, want what runs to go on and its last end to be known", s)
+	}
+	if b.saw("Evicted") {
+		t.Error("a pod was evicted though its dead container was enough")
+	}
+	if out := b.output("once", "ls", "/x"); out != "ran\n" {
+		t.Errorf("its volume holds %q", out)
+	}
+}
+
 // smallDisk is a filesystem of its own, gone after the test.
 func smallDisk(t *testing.T, size int64) string {
 	t.Helper()
