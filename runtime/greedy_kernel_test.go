@@ -3,6 +3,7 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"writ/manifest"
+	"writ/runtime/guard"
 	"writ/runtime/shim/crilog"
 	"writ/runtime/usage"
 )
@@ -192,5 +194,32 @@ func TestGuard_IdleNode(t *testing.T) {
 	t.Logf("an idle daemon with 20 pods took %v of CPU in %v: %.3f %% of a core", took, window, 100*took.Seconds()/window.Seconds())
 	if took > window/100 {
 		t.Errorf("that is more than a hundredth")
+	}
+}
+
+// The kernel tells when somebody waits for memory, here a container that reads more than it may keep.
+func TestGuard_StallsAreTold(t *testing.T) {
+	b := newBed(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told, failed := make(chan bool, 1), make(chan error, 1)
+	go func() {
+		failed <- guard.WatchStalls(ctx, func() {
+			select {
+			case told <- true:
+			default:
+			}
+		})
+	}()
+	b.world.adopt(t, b.cfg.Node, "c1", pod("thrash", busyboxImage, all(
+		sh("dd if=/dev/zero of=/f bs=1M count=64; while :; do cat /f /f /f > /dev/null & cat /f /f > /dev/null & wait; done"), func(p *corev1.Pod) {
+			p.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("10Mi")}
+		})))
+	select {
+	case <-told:
+	case err := <-failed:
+		t.Skipf("this kernel does not tell: %v", err)
+	case <-time.After(30 * time.Second):
+		t.Error("nobody was told of a stall")
 	}
 }
