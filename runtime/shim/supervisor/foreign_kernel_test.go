@@ -147,6 +147,18 @@ func TestForeign_Ends(t *testing.T) {
 	if lines := r.lines("tty"); len(lines) != 1 || lines[0].text != "on terminal\r" && lines[0].text != "on terminal" {
 		t.Errorf("terminal: logged %q", lines)
 	}
+	// The shim becomes another program: what another one runs is its child as before.
+	r.start(foreignRequest(r, "goes-on", by, "trap 'exit 6' TERM; while :; do sleep 0.05; done"))
+	r.upgrade(shared.next)
+	if out, result := r.exec("goes-on", "echo again; exit 4"); out != "again\n" || result.ExitCode != 4 {
+		t.Errorf("exec after an upgrade: %q and %d", out, result.ExitCode)
+	}
+	if _, err := r.client.StopWith(r.ctx, "goes-on", 20e9, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.exited("goes-on"); got.ExitCode != 6 {
+		t.Errorf("stopped after an upgrade: exit code %d, want 6", got.ExitCode)
+	}
 	// Destroy while it runs; the rig checks that nothing is left.
 	r.start(foreignRequest(r, "left", by, "sleep 600"))
 }
