@@ -17,6 +17,8 @@ type need struct {
 	key   string // of a ConfigMap's or Secret's data
 	hint  bool   // it works without, at least in part
 	why   string // what happens without it
+	// pulls says that a Secret has to be one of registries.
+	pulls bool
 }
 
 // missing reports objects that are named and declared nowhere.
@@ -37,6 +39,9 @@ func (w *whole) need(p *parsed, n *need) {
 	if found != nil {
 		if n.key != "" {
 			w.needKey(p, n, found)
+		}
+		if n.pulls {
+			w.needPullSecret(p, n, found)
 		}
 		return
 	}

@@ -70,6 +70,9 @@ a.yaml:14: Deployment/default/a: spec.template.spec.volumes[3].projected.sources
 a.yaml:10: Deployment/default/a: spec.template.spec.priorityClassName: PriorityClass/pc is not declared in this commit: no pod could be made
 a.yaml:11: Deployment/default/a: spec.template.spec.runtimeClassName: RuntimeClass/rc is not declared in this commit: no pod could be made`},
 		{"pull secret", app("a", "imagePullSecrets: [{name: m}]\n"+plain), "warning: a.yaml:9: Deployment/default/a: spec.template.spec.imagePullSecrets[0].name: Secret/default/m is not declared in this commit: images are pulled without it"},
+		{"pull secret of another type", app("a", "imagePullSecrets: [{name: m}]\n"+plain) + "---\n" + secret,
+			"warning: a.yaml:9: Deployment/default/a: spec.template.spec.imagePullSecrets[0].name: Secret/default/m in a.yaml:12 is of type Opaque, not kubernetes.io/dockerconfigjson: images are pulled without it"},
+		{"pull secret as it should be", app("a", "imagePullSecrets: [{name: m}]\n"+plain) + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: m}\ntype: kubernetes.io/dockercfg\nstringData: {.dockercfg: '{}'}\n", ""},
 		{"claim of a set", app("a", mount+"- {name: d, persistentVolumeClaim: {claimName: data-s-1}}") + "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: s}\nspec: {selector: {matchLabels: {x: s}}, volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}], template: {metadata: {labels: {x: s}}, spec: {containers: [{name: c, image: c}]}}}", ""},
 		{"storage class", claim, "warning: a.yaml:4: PersistentVolumeClaim/default/data-s-1: spec.storageClassName: StorageClass/slow is not declared"},
 		{"storage class in an annotation", "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata:\n  name: c\n  annotations:\n    volume.beta.kubernetes.io/storage-class: slow\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n",

@@ -28,7 +28,7 @@ func (n *needs) pod(at string, spec *corev1.PodSpec) {
 	}
 	for i, s := range spec.ImagePullSecrets {
 		if s.Name != "" {
-			n.add(need{ref: SecretRef(n.namespace, s.Name), field: index(at+".imagePullSecrets", i) + ".name", hint: true, why: "images are pulled without it"})
+			n.add(need{ref: SecretRef(n.namespace, s.Name), field: index(at+".imagePullSecrets", i) + ".name", hint: true, why: "images are pulled without it", pulls: true})
 		}
 	}
 	for i := range spec.InitContainers {
