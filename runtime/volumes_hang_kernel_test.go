@@ -115,3 +115,28 @@ func TestVolumes_DeadFileSystemInAVolume(t *testing.T) {
 		t.Error("the dead mount is still there")
 	}
 }
+
+// A file system that dies under a running container holds back its restart, not the Pod's end.
+func TestVolumes_DeadFileSystemLater(t *testing.T) {
+	b := newBed(t)
+	dir := filepath.Join(b.dir, "export")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.world.adopt(t, b.cfg.Node, "c1", pod("app", busyboxImage, volumes(func(p *corev1.Pod, _ *corev1.Container) {
+		sh("until test -e /disk/end; do sleep 0.1; done; rm /disk/end")(p)
+	}, hostPath("share", dir), emptyDir("disk"))))
+	b.isReady("app")
+	end := deadMount(t, dir)
+	b.output("app", "touch", "/disk/end")
+	if got, want := b.waiting("app", "CreateContainerError"), "hostPath "+dir+" does not answer: a call made at "; !strings.HasPrefix(got, want) {
+		t.Errorf("message is %q, want %q...", got, want)
+	}
+	end()
+	b.world.await(t, "default", "app", "running again", waitLimit, func(s *corev1.PodStatus) bool {
+		return s.ContainerStatuses[0].State.Running != nil && s.ContainerStatuses[0].RestartCount == 1
+	})
+	deadMount(t, dir)
+	b.world.end(t, "default", "app", 1)
+	b.world.await(t, "default", "app", "gone", waitLimit, gone)
+}
