@@ -159,6 +159,13 @@ func TestImages_FormsOfLayers(t *testing.T) {
 	if !b.heard(`Pulled: Successfully pulled image "`+reg.Host+`/app:v" in `) || !b.heard("including waiting). Image size: ") {
 		t.Error("the pull is not told")
 	}
+	// While the registry is away, policy Always is content with what is here, and says so.
+	reg.Stop()
+	b.world.adopt(t, b.cfg.Node, "c2", pod("again", reg.Host+"/app:v", func(p *corev1.Pod) { sh("sleep 1000")(p); p.Spec.Containers[0].ImagePullPolicy = corev1.PullAlways }))
+	b.isReady("again")
+	if !b.heard("the registry is unavailable; the image that is here is used") {
+		t.Error("nothing says that the registry was not asked")
+	}
 }
 
 // Each hostile image is refused with its reason or safely contained, and the node goes on.

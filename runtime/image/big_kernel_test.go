@@ -177,6 +177,30 @@ func TestPull_DiskFull(t *testing.T) {
 	}
 }
 
+// An archive that is loaded leaves some of the disk, too, and nothing of itself.
+func TestLoad_DiskFull(t *testing.T) {
+	dir := smallDisk(t, 32<<20, 2000)
+	s := openWith(t, Config{Dir: filepath.Join(dir, "store"), Archives: filepath.Join(dir, "archives")})
+	before, _ := free(t, dir)
+	_, err := s.Load(t.Context(), io.LimitReader(endless("text of no end "), 64<<20))
+	if !errors.Is(err, ErrStorage) || !strings.Contains(err.Error(), "no space left on device") {
+		t.Errorf("got %v, want %v: no space left on device", err, ErrStorage)
+	}
+	if after, _ := free(t, dir); after < before-1<<16 {
+		t.Errorf("%d bytes are free, %d before", after, before)
+	}
+}
+
+// endless is text that repeats.
+type endless string
+
+func (e endless) Read(p []byte) (int, error) {
+	for n := 0; n < len(p); {
+		n += copy(p[n:], e)
+	}
+	return len(p), nil
+}
+
 // A hole of 10 GiB fits onto a disk of 32 MiB; what is written does not.
 func TestUnpack_SparseFileOnASmallDisk(t *testing.T) {
 	dir := smallDisk(t, 32<<20, 2000)

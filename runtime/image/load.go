@@ -52,7 +52,7 @@ func (s *Store) receive(ctx context.Context, f *os.File, in io.Reader) error {
 		return corrupt(ctx, err)
 	}
 	defer done()
-	_, err = io.Copy(f, endsWith{ctx, &bounded{r: plain, left: s.limits.image.bytes}})
+	_, err = io.Copy(spared{f, &room{dir: s.archives}}, endsWith{ctx, &bounded{r: plain, left: s.limits.image.bytes}})
 	if err == nil {
 		err = f.Sync()
 	}
@@ -60,6 +60,19 @@ func (s *Store) receive(ctx context.Context, f *os.File, in io.Reader) error {
 		return corrupt(ctx, err)
 	}
 	return nil
+}
+
+// spared is a file that is not written beyond what is left of the disk.
+type spared struct {
+	f    *os.File
+	room *room
+}
+
+func (s spared) Write(p []byte) (int, error) {
+	if err := s.room.take(int64(len(p))); err != nil {
+		return 0, err
+	}
+	return s.f.Write(p)
 }
 
 // endsWith is a reader that ends with a context.
