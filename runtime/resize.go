@@ -139,10 +139,12 @@ func resizePolicy(c *corev1.Container, name corev1.ResourceName) corev1.Resource
 	return corev1.NotRequired
 }
 
-// settled says that everything runs under what is set aside for it. Containers that do not run come to that when they start.
+// settled says that everything runs under what is set aside for it. Containers that do not run come to that when they
+// start, and only those that were ended for it are waited for.
 func (r *Resize) settled(pod *corev1.Pod, o *Observed) bool {
 	for c := range resizable(&pod.Spec) {
-		if o.Containers[c.Name] != nil && o.Containers[c.Name].Run.Running() && r.adjustment(c) != AdjustNone {
+		oc := o.Containers[c.Name]
+		if oc != nil && (oc.Run.Running() || oc.Resized) && r.adjustment(c) != AdjustNone {
 			return false
 		}
 	}

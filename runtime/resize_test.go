@@ -168,6 +168,9 @@ func TestResize_Restarts(t *testing.T) {
 		if got := s.said(&s.starts); got != "main 0, main 1" {
 			t.Errorf("starts are %q, want another one at once", got)
 		}
+		if events := strings.Join(g.events, " "); strings.LastIndex(events, "ResizeCompleted") < strings.LastIndex(events, "Started") {
+			t.Errorf("events are %s, want the resize completed when the container runs again", events)
+		}
 		if got := has(g.status("web")); got != "100m 64Mi of 300m 256Mi" || resizing(g.status("web")) != "" || g.count("ResizeCompleted") != 2 {
 			t.Errorf("it has %s, %q, %d completed", got, resizing(g.status("web")), g.count("ResizeCompleted"))
 		}
