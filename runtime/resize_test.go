@@ -260,3 +260,30 @@ func TestResize_OfThePod(t *testing.T) {
 		}
 	})
 }
+
+// How much a container may swap follows from its request of memory, and nothing changes it while it runs.
+func TestResize_OfWhatSwaps(t *testing.T) {
+	restart := func(p *corev1.Pod) {
+		p.Spec.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: corev1.ResourceMemory, RestartPolicy: corev1.RestartContainer}}
+	}
+	for name, tt := range map[string]struct {
+		change   func(*corev1.Pod)
+		requests string
+		want     string
+	}{
+		"memory":              {nil, "100m 128Mi", "PodResizePending Infeasible In-place resize of containers with swap is not supported."},
+		"cpu":                 {nil, "200m 64Mi", ""},
+		"memory by a restart": {restart, "100m 128Mi", ""},
+	} {
+		bubble(t, func(t *testing.T, g *rig) {
+			g.r.machine.CgroupV2, g.r.machine.SwapControl, g.r.machine.SwapBytes, g.r.machine.MemoryBytes = true, true, 1<<30, 1<<30
+			g.world.adopt(t, node, "c1", sized("web", "100m 64Mi", "1 256Mi", tt.change))
+			settle()
+			g.world.adopt(t, node, "c2", sized("web", tt.requests, "1 256Mi", tt.change))
+			settle()
+			if got := resizing(g.status("web")); got != tt.want {
+				t.Errorf("%s: got %q, want %q", name, got, tt.want)
+			}
+		})
+	}
+}
