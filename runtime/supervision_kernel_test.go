@@ -6,11 +6,15 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
 	"writ/runtime/shim"
@@ -136,5 +140,77 @@ func TestSupervision_ShimThatHangs(t *testing.T) {
 	}
 	if after := b.world.status("default", "web").ContainerStatuses[0]; after.ContainerID != before.ContainerID || after.RestartCount != 0 {
 		t.Errorf("container is %v, was %v", after, before)
+	}
+}
+
+// TestSupervision_UpgradeOfEveryForm has the shims of Pods of every form become another program: shared
+// processes, users of their own, a program of a runtime class, a terminal.
+func TestSupervision_UpgradeOfEveryForm(t *testing.T) {
+	b := newBed(t)
+	b.stop()
+	b.cfg.Resources.Handlers = handlers(t)
+	b.up()
+	yes, no, class := true, false, "other"
+	script := sh("trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done")
+	node := &corev1.Node{}
+	node.Name = string(b.cfg.Node)
+	b.world.adopt(t, b.cfg.Node, "c0", node,
+		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Handler: b.cfg.Resources.Handlers[len(b.cfg.Resources.Handlers)-1].Name}) // the one that accepts any cgroups
+	names := []string{"plain", "shared", "users", "other", "terminal"}
+	b.world.adopt(t, b.cfg.Node, "c1",
+		pod("plain", busyboxImage, script),
+		pod("shared", busyboxImage, func(p *corev1.Pod) { script(p); p.Spec.ShareProcessNamespace = &yes }),
+		pod("users", busyboxImage, func(p *corev1.Pod) { script(p); p.Spec.HostUsers = &no }),
+		pod("other", busyboxImage, func(p *corev1.Pod) { script(p); p.Spec.RuntimeClassName = &class }),
+		pod("terminal", busyboxImage, func(p *corev1.Pod) { script(p); p.Spec.Containers[0].TTY = true }))
+	before, namespaces, programs := map[string]corev1.ContainerStatus{}, map[string]string{}, map[string]shim.Hello{}
+	for _, name := range names {
+		before[name] = b.isReady(name).ContainerStatuses[0]
+		namespaces[name] = b.output(name, "sh", "-c", "readlink /proc/self/ns/pid; readlink /proc/self/ns/user")
+		h, err := b.hello(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs[name] = h
+	}
+	b.stop()
+	data, err := os.ReadFile(b.cfg.Shim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.Shim = filepath.Join(b.dir, "another-shim")
+	if err := os.WriteFile(b.cfg.Shim, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.up()
+	for _, name := range names {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			h, err := b.hello(name)
+			if err == nil {
+				var same bool
+				if same, err = h.Runs(b.cfg.Shim); err == nil && same && h.PID == programs[name].PID {
+					break
+				}
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: the shim is %+v, was %+v: %v", name, h, programs[name], err)
+			}
+		}
+		if got := b.output(name, "sh", "-c", "readlink /proc/self/ns/pid; readlink /proc/self/ns/user"); got != namespaces[name] {
+			t.Errorf("%s is in %s, was in %s", name, got, namespaces[name])
+		}
+		if c := b.isReady(name).ContainerStatuses[0]; c.ContainerID != before[name].ContainerID || c.RestartCount != 0 {
+			t.Errorf("%s: container is %v, was %v", name, c, before[name])
+		}
+	}
+	for _, name := range names { // what is told to end ends, with its code, and is started again in its place
+		b.output(name, "sh", "-c", "kill -TERM $(ps -o pid,args | awk '/[t]rap/ {print $1}')")
+		s := b.world.await(t, "default", name, "started again", 30*time.Second, func(s *corev1.PodStatus) bool { return ready(s) && s.ContainerStatuses[0].RestartCount == 1 })
+		if last := s.ContainerStatuses[0].LastTerminationState.Terminated; last == nil || last.ExitCode != 3 {
+			t.Errorf("%s ended with %v, want exit code 3", name, last)
+		}
+	}
+	if got := b.output("shared", "sh", "-c", "readlink /proc/self/ns/pid; readlink /proc/self/ns/user"); got != namespaces["shared"] {
+		t.Errorf("a restarted container is in %s, was in %s", got, namespaces["shared"])
 	}
 }
