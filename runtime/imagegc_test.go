@@ -110,3 +110,24 @@ func TestFormatBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestStatusImages(t *testing.T) {
+	list := []image.Listed{
+		{ID: "a", Size: 1, Refs: []string{"a:1"}},
+		{ID: "b", Size: 3, Refs: []string{"b:1", "b:2", "b:3"}, Digests: []string{"b@1", "b@2", "b@3"}},
+		{ID: "c", Size: 2},
+	}
+	got := statusImages(list)
+	if len(got) != 3 || got[0].SizeBytes != 3 || !slices.Equal(got[0].Names, []string{"b@1", "b@2", "b@3", "b:1", "b:2"}) || got[2].Names[0] != "a:1" {
+		t.Errorf("got %+v, want the largest first with five names", got)
+	}
+	for range 100 {
+		list = append(list, image.Listed{Size: 9})
+	}
+	if n := len(statusImages(list)); n != 50 {
+		t.Errorf("%d images, want 50", n)
+	}
+	if got := statusImages(nil); got != nil {
+		t.Errorf("without images: %+v", got)
+	}
+}

@@ -101,6 +101,7 @@ func (n *nodeStatus) look(now time.Time) (*corev1.NodeStatus, error) {
 		Conditions:      n.conditions(n.r.guard.Conditions(), now),
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{},
 		RuntimeHandlers: n.r.cfg.Resources.runtimeHandlers(),
+		Images:          statusImages(n.r.images.List()),
 	}
 	n.last = s
 	return s, nil
