@@ -10,6 +10,8 @@ import (
 
 	"writ/disk"
 	"writ/runtime/image"
+	"writ/runtime/oci"
+	"writ/runtime/shim"
 )
 
 // The image of a volume is pulled as a container's is, under a name that no container can have.
@@ -69,7 +71,19 @@ func (w *worker) mountImage(v *corev1.Volume, target string) error {
 	if err := disk.ReplaceUnsynced(w.paths.volumeImage(v.Name), []byte(img.ID)); err != nil {
 		return err
 	}
-	if err := w.r.images.MountAs(*img, "", "", target, image.As{}); err != nil {
+	as := image.As{}
+	if !oci.HostUsers(w.desired.Pod) {
+		users, err := w.r.users.of(w.uid)
+		if err != nil {
+			return err
+		}
+		if as.Users, err = os.Open(shim.UserPath(w.paths.run)); err != nil {
+			return err
+		}
+		defer as.Users.Close()
+		as.First, as.Stage = users.First, w.paths.volumeImage(v.Name)+"-layers"
+	}
+	if err := w.r.images.MountAs(*img, "", "", target, as); err != nil {
 		oc.Image.Image = nil // the image may be gone: look for it again
 		return fmt.Errorf("mount image %q of volume %q: %w", v.Image.Reference, v.Name, err)
 	}

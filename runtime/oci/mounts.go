@@ -18,6 +18,8 @@ type Bind struct {
 	Propagation corev1.MountPropagationMode
 	// RecursiveReadOnly makes what is mounted below read-only as well.
 	RecursiveReadOnly bool
+	// Mapped: its files belong to the Pod's users already, where it has users of its own.
+	Mapped bool
 	// NoExec keeps its files from being run.
 	NoExec bool
 	// Hidden are paths below Target that show as empty directories.
@@ -101,6 +103,7 @@ func (b *Bind) mount(propagation string, ownUsers bool) specs.Mount {
 	}
 	options = append(append(options, propagation), b.access()...)
 	switch {
+	case b.Mapped: // overlayfs cannot be mapped again
 	case ownUsers && b.Recursive:
 		options = append(options, "ridmap")
 	case ownUsers:

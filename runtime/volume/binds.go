@@ -33,7 +33,7 @@ func (s *Set) Binds(ctx context.Context, f *oci.Facts, c *corev1.Container, env 
 		if err != nil {
 			return nil, done, err
 		}
-		bind := oci.Bind{Source: s.Path(v.Name), Target: m.MountPath, Recursive: true, NoExec: v.Image != nil,
+		bind := oci.Bind{Source: s.Path(v.Name), Target: m.MountPath, Recursive: true, NoExec: v.Image != nil, Mapped: v.Image != nil,
 			ReadOnly: m.ReadOnly || Projected(v) || v.Image != nil} // files of the node's making are read-only, as upstream has it
 		if m.MountPropagation != nil {
 			bind.Propagation = *m.MountPropagation
