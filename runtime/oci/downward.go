@@ -38,7 +38,7 @@ func FieldValue(f *Facts, path string) (string, error) {
 }
 
 // ResourceValue is a request or limit of a container of the Pod (own where the
-// reference names none); limits that are not set count as the node's allocatable.
+// reference names none); limits that are not set count as the Pod's, or else as the node's allocatable.
 func ResourceValue(f *Facts, own *corev1.Container, ref *corev1.ResourceFieldSelector) (string, error) {
 	c := own
 	if ref.ContainerName != "" {
@@ -48,7 +48,7 @@ func ResourceValue(f *Facts, own *corev1.Container, ref *corev1.ResourceFieldSel
 		return "", configErrorf("container %q not found", ref.ContainerName)
 	}
 	c = c.DeepCopy()
-	podresource.MergeContainerResourceLimits(c, f.Allocatable)
+	podresource.MergeContainerResourceLimits(c, standIns(f.Pod, f.Allocatable))
 	value, err := podresource.ExtractContainerResourceValue(ref, c)
 	if err != nil {
 		return "", configErrorf("%v", err)

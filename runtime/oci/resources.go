@@ -51,6 +51,20 @@ func ContainerLimits(pod *corev1.Pod, c *corev1.Container) corev1.ResourceList {
 	return limits
 }
 
+// standIns are what counts as a container's limits where it has none: the Pod's, or else the node's allocatable.
+func standIns(pod *corev1.Pod, allocatable corev1.ResourceList) corev1.ResourceList {
+	if !resourcehelper.IsPodLevelLimitsSet(pod) {
+		return allocatable
+	}
+	list := allocatable.DeepCopy()
+	for name, q := range pod.Spec.Resources.Limits {
+		if _, has := list[name]; has && !q.IsZero() && resourcehelper.IsSupportedPodLevelResource(name) {
+			list[name] = q
+		}
+	}
+	return list
+}
+
 // PodResources are the limits of the Pod's cgroup: what the Pod says of itself, else the sum of its containers',
 // where all of them have one. What its runtime class takes comes on top.
 func PodResources(m *Machine, pod *corev1.Pod) *specs.LinuxResources {

@@ -208,3 +208,25 @@ func TestSwap(t *testing.T) {
 		}
 	}
 }
+
+// The downward API tells a container without a limit its Pod's, and where there is none what the node has.
+func TestResourceValue_StandIns(t *testing.T) {
+	node := amounts("cpu", "4", "memory", "8Gi")
+	for _, tt := range []struct {
+		pod, field, want string
+	}{
+		{"pod level", "limits.memory", "4294967296"},
+		{"pod level", "limits.cpu", "2"},
+		{"best effort", "limits.memory", "8589934592"},
+		{"burstable", "limits.memory", "2147483648"},
+	} {
+		pod := asked()[tt.pod]
+		got, err := ResourceValue(&Facts{Pod: pod, Allocatable: node}, &pod.Spec.Containers[0], &corev1.ResourceFieldSelector{Resource: tt.field})
+		if err != nil || got != tt.want {
+			t.Errorf("%s of %s: %s %v, want %s", tt.field, tt.pod, got, err, tt.want)
+		}
+	}
+	if got := node.Memory().String(); got != "8Gi" {
+		t.Errorf("the node's own list was changed to %s", got)
+	}
+}
