@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -21,9 +22,12 @@ const (
 
 type downloadKey struct{}
 
-// asDownload marks requests whose answers are to be resumed.
+// trail is where a download began: registries answer with addresses elsewhere that are good for a while.
+type trail struct{ first *http.Request }
+
+// asDownload marks requests whose answers are to be resumed. They are those of one layer.
 func asDownload(ctx context.Context) context.Context {
-	return context.WithValue(ctx, downloadKey{}, true)
+	return context.WithValue(ctx, downloadKey{}, &trail{})
 }
 
 // resuming resumes answers to requests that are marked.
@@ -33,10 +37,14 @@ type resuming struct {
 }
 
 func (t *resuming) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method != http.MethodGet || r.Context().Value(downloadKey{}) == nil {
+	from, marked := r.Context().Value(downloadKey{}).(*trail)
+	if !marked || r.Method != http.MethodGet {
 		return t.base.RoundTrip(r)
 	}
-	d := &download{base: t.base, patience: t.patience, req: r, left: t.patience.silence}
+	if isBlob(r.URL.Path) {
+		from.first = r
+	}
+	d := &download{base: t.base, patience: t.patience, req: r, first: from.first, left: t.patience.silence}
 	resp, err := d.ask(0)
 	if err != nil {
 		return nil, err
@@ -66,6 +74,7 @@ type download struct {
 	base     http.RoundTripper
 	patience patience
 	req      *http.Request
+	first    *http.Request // to the registry, before it sent us elsewhere; nil if that is not known
 
 	body   io.ReadCloser // of the present answer
 	ctx    context.Context
@@ -83,8 +92,13 @@ type download struct {
 
 // ask sends the request, for the part that begins at a byte.
 func (d *download) ask(from int64) (*http.Response, error) {
+	return d.askAt(d.req, from)
+}
+
+// askAt sends it to another address than the present one.
+func (d *download) askAt(req *http.Request, from int64) (*http.Response, error) {
 	d.ctx, d.cancel = context.WithCancelCause(d.req.Context())
-	r := d.req.Clone(d.ctx)
+	r := req.Clone(d.ctx)
 	if from > 0 {
 		r.Header.Set("Range", byteRange(from, d.size))
 	}
@@ -172,6 +186,9 @@ func (d *download) resume() error {
 			return err
 		}
 		resp, err := d.ask(d.got)
+		if err == nil && expired(resp.StatusCode) {
+			resp, err = d.anew(resp)
+		}
 		if err == nil {
 			err = d.accept(resp)
 		}
@@ -187,6 +204,40 @@ func (d *download) resume() error {
 		}
 		d.broken = err
 	}
+}
+
+// isBlob tells the registry's own address of a layer.
+func isBlob(path string) bool {
+	return strings.HasPrefix(path, "/v2/") && strings.Contains(path, "/blobs/")
+}
+
+// expired is how an address that was good for a while answers later.
+func expired(status int) bool {
+	return status == http.StatusForbidden || status == http.StatusUnauthorized || status == http.StatusGone || status == http.StatusNotFound
+}
+
+// anew asks the registry where the layer is now, if it had sent us elsewhere. Only an address on the same host is
+// taken: where else a redirect may lead, the registry client decides.
+func (d *download) anew(refused *http.Response) (*http.Response, error) {
+	if d.first == nil || d.first.URL.Host == d.req.URL.Host && d.first.URL.Path == d.req.URL.Path {
+		return refused, nil
+	}
+	refused.Body.Close()
+	d.cancel(nil)
+	resp, err := d.askAt(d.first, d.got)
+	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 {
+		return resp, err
+	}
+	to, err := resp.Location()
+	resp.Body.Close()
+	d.cancel(nil)
+	if err != nil || to.Host != d.req.URL.Host {
+		return nil, fmt.Errorf("%w: the registry sends us elsewhere now", errNoResume)
+	}
+	next := d.req.Clone(d.req.Context())
+	next.URL = to
+	d.req = next
+	return d.ask(d.got)
 }
 
 func (d *download) pause(t time.Duration) error {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"writ/fixtures/images"
 	"writ/fixtures/registry"
 )
 
@@ -72,6 +73,30 @@ func TestPull_ResumesABrokenDownload(t *testing.T) {
 				t.Errorf("the layer was asked for %d times, want %d", n, c.asked)
 			}
 		})
+	}
+}
+
+// The address of a layer's content may be good for a while only: the registry gives another.
+func TestPull_ResumesAtAnotherAddress(t *testing.T) {
+	text := noise(300_000)
+	img := small(t, nil, map[string]string{"a": text})
+	layer := layerDigest(t, img, 0)
+	reg := registry.Start(t)
+	reg.RequireToken("u", "p")
+	ref := push(t, reg, img, "app:v")
+	reg.Elsewhere()
+	reg.Cut(&registry.Cut{When: func(r *http.Request) bool { return strings.Contains(r.URL.Path, layer) }, After: 60_000, Times: 2})
+	reg.Forget()
+	s := openStore(t, t.TempDir())
+	impatient(s)
+	s.patience.silence = 10 * time.Second
+	access := Access{Namespace: "a", Secrets: []Secret{{Name: "s", Data: images.DockerConfig(reg.Host, "u", "p")}}}
+	got, err := s.Pull(t.Context(), ref, access)
+	if err != nil || content(t, s, got, 0, "a") != text {
+		t.Fatalf("pull: %v", err)
+	}
+	if n := reg.Count("GET /v2/app/blobs/" + layer); n != 3 {
+		t.Errorf("the registry was asked for the layer %d times, want 3: %q", n, reg.Requests())
 	}
 }
 
