@@ -23,11 +23,7 @@ func (s *Set) emptyDir(f *oci.Facts, v *corev1.Volume) error {
 	switch {
 	case medium == corev1.StorageMediumDefault:
 	case medium == corev1.StorageMediumMemory:
-		var size int64
-		if v.EmptyDir.SizeLimit != nil {
-			size = v.EmptyDir.SizeLimit.Value()
-		}
-		if err := mountTmpfs(dir, 0o777, size); err != nil {
+		if err := mountTmpfs(dir, 0o777, memorySize(f, v.EmptyDir)); err != nil {
 			return err
 		}
 	case v1helper.IsHugePageMedium(medium):
@@ -50,6 +46,24 @@ func (s *Set) emptyDir(f *oci.Facts, v *corev1.Volume) error {
 		mode |= fs.ModeSetgid
 	}
 	return os.Chmod(dir, mode)
+}
+
+// memorySize is how large, in bytes, a volume in memory may get: what the node gives to Pods, the Pod's
+// limit or the volume's own, whichever is the smallest. 0 is the kernel's choice.
+func memorySize(f *oci.Facts, v *corev1.EmptyDirVolumeSource) int64 {
+	size := f.Allocatable.Memory().Value()
+	least := func(bytes int64) {
+		if bytes > 0 && (size == 0 || bytes < size) {
+			size = bytes
+		}
+	}
+	if m := oci.PodResources(&f.Machine, f.Pod).Memory; m != nil && m.Limit != nil {
+		least(*m.Limit)
+	}
+	if v.SizeLimit != nil {
+		least(v.SizeLimit.Value())
+	}
+	return size
 }
 
 func mountHugePages(dir string, pod *corev1.Pod, medium corev1.StorageMedium) error {
