@@ -61,6 +61,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.addresses()
 	w.hostPorts()
 	w.probes()
+	w.isolation()
 	w.nodePortClashes()
 	w.crowded()
 	w.bandwidths()

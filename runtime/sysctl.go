@@ -9,23 +9,9 @@ import (
 	sysctls "k8s.io/component-helpers/node/util/sysctl"
 	policy "k8s.io/kubernetes/pkg/apis/policy/validation"
 	"k8s.io/kubernetes/pkg/util/kernel"
-)
 
-// safeSysctls are those that Kubernetes lets every Pod set, with the kernel from which on they belong to a namespace.
-var safeSysctls = [...]struct{ name, since string }{
-	{"kernel.shm_rmid_forced", ""},
-	{"net.ipv4.ip_local_port_range", ""},
-	{"net.ipv4.tcp_syncookies", ""},
-	{"net.ipv4.ping_group_range", ""},
-	{"net.ipv4.ip_unprivileged_port_start", ""},
-	{"net.ipv4.ip_local_reserved_ports", kernel.IPLocalReservedPortsNamespacedKernelVersion},
-	{"net.ipv4.tcp_keepalive_time", kernel.TCPKeepAliveTimeNamespacedKernelVersion},
-	{"net.ipv4.tcp_fin_timeout", kernel.TCPFinTimeoutNamespacedKernelVersion},
-	{"net.ipv4.tcp_keepalive_intvl", kernel.TCPKeepAliveIntervalNamespacedKernelVersion},
-	{"net.ipv4.tcp_keepalive_probes", kernel.TCPKeepAliveProbesNamespacedKernelVersion},
-	{"net.ipv4.tcp_rmem", kernel.TCPReceiveMemoryNamespacedKernelVersion},
-	{"net.ipv4.tcp_wmem", kernel.TCPTransmitMemoryNamespacedKernelVersion},
-}
+	"writ/manifest"
+)
 
 // sysctlRules are the sysctls that Pods may set on this node: the safe ones and those that its operator allowed, by
 // name or by a pattern that ends in "*".
@@ -37,9 +23,9 @@ type sysctlRules struct {
 func newSysctlRules(unsafe []string, running *version.Version) (*sysctlRules, error) {
 	r := &sysctlRules{names: map[string]sysctls.Namespace{}, prefixes: map[string]sysctls.Namespace{}}
 	patterns := append([]string(nil), unsafe...)
-	for _, s := range safeSysctls {
-		if s.since == "" || running != nil && running.AtLeast(version.MustParseGeneric(s.since)) {
-			patterns = append(patterns, s.name)
+	for _, s := range manifest.SafeSysctls() {
+		if s.Since == "" || running != nil && running.AtLeast(version.MustParseGeneric(s.Since)) {
+			patterns = append(patterns, s.Name)
 		}
 	}
 	for _, p := range patterns {
