@@ -119,11 +119,21 @@ func (n *Network) concernsLinks(m *syscall.NetlinkMessage) bool {
 		down := len(m.Data) >= unix.SizeofIfInfomsg && binary.NativeEndian.Uint32(m.Data[8:])&unix.IFF_UP == 0
 		return down && n.names.own(linkName(m.Data))
 	case unix.RTM_DELQDISC, unix.RTM_DELTFILTER:
-		return true
+		return n.ownsQueue(m.Data)
 	case unix.RTM_NEWNETCONF:
 		return forwardingOff(m.Data)
 	}
 	return false
+}
+
+// ownsQueue says whether a notice about a queue or filter is about a link of this node that is still there.
+func (n *Network) ownsQueue(data []byte) bool {
+	const index = 4 // struct tcmsg
+	if len(data) < index+4 {
+		return false
+	}
+	link, err := n.host.LinkByIndex(int(int32(binary.NativeEndian.Uint32(data[index:]))))
+	return err == nil && n.names.own(link.Attrs().Name)
 }
 
 // forwardingOff says whether a notice is about forwarding having been switched off for all links.
