@@ -91,7 +91,7 @@ func (w *worker) decide(pod *corev1.Pod, want Allotment) {
 		r.Allocated, r.Pending, r.Failures, r.Retry = want, nil, 0, time.Time{}
 		r.Progress = &Held{Generation: pod.Generation}
 		w.saveResize()
-		w.r.freed(w.uid) // it may have less now
+		w.task(func() { w.r.freed(w.uid) }) // it may have less now
 		w.event(corev1.EventTypeNormal, "ResizeStarted", "Pod resize started: %s", summary(pod, pod.Generation, ""))
 		return
 	}

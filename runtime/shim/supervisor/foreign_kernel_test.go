@@ -162,3 +162,30 @@ func TestForeign_Ends(t *testing.T) {
 	// Destroy while it runs; the rig checks that nothing is left.
 	r.start(foreignRequest(r, "left", by, "sleep 600"))
 }
+
+// Containers of another program share the pod's processes like any.
+func TestForeign_SharedProcesses(t *testing.T) {
+	by := otherRuntime(t)
+	r := newRig(t)
+	box := r.sandbox()
+	box.SharePIDs, box.PauseRoot = true, t.TempDir()
+	if _, err := r.client.Sandbox(r.ctx, box); err != nil {
+		t.Fatal(err)
+	}
+	r.start(foreignRequest(r, "first", by, "sleep 600"))
+	r.start(r.request("second", "sleep 601"))
+	for _, id := range []string{"first", "second"} {
+		if out, _ := r.exec(id, "ps -o args"); !strings.Contains(out, "sleep 600") || !strings.Contains(out, "sleep 601") {
+			t.Errorf("%s sees %q, want both", id, out)
+		}
+	}
+	if _, err := r.client.StopWith(r.ctx, "first", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.exited("first"); got.Signal != 9 {
+		t.Errorf("killed: %+v", got)
+	}
+	if got := r.state("second"); got.Status != shim.StatusRunning {
+		t.Errorf("the other one is %s", got.Status)
+	}
+}
