@@ -32,22 +32,22 @@ func (w *worker) pull(c *corev1.Container) {
 	if found && !image.NeedsPull(policy, img, found) && w.r.images.Allowed(img, w.ref.Namespace) {
 		oc.Image.Image = &img
 		w.r.images.Use(img.ID)
-		w.event(corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine and can be accessed by the pod", c.Image)
+		w.about(c, corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine and can be accessed by the pod", c.Image)
 		return
 	}
 	if err := image.CheckName(c.Image); err != nil {
-		w.pulled(oc, c.Image, img, err, 0)
+		w.pulled(c, oc, c.Image, img, err, 0)
 		return
 	}
 	oc.Image.Running = true
 	if policy != corev1.PullNever {
-		w.event(corev1.EventTypeNormal, "Pulling", "Pulling image %q", c.Image)
+		w.about(c, corev1.EventTypeNormal, "Pulling", "Pulling image %q", c.Image)
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	w.pulls[c.Name] = cancel
 	access, missing := w.access()
 	if len(missing) > 0 {
-		w.event(corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
+		w.about(c, corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
 			"Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.", strings.Join(missing, ", "))
 	}
 	begun := time.Now()
@@ -61,22 +61,22 @@ func (w *worker) pull(c *corev1.Container) {
 			if oc.Image.Ref != ref || canceled {
 				return
 			}
-			w.pulled(oc, ref, img, err, time.Since(begun))
+			w.pulled(c, oc, ref, img, err, time.Since(begun))
 		})
 	})
 }
 
-func (w *worker) pulled(oc *Observation, ref string, img image.Image, err error, took time.Duration) {
+func (w *worker) pulled(c *corev1.Container, oc *Observation, ref string, img image.Image, err error, took time.Duration) {
 	i := &oc.Image
 	i.Running = false
 	if err == nil {
 		*i = Pull{Ref: ref, Image: &img}
 		if img.Unasked {
-			w.event(corev1.EventTypeWarning, "Failed", "Failed to pull image %q: the registry is unavailable; the image that is here is used", ref)
+			w.about(c, corev1.EventTypeWarning, "Failed", "Failed to pull image %q: the registry is unavailable; the image that is here is used", ref)
 			return
 		}
 		took = took.Truncate(time.Millisecond)
-		w.event(corev1.EventTypeNormal, "Pulled", "Successfully pulled image %q in %v (%v including waiting). Image size: %v bytes.", ref, took, took, img.Size)
+		w.about(c, corev1.EventTypeNormal, "Pulled", "Successfully pulled image %q in %v (%v including waiting). Image size: %v bytes.", ref, took, took, img.Size)
 		return
 	}
 	i.Failures++
@@ -87,17 +87,17 @@ func (w *worker) pulled(oc *Observation, ref string, img image.Image, err error,
 	switch {
 	case errors.Is(err, image.ErrInvalidName):
 		i.Message = fmt.Sprintf("Failed to apply default image tag %q: %s", ref, text)
-		w.event(corev1.EventTypeWarning, "InspectFailed", "%s", i.Message)
-		w.event(corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
+		w.about(c, corev1.EventTypeWarning, "InspectFailed", "%s", i.Message)
+		w.about(c, corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
 	case errors.Is(err, image.ErrNeverPull):
 		i.Message = fmt.Sprintf("Container image %q is not present with pull policy of Never", ref)
-		w.event(corev1.EventTypeWarning, "ErrImageNeverPull", "%s", i.Message)
-		w.event(corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
+		w.about(c, corev1.EventTypeWarning, "ErrImageNeverPull", "%s", i.Message)
+		w.about(c, corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
 	default:
-		w.event(corev1.EventTypeWarning, "Failed", "Failed to pull image %q: %s", ref, text)
-		w.event(corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
-		w.event(corev1.EventTypeNormal, "BackOff", "Back-off pulling image %q", ref)
-		w.event(corev1.EventTypeWarning, "Failed", "Error: ImagePullBackOff")
+		w.about(c, corev1.EventTypeWarning, "Failed", "Failed to pull image %q: %s", ref, text)
+		w.about(c, corev1.EventTypeWarning, "Failed", "Error: %s", i.Reason)
+		w.about(c, corev1.EventTypeNormal, "BackOff", "Back-off pulling image %q", ref)
+		w.about(c, corev1.EventTypeWarning, "Failed", "Error: ImagePullBackOff")
 	}
 }
 

@@ -64,7 +64,7 @@ func (w *worker) signal(c *corev1.Container, s Step) {
 		}
 		w.r.log.Warn("container is not stopped", "pod", w.ref.String(), "container", c.Name, "err", err)
 		if errors.Is(err, shim.ErrTimeout) {
-			w.event(corev1.EventTypeWarning, "FailedKillPod", "error killing pod: failed to \"KillContainer\" for %q with KillContainerError: %q", c.Name, err.Error())
+			w.about(c, corev1.EventTypeWarning, "FailedKillPod", "error killing pod: failed to \"KillContainer\" for %q with KillContainerError: %q", c.Name, err.Error())
 		}
 		if sleep(w.ctx, 1) != nil {
 			return
