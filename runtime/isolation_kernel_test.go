@@ -76,6 +76,14 @@ func TestSecurity_Refusals(t *testing.T) {
 			t.Errorf("%s: no event %s", tt.name, tt.event)
 		}
 	}
+	b.restart()
+	for _, name := range []string{"sysctl", "root-image", "long-name"} {
+		b.world.end(t, "default", name, 1)
+		b.world.await(t, "default", name, "gone", 30*time.Second, gone)
+	}
+	if s := b.world.status("default", "sysctl"); s.Phase != corev1.PodFailed || s.Reason != "SysctlForbidden" {
+		t.Errorf("after another start the refused pod is %s %s", s.Phase, s.Reason)
+	}
 }
 
 func firstWaiting(s *corev1.PodStatus) *corev1.ContainerStateWaiting {

@@ -108,7 +108,7 @@ func securityCases(t *testing.T, b *bed) []witnessOf {
 	unmasked := corev1.UnmaskedProcMount
 	none1000 := []string{"uid=1000", "CapEff=" + none, "CapPrm=" + none, "call chown=EPERM", "call chroot=EPERM", "call mknod=EACCES", "call raw disk=EACCES", "call raw socket=EPERM",
 		"write /=false", "write /etc/hosts=false", "write /etc/hostname=false", "write /etc/resolv.conf=false"}
-	users := []string{"users=0 65536 65536", "namespace user=its own", "write /sys=false", "mount /sys=~sysfs ro", "sysctl net.ipv4.ping_group_range=~",
+	users := []string{"users=~ 65536", "namespace user=its own", "write /sys=false", "mount /sys=~sysfs ro", "sysctl net.ipv4.ping_group_range=~",
 		"call mknod=EPERM", "call raw disk=EPERM", "call raw socket=EPERM", "call ping socket=EACCES"}
 	list := []witnessOf{
 		{"plain", nil, with(base, "hostname=plain")},
@@ -167,10 +167,10 @@ func securityCases(t *testing.T, b *bed) []witnessOf {
 		{"hostUsers false", func(p *corev1.Pod) { p.Spec.HostUsers = &no }, with(base, users...)},
 		{"procMount Unmasked", func(p *corev1.Pod) {
 			p.Spec.HostUsers, p.Spec.Containers[0].SecurityContext.ProcMount = &no, &unmasked
-		}, with(base, append(users, "users=~65536", "path /proc/interrupts=open", "path /proc/kcore=~", "path /proc/keys=~", "path /proc/timer_list=~", "path /proc/scsi=~", "path /proc/acpi=~", "path /proc/asound=~",
+		}, with(base, append(users, "path /proc/interrupts=open", "path /proc/kcore=~", "path /proc/keys=~", "path /proc/timer_list=~", "path /proc/scsi=~", "path /proc/acpi=~", "path /proc/asound=~",
 			"path /sys/firmware=~", "path /sys/devices/virtual/powercap=~", "mount /proc/sys=")...)},
 		{"hostUsers false and shareProcessNamespace", func(p *corev1.Pod) { p.Spec.HostUsers, p.Spec.ShareProcessNamespace = &no, &yes },
-			with(base, append(users, "users=~65536", "process 1=/pause")...)},
+			with(base, append(users, "process 1=/pause")...)},
 	}
 	for i := range list {
 		if _, set := list[i].want["hostname"]; !set {
