@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"sockets":          {},                                       // both sides of what keeps listening sockets: the daemon's and writ-shim's
 	"runtime":          {"manifest", "state", "runtime", "disk"}, // what a restarted daemon has to know: a pod's resources, and that it was evicted
 	"runtime/image":    {"disk"},
-	"runtime/devices":  {"disk"}, // plugins of devices, which know neither pods nor containers
+	"runtime/devices":  {"disk"},         // plugins of devices, which know neither pods nor containers
 	"runtime/pressure": {},               // what a node does when it gets short of something, from numbers alone
 	"runtime/shim":     {"runtime/shim"}, // the supervisor below it stands on the protocol
 	// The daemon's side of rendering; what runs in the child knows nothing of manifest, so that its
