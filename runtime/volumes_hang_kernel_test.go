@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/manifest"
+	"writ/runtime/usage"
 )
 
 // deadMount is a file system whose server takes no request: whoever asks it anything
@@ -105,6 +106,19 @@ func TestVolumes_DeadFileSystemInAVolume(t *testing.T) {
 	rec := b.world.World().Get(manifest.PodRef("default", "app"))
 	disk := filepath.Join(b.cfg.pod("default", "app", rec.UID).volumes(), "disk")
 	deadMount(t, filepath.Join(disk, "a", "b"))
+	measured := make(chan error, 1)
+	go func() {
+		_, err := usage.Disk(t.Context(), disk, false)
+		measured <- err
+	}()
+	select {
+	case err := <-measured:
+		if err != nil {
+			t.Errorf("measure the volume: %v", err)
+		}
+	case <-time.After(waitLimit):
+		t.Error("measuring the volume waits for what is mounted in it")
+	}
 	b.world.end(t, "default", "app", 1)
 	b.world.await(t, "default", "app", "gone", 30*time.Second, gone)
 	table, err := os.ReadFile("/proc/self/mountinfo")

@@ -155,8 +155,18 @@ func (w *walk) all() error {
 	return nil
 }
 
+// mountedAt says that something is mounted at a name, without asking what is: it may not answer.
+func mountedAt(dir int, name string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, 0, &st)
+	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
 // look counts one entry. What went away meanwhile takes nothing.
 func (w *walk) look(dir int, name string) error {
+	if mountedAt(dir, name) {
+		return nil
+	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return vanished(err)
