@@ -68,6 +68,11 @@ func (w *worker) leave() {
 		}
 		return
 	}
+	if !exists(w.r.cfg.evictedPath(w.uid)) { // the disk was full then
+		if err := w.r.markEvicted(w.uid, w.o.Failed); err != nil {
+			w.r.log.Warn("it is not written down that a pod is evicted", "pod", w.ref.String(), "err", err)
+		}
+	}
 	w.o.Cleanup = Attempt{}
 	w.o.Left = true
 	w.leaving.Store(left)

@@ -112,9 +112,6 @@ func (w *worker) removeAll(ctx context.Context) error {
 	if err := w.endShim(ctx); err != nil {
 		return err
 	}
-	if err := w.r.network.Detach(ctx, string(w.uid)); err != nil {
-		return err
-	}
 	for _, oc := range w.o.Containers {
 		for _, r := range []*Run{oc.Run, oc.Last} {
 			if r != nil && w.r.cfg.LogLinks != "" {
@@ -126,6 +123,9 @@ func (w *worker) removeAll(ctx context.Context) error {
 		return err
 	}
 	if err := w.removePodData(ctx); err != nil {
+		return err
+	}
+	if err := w.r.network.Detach(ctx, string(w.uid)); err != nil { // it writes, for which a full disk needs the room that there is now
 		return err
 	}
 	return os.RemoveAll(w.paths.run)
