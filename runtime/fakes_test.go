@@ -347,7 +347,7 @@ func (f *fakeImages) Reclaim(q image.Reclaim) (out image.Reclaimed, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = slices.DeleteFunc(f.list, func(l image.Listed) bool {
-		goes := q.Keep(&l) == "" && (q.Need <= 0 || out.Bytes < q.Need)
+		goes := q.Keep(&l) == "" && (q.Before.IsZero() || !l.Taken.After(q.Before)) && (q.Need <= 0 || out.Bytes < q.Need)
 		if goes {
 			out.Images, out.Bytes = append(out.Images, l), out.Bytes+l.Disk
 		}

@@ -142,13 +142,7 @@ func (g *ImageGC) need(d space) int64 {
 // until need bytes are free; every such image where need is not positive. It gives the bytes that it freed. It
 // is what comes after dead containers and old logs, and before a Pod is evicted.
 func (r *Runtime) ReclaimImages(need int64) (int64, error) {
-	uses, newest := r.imageUses(), time.Now().Add(-r.cfg.ImageGC.MinAge)
-	out, err := r.images.Reclaim(image.Reclaim{Need: need, Keep: func(l *image.Listed) string {
-		if l.Taken.After(newest) {
-			return "just pulled"
-		}
-		return uses(l)
-	}})
+	out, err := r.images.Reclaim(image.Reclaim{Need: need, Before: time.Now().Add(-r.cfg.ImageGC.MinAge), Keep: r.imageUses()})
 	return out.Bytes, err
 }
 

@@ -11,7 +11,7 @@ import (
 type Reclaim struct {
 	// Need is how many bytes are wanted; everything that may go goes if it is not positive.
 	Need int64
-	// Before spares what was used or came here later; the zero value spares nothing.
+	// Before spares what came here later; the zero value spares nothing.
 	Before time.Time
 	// Keep says why an image must stay, with nothing if it may go. It has to know the
 	// image of every container that exists or is about to.
@@ -77,7 +77,7 @@ func (s *Store) plan(q Reclaim) Reclaimed {
 func (s *Store) candidates(q Reclaim) []Listed {
 	var out []Listed
 	for _, l := range s.List() {
-		spared := !q.Before.IsZero() && l.Last().After(q.Before)
+		spared := !q.Before.IsZero() && l.Taken.After(q.Before)
 		if len(l.Pinned) > 0 || spared || q.Keep(&l) != "" {
 			continue
 		}
