@@ -57,7 +57,7 @@ func TestSSH_MuteServer(t *testing.T) {
 	server := gitserver.ServeSSH(t)
 	repo := gitserver.NewRepo(t, "config")
 	repo.Commit(map[string]string{"a.yaml": "1"}, "first")
-	m := open(t, gitsync.Config{URL: server.URL(repo.Dir), Timeout: 500 * time.Millisecond, Credentials: gitsync.Credentials{
+	m := open(t, gitsync.Config{URL: server.URL(repo.Dir), Timeout: 3 * time.Second, Credentials: gitsync.Credentials{
 		SSHKeyFile: server.KeyFile, KnownHostsFile: server.KnownHostsFile}})
 	server.Mute(true)
 	troubled(t, m, gitsync.Unreachable, "does not answer in time")
