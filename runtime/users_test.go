@@ -83,3 +83,20 @@ func TestUserIDs(t *testing.T) {
 		t.Errorf("by default %+v, want %+v", got, want)
 	}
 }
+
+func TestReachable(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "closed")
+	inside := filepath.Join(top, "open")
+	if err := os.MkdirAll(inside, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(top, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := reachable(inside); err == nil || !strings.Contains(err.Error(), top+", the data directory must be where they may") {
+		t.Errorf("a folder in a closed one: %v, want an error that names %s", err, top)
+	}
+	if err := reachable("/"); err != nil {
+		t.Errorf("the root: %v", err)
+	}
+}
