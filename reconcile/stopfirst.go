@@ -159,7 +159,7 @@ func (x *deployment) remedy() string {
 // blockage keeps blockedCondition in the status.
 func (x *deployment) blockage(s *appsv1.DeploymentStatus) {
 	var b *block
-	if x.next != nil && x.dep.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType && !x.d.uses(x.r) {
+	if x.next != nil && !x.d.uses(x.r) {
 		b = x.blocked()
 	}
 	old := condition(s, blockedCondition)
