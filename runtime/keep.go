@@ -74,7 +74,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 		return
 	}
 	seconds := grace(d.Pod)
-	why := ""
+	why, resized := "", false
 	switch {
 	case oc.Run.Labels[labelImage] != c.Image:
 		why = what(d.Pod, c) + " definition changed"
@@ -83,7 +83,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 		}
 	case o.Resize.adjustment(c) == AdjustRestart:
 		why = fmt.Sprintf("Container %s resize requires restart", c.Name)
-		oc.Resized = true
+		resized = true
 	case oc.Unhealthy == unhealthyHook:
 		why = unhealthyHook
 	case oc.Unhealthy != "":
@@ -100,7 +100,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 	default:
 		return
 	}
-	p.end(c, oc, now.Add(seconds), why, now, true)
+	p.add(Step{Do: ActStop, Container: c.Name, Why: why, Deadline: now.Add(seconds), Resized: resized})
 }
 
 func what(pod *corev1.Pod, c *corev1.Container) string {
