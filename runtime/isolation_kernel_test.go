@@ -123,7 +123,10 @@ func TestSecurity_SharedProcesses(t *testing.T) {
 	}
 	b.output("shared", "sh", "-c", "kill -TERM 1; kill -KILL 1; kill -HUP 1; true") // it obeys nobody in the Pod
 	b.output("shared", "/witness", "orphans")
-	b.eventually("orphans are reaped", func() bool { return !strings.Contains(b.output("shared", "ps", "-o", "stat,args"), "Z") })
+	b.eventually("orphans end and are reaped", func() bool {
+		out := b.output("shared", "ps", "-o", "stat,args")
+		return !strings.Contains(out, "sleep 0.2") && !strings.Contains(out, "Z")
+	})
 
 	pause := b.output("shared", "readlink", "/proc/self/ns/pid")
 	b.killShim("shared")
@@ -284,11 +287,15 @@ func TestSecurity_OwnUsers(t *testing.T) {
 	}
 	before := b.output("one", "cat", "/proc/self/uid_map")
 	b.restart()
-	b.isReady("one")
 	b.killShim("one")
-	if after := b.output("one", "cat", "/proc/self/uid_map"); after != before {
-		t.Errorf("after restarts the users are %s, before %s", after, before)
-	}
+	b.eventually("the pod is taken over with its users", func() bool {
+		var out strings.Builder
+		code, err := b.r.Exec(t.Context(), ExecOptions{Namespace: "default", Pod: "one", Command: []string{"cat", "/proc/self/uid_map"}, Stdout: &out, Stderr: &out})
+		if err == nil && code == 0 && out.String() != before {
+			t.Fatalf("after restarts the users are %s, before %s", out.String(), before)
+		}
+		return err == nil && code == 0
+	})
 	if mode := mustStat(t, b.cfg.DataDir).Mode().Perm(); mode != 0o711 {
 		t.Errorf("the data directory has mode %o", mode)
 	}
