@@ -278,7 +278,8 @@ func TestMemory_KilledChildIsNoOOMKill(t *testing.T) {
 
 func TestForkBomb(t *testing.T) {
 	r := pod(t)
-	request := r.request("c", `bomb() { bomb | bomb & }; bomb; while true; do sleep 1; done`)
+	// Who cannot fork ends, so the first process forks once only; the others stay, also at the limit.
+	request := r.request("c", `bomb() { bomb | bomb & sleep 600; }; bomb & while true; do wait; done`)
 	pids := int64(40)
 	request.Spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids}
 	r.start(request)
