@@ -12,6 +12,7 @@ const (
 	mapNodePorts        // protocol . port : verdict
 	mapEndpoints        // address . protocol . port . slot : address . port
 	mapHostPorts        // address . protocol . port : address . port
+	setOpen             // protocol . port that pods reach on the node itself
 	setSticky           // address . protocol . port . address . port of targets with affinity
 	setHairpin          // each address that a pod of the node may have, twice
 	mapCount
@@ -59,6 +60,10 @@ func (c class) chain() string {
 // add appends the elements of a frontend.
 func (c *content) add(f *Frontend) {
 	front := f.Key.padded()
+	if f.open() {
+		c[setOpen] = append(c[setOpen], entry{front[4:], ""})
+		return
+	}
 	if f.Host {
 		c[mapHostPorts] = append(c[mapHostPorts], entry{front, paddedTarget(f.Targets[0])})
 		return

@@ -21,13 +21,18 @@ const podPrefix = "pod "
 func podOwner(ref manifest.Ref) string { return podPrefix + serviceName(ref.Namespace, ref.Name) }
 
 // hostPortsOf are the ports of the node that lead to a pod: those of every container that runs as long
-// as the pod does. A pod has them from when it is attached until it is detached, as its address.
+// as the pod does. A pod has them from when it is attached until it is detached, as its address; one in
+// the node's own network until it has ended.
 func hostPortsOf(record *state.Record, at Addresses) []*Frontend {
-	if at == nil || !asksHostPort(record) {
+	if !asksHostPort(record) {
 		return nil
 	}
-	ip := at(string(record.UID))
-	if !ip.IsValid() {
+	var ip netip.Addr
+	own := !record.Pod().Spec.HostNetwork
+	if own && at != nil {
+		ip = at(string(record.UID))
+	}
+	if own && !ip.IsValid() || !own && ended(record) {
 		return nil
 	}
 	var out []*Frontend
@@ -37,21 +42,28 @@ func hostPortsOf(record *state.Record, at Addresses) []*Frontend {
 		if !ok || !host.IsValid() {
 			continue
 		}
-		out = append(out, &Frontend{
-			Key:   Key{Addr: host, Proto: proto, Port: uint16(p.HostPort), Host: true},
-			Owner: podOwner(record.Ref), Targets: []netip.AddrPort{netip.AddrPortFrom(ip, uint16(p.ContainerPort))},
-		})
+		f := &Frontend{Key: Key{Addr: host, Proto: proto, Port: uint16(p.HostPort), Host: true}, Owner: podOwner(record.Ref)}
+		if own {
+			f.Targets = []netip.AddrPort{netip.AddrPortFrom(ip, uint16(p.ContainerPort))}
+		}
+		out = append(out, f)
 	}
 	return out
 }
 
-// asksHostPort says whether a pod with a network of its own asks for ports of the node.
+func ended(record *state.Record) bool {
+	phase := record.PodStatus().Phase
+	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
+}
+
+// asksHostPort says whether a pod asks for ports of the node. In the node's own network its ports are
+// the node's.
 func asksHostPort(record *state.Record) bool {
 	if record == nil {
 		return false
 	}
 	pod := record.Pod()
-	if pod == nil || pod.Spec.HostNetwork {
+	if pod == nil {
 		return false
 	}
 	for range hostPorts(pod) {

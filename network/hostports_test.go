@@ -56,9 +56,9 @@ func TestCompile_HostPorts(t *testing.T) {
 			"tcp/host:82 pod default/pod-1 -> 10.244.0.1:80\ntcp/host:83 pod default/pod-1 -> 10.244.0.1:80\ntcp/host 192.0.2.1:81 pod default/pod-1 -> 10.244.0.1:80"},
 		{"SCTP is not routed", []state.Put{portPod(1, hostPort(81, 80, corev1.ProtocolSCTP, ""))}, ""},
 		{"a pod without an address has none", []state.Put{portPod(9, hostPort(81, 80, tcpProto, ""))}, ""},
-		{"a pod on the node's own network has none", []state.Put{
+		{"a pod on the node's own network has its own, which pods may come to", []state.Put{
 			change(portPod(1, hostPort(81, 81, tcpProto, "")), func(s *corev1.PodSpec) { s.HostNetwork = true }),
-		}, ""},
+		}, "tcp/host:81 pod default/pod-1 open to pods"},
 		{"a sidecar has, another init container has not", []state.Put{
 			change(portPod(1), func(s *corev1.PodSpec) {
 				s.InitContainers = []corev1.Container{

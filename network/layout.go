@@ -94,13 +94,15 @@ func dnsUntracked(end field, dns netip.Addr) [][]expr.Any {
 	return out
 }
 
-// podToNodeRules let answers, DNS and what a Service leads to pass, and nothing else.
+// podToNodeRules let answers, DNS, what a Service leads to and the ports of pods in the node's network
+// pass, and nothing else.
 func podToNodeRules(r Ranges) [][]expr.Any {
 	return [][]expr.Any{
 		rule(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
 		rule(inRange(destination, hostPrefix(r.DNS), true), l4proto(unix.IPPROTO_UDP), portIs(destinationPort, dnsPort), verdict(expr.VerdictAccept)),
 		rule(inRange(destination, hostPrefix(r.DNS), true), l4proto(unix.IPPROTO_TCP), portIs(destinationPort, dnsPort), verdict(expr.VerdictAccept)),
 		rule(translated(), verdict(expr.VerdictAccept)),
+		rule(loadProto(8), load(destinationPort, 9), &expr.Lookup{SourceRegister: 1, SetName: mapNames[setOpen]}, verdict(expr.VerdictAccept)),
 		rule(verdict(expr.VerdictDrop)),
 	}
 }

@@ -49,13 +49,17 @@ func (k Key) bytes() []byte {
 }
 
 // Frontend is one port of a Service as clients see it, with where its connections go, or a host port
-// of a pod, which has one target. It is immutable.
+// of a pod, which has one target, or none if the pod has the node's own network. It is immutable.
 type Frontend struct {
 	Key
 	Owner    string           // namespace/name of a Service, podOwner of a pod
 	Affinity uint32           // seconds a client stays with its target after its last connection; 0: no affinity
 	Targets  []netip.AddrPort // sorted, each once; none: connections are refused
 }
+
+// open says that the port is one of a pod in the node's own network: nothing is translated, pods may
+// come to it.
+func (f *Frontend) open() bool { return f.Host && len(f.Targets) == 0 }
 
 func (f *Frontend) String() string {
 	var b strings.Builder
@@ -69,7 +73,10 @@ func (f *Frontend) String() string {
 		}
 		b.WriteString(" " + t.String())
 	}
-	if len(f.Targets) == 0 {
+	switch {
+	case f.open():
+		b.WriteString(" open to pods")
+	case len(f.Targets) == 0:
 		b.WriteString(" refused")
 	}
 	return b.String()

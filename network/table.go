@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var mapNames = [mapCount]string{"services", "nodeports", "endpoints", "hostports", "sticky", "hairpin"}
+var mapNames = [mapCount]string{"services", "nodeports", "endpoints", "hostports", "open", "sticky", "hairpin"}
 
 const (
 	clientsMap = "clients" // client . address . protocol . port : target; written by the kernel
@@ -36,6 +36,7 @@ func newSets(t *nftables.Table) []*nftables.Set {
 		mapNodePorts: {KeyType: concat(proto, port), IsMap: true, DataType: nftables.TypeVerdict},
 		mapEndpoints: {KeyType: concat(ip, proto, port, nftables.TypeMark), IsMap: true, DataType: target},
 		mapHostPorts: {KeyType: concat(ip, proto, port), IsMap: true, DataType: target},
+		setOpen:      {KeyType: concat(proto, port)},
 		setSticky:    {KeyType: concat(ip, proto, port, ip, port)},
 		setHairpin:   {KeyType: concat(ip, ip)},
 		{Name: clientsMap, KeyType: concat(ip, ip, proto, port), IsMap: true, DataType: target, Dynamic: true, HasTimeout: true, Size: clientsLimit},
