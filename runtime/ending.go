@@ -26,17 +26,25 @@ func (p *Plan) terminate(d *Desired, o *Observed, now time.Time) {
 		p.wake(until)
 		return
 	}
-	end := d.GoneAt.Add(grace(d.Pod))
-	if !d.Gone {
-		end = d.Deletion.Deadline()
-	}
-	if p.stopAll(d, o, now, end) {
+	if p.stopAll(d, o, now, d.end()) {
 		return
 	}
 	if o.Cleanup.due(now) {
 		p.add(Step{Do: ActClean})
 	} else {
 		p.wake(o.Cleanup.Retry)
+	}
+}
+
+// end is until when a Pod that goes may take. What was decided before its record was gone still holds.
+func (d *Desired) end() time.Time {
+	switch end := d.GoneAt.Add(grace(d.Pod)); {
+	case !d.Gone:
+		return d.Deletion.Deadline()
+	case d.Deletion != nil && d.Deletion.Deadline().Before(end):
+		return d.Deletion.Deadline()
+	default:
+		return end
 	}
 }
 

@@ -51,9 +51,7 @@ func TestLife_InitContainers(t *testing.T) {
 	}
 	b.output2("slow", "one", "touch", "/trace/go")
 	s = b.isReady("slow")
-	if got := b.trace("slow"); got != "one two main" {
-		t.Errorf("order is %q, want one two main", got)
-	}
+	b.awaitTrace("slow", "one two main")
 	if one := initStatus(s, 0); one.State.Terminated == nil || one.State.Terminated.Reason != "Completed" || !one.Ready || one.RestartCount != 0 {
 		t.Errorf("the first ended as %v", one)
 	}

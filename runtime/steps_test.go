@@ -78,6 +78,26 @@ func past(o *Observed, reason string) *Observed {
 	return o
 }
 
+func TestDesired_End(t *testing.T) {
+	minute := int64(60)
+	long := pod("p", "img", func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &minute })
+	short := &state.Deletion{At: noon, Grace: 5}
+	for _, c := range []struct {
+		name string
+		d    Desired
+		want time.Duration // after noon
+	}{
+		{"deleted", Desired{Pod: long, Deletion: short}, 5 * time.Second},
+		{"gone", Desired{Pod: long, Gone: true, GoneAt: noon}, time.Minute},
+		{"deleted, then gone", Desired{Pod: long, Deletion: short, Gone: true, GoneAt: noon.Add(time.Second)}, 5 * time.Second},
+		{"with all the time of the world, then gone", Desired{Pod: long, Deletion: &state.Deletion{At: noon, Grace: 600}, Gone: true, GoneAt: noon}, time.Minute},
+	} {
+		if got := c.d.end().Sub(noon); got != c.want {
+			t.Errorf("%s: it ends %v after noon, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 func TestSteps(t *testing.T) {
 	deleted := func(d *Desired, grace int64, routed bool) *Desired {
 		d.Deletion = &state.Deletion{At: noon, Grace: grace, Revision: 7}

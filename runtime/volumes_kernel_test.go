@@ -100,13 +100,12 @@ func TestVolumes_SubPath(t *testing.T) {
 			corev1.Volume{Name: "cm", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "files"}}}})))
 	b.isReady("app")
 	b.prints("app", map[string]string{
-		"stat -c %u:%g:%a /new /mine":                          "0:3000:2777\n0:3000:2777\n",
-		"echo a >/new/f; cat /disk/x/y/f":                      "a\n",
-		"echo b >/mine/f; cat /disk/of/app/f":                  "b\n",
-		"cat /etc/one.txt":                                     "one",
-		"touch /etc/one.txt 2>/dev/null; echo $?":              "1\n",
-		"touch /part/x 2>/dev/null; echo $?; touch /host/seen": "1\n",
-		"ls /host": "seen\nthere\n",
+		"stat -c %u:%g:%a /new /mine":                                    "0:3000:2777\n0:3000:2777\n",
+		"echo a >/new/f; cat /disk/x/y/f":                                "a\n",
+		"echo b >/mine/f; cat /disk/of/app/f":                            "b\n",
+		"cat /etc/one.txt":                                               "one",
+		"touch /etc/one.txt 2>/dev/null; echo $?":                        "1\n",
+		"touch /part/x 2>/dev/null; echo $?; touch /host/seen; ls /host": "1\nseen\nthere\n",
 	})
 	b.world.adopt(t, b.cfg.Node, "c2", configMap("files", map[string]string{"a.txt": "two"}))
 	for end := time.Now().Add(30 * time.Second); b.output("app", "cat", "/cm/a.txt") != "two"; time.Sleep(20 * time.Millisecond) {
