@@ -26,6 +26,7 @@ import (
 	"writ/fixtures/images"
 	"writ/fixtures/kernel"
 	"writ/runtime/image"
+	"writ/runtime/pressure"
 	"writ/state"
 )
 
@@ -137,7 +138,8 @@ func newBed(t testing.TB) *bed {
 		t.Fatal(err)
 	}
 	b.cfg = Config{Node: state.Node(id), DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"), LogDir: filepath.Join(dir, "logs"),
-		LogLinks: filepath.Join(dir, "links"), Shim: shim, NodeIP: netip.MustParseAddr("127.0.0.1"), Version: "v1.36.3"}
+		LogLinks: filepath.Join(dir, "links"), Shim: shim, NodeIP: netip.MustParseAddr("127.0.0.1"), Version: "v1.36.3",
+		Eviction: pressure.Settings{Hard: map[string]string{"memory.available": "100Mi"}}} // not of how full the machine's disk is
 	t.Cleanup(b.cleanup)
 	b.up()
 	return b
