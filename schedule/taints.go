@@ -22,12 +22,7 @@ func effectiveTaints(n *corev1.Node, s *corev1.NodeStatus) []corev1.Taint {
 	if s == nil {
 		s = &corev1.NodeStatus{}
 	}
-	for _, t := range state.ConditionTaints(s) {
-		if !slices.ContainsFunc(taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
-			taints = append(taints, t)
-		}
-	}
-	return taints
+	return state.WithConditionTaints(taints, s)
 }
 
 // untolerated is the first taint that keeps a Pod away, nil if none does.

@@ -43,7 +43,7 @@ func (r *Record) Full() manifest.Object {
 	case *corev1.Node:
 		setStatus(&o.Status, r.Status)
 		if r.Status != nil {
-			taint(o)
+			o.Spec.Taints = WithConditionTaints(o.Spec.Taints, &o.Status)
 		}
 	case *corev1.Namespace:
 		setStatus(&o.Status, r.Status)

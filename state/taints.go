@@ -18,9 +18,9 @@ var conditionTaints = []struct {
 	{corev1.NodeNetworkUnavailable, map[corev1.ConditionStatus]string{corev1.ConditionTrue: corev1.TaintNodeNetworkUnavailable}},
 }
 
-// ConditionTaints are the taints that the conditions of a node stand for, as upstream's node lifecycle
+// conditionTaintsOf are the taints that the conditions of a node stand for, as upstream's node lifecycle
 // controller puts them: no Pod comes that does not tolerate them. A node that says nothing of being ready is not.
-func ConditionTaints(s *corev1.NodeStatus) []corev1.Taint {
+func conditionTaintsOf(s *corev1.NodeStatus) []corev1.Taint {
 	var taints []corev1.Taint
 	for _, one := range conditionTaints {
 		c := corev1.NodeCondition{Status: corev1.ConditionFalse}
@@ -41,11 +41,12 @@ func ConditionTaints(s *corev1.NodeStatus) []corev1.Taint {
 	return taints
 }
 
-// taint adds the taints of a node's conditions to those that were authored.
-func taint(n *corev1.Node) {
-	for _, t := range ConditionTaints(&n.Status) {
-		if !slices.ContainsFunc(n.Spec.Taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
-			n.Spec.Taints = append(n.Spec.Taints, t)
+// WithConditionTaints adds the taints that the conditions of a node stand for to those that were authored.
+func WithConditionTaints(taints []corev1.Taint, s *corev1.NodeStatus) []corev1.Taint {
+	for _, t := range conditionTaintsOf(s) {
+		if !slices.ContainsFunc(taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
+			taints = append(taints, t)
 		}
 	}
+	return taints
 }
