@@ -146,16 +146,17 @@ type company struct {
 // companyOf works out, once for all nodes, where a Pod may be. It is nil when neither the Pod nor any
 // other has rules, which costs nothing.
 func (x *Index) companyOf(pod *corev1.Pod) *company {
-	c := &company{bonds: bondsOf(pod), near: map[place]int{}, apart: map[place]bool{}, banned: map[place]bool{}, worth: map[place]int64{}}
+	bonds := bondsOf(pod)
+	if bonds == nil && len(x.bound) == 0 {
+		return nil
+	}
+	c := &company{bonds: bonds, near: map[place]int{}, apart: map[place]bool{}, banned: map[place]bool{}, worth: map[place]int64{}}
 	who := personOf(pod)
-	if c.bonds != nil {
+	if bonds != nil {
 		c.self = x.all(c.bonds.near, who)
-		for uid := range x.pods {
-			p := x.pods[uid]
+		for _, p := range x.pods {
 			x.meet(c, x.byName[p.node], p.person)
 		}
-	} else if len(x.bound) == 0 {
-		return nil
 	}
 	for uid, b := range x.bound {
 		x.met(c, x.byName[x.pods[uid].node], b, who)

@@ -46,8 +46,8 @@ func (w *wishes) of(n *node, q *question) candidate {
 	if w.labels != nil && n.object != nil {
 		c.labels = w.labels.Score(n.object)
 	}
-	for _, t := range n.shy {
-		if untolerated([]corev1.Taint{t}, q.pod.Spec.Tolerations) != nil {
+	for i := range n.shy {
+		if untolerated(n.shy[i:i+1], q.pod.Spec.Tolerations) != nil {
 			c.taints++
 		}
 	}

@@ -13,15 +13,9 @@ const systemCritical = 2_000_000_000
 // untolerated is the first taint of a node that keeps the Pod away. Whoever requests something copes with a
 // node that is short of memory, as upstream documents it.
 func (q *question) untolerated(n *node) *corev1.Taint {
-	t := untolerated(n.taints, q.pod.Spec.Tolerations)
-	if t == nil || t.Key != corev1.TaintNodeMemoryPressure || q.bestEffort() {
-		return t
-	}
 	for i := range n.taints {
-		if n.taints[i].Key == corev1.TaintNodeMemoryPressure {
-			continue
-		}
-		if t := untolerated(n.taints[i:i+1], q.pod.Spec.Tolerations); t != nil {
+		t := untolerated(n.taints[i:i+1], q.pod.Spec.Tolerations)
+		if t != nil && (t.Key != corev1.TaintNodeMemoryPressure || q.bestEffort()) {
 			return t
 		}
 	}
