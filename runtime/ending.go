@@ -29,11 +29,7 @@ func (p *Plan) terminate(d *Desired, o *Observed, now time.Time) {
 	if p.stopAll(d, o, now, d.end()) {
 		return
 	}
-	if o.Cleanup.due(now) {
-		p.add(Step{Do: ActClean})
-	} else {
-		p.wake(o.Cleanup.Retry)
-	}
+	p.try(&o.Cleanup, ActClean, now)
 }
 
 // end is until when a Pod that goes may take. What was decided before its record was gone still holds.
@@ -53,11 +49,7 @@ func (p *Plan) failed(d *Desired, o *Observed, now time.Time) {
 	if !p.prepare(o, now) || o.Left || p.stopAll(d, o, now, o.Failed.deadline(d.Pod, now)) || !o.Failed.Leave {
 		return
 	}
-	if o.Cleanup.due(now) {
-		p.add(Step{Do: ActLeave})
-	} else {
-		p.wake(o.Cleanup.Retry)
-	}
+	p.try(&o.Cleanup, ActLeave, now)
 }
 
 // routed is until when the Pod still waits for its routes to go; zero is no longer.
@@ -111,12 +103,8 @@ func (p *Plan) reset(d *Desired, o *Observed, now time.Time) {
 			p.end(c, oc, deadline, "killing", now, true)
 		}
 	}
-	switch {
-	case busy:
-	case o.Reset.due(now):
-		p.add(Step{Do: ActReset})
-	default:
-		p.wake(o.Reset.Retry)
+	if !busy {
+		p.try(&o.Reset, ActReset, now)
 	}
 }
 

@@ -120,16 +120,20 @@ func (p *Plan) deadline(d *Desired, o *Observed, now time.Time) bool {
 	return false
 }
 
-func (p *Plan) prepare(o *Observed, now time.Time) bool {
-	if o.Sandbox.Done {
-		return true
-	}
-	if o.Sandbox.due(now) {
-		p.add(Step{Do: ActPrepare})
+// try does what makes something, once it may be tried.
+func (p *Plan) try(a *Attempt, do Action, now time.Time) {
+	if a.due(now) {
+		p.add(Step{Do: do})
 	} else {
-		p.wake(o.Sandbox.Retry)
+		p.wake(a.Retry)
 	}
-	return false
+}
+
+func (p *Plan) prepare(o *Observed, now time.Time) bool {
+	if !o.Sandbox.Done {
+		p.try(&o.Sandbox, ActPrepare, now)
+	}
+	return o.Sandbox.Done
 }
 
 // run brings a Pod that is to stay to where it should be.
@@ -146,11 +150,7 @@ func (p *Plan) run(d *Desired, o *Observed, now time.Time) {
 		return
 	}
 	if !o.Volumes.Done {
-		if o.Volumes.due(now) {
-			p.add(Step{Do: ActVolumes})
-		} else {
-			p.wake(o.Volumes.Retry)
-		}
+		p.try(&o.Volumes, ActVolumes, now)
 		if !o.begun(&d.Pod.Spec) {
 			return // what runs is kept up even if a volume cannot be brought up to date
 		}
