@@ -43,20 +43,7 @@ func (c *container) launchForeign(r shim.StartRequest) (shim.Container, error) {
 			return shim.Container{}, err
 		}
 	}
-	state := c.pod.change(c, survivesKill, func(s *shim.Container) {
-		s.Status, s.StartedAt = shim.StatusRunning, time.Now().UTC()
-		s.PID, s.PIDStart, s.BootID = who.pid, who.start, who.bootID
-	})
-	if state.Status != shim.StatusRunning {
-		return state, errGivenUp
-	}
-	c.output.start()
-	if err := c.begin(); err != nil {
-		c.pod.log.Error("container did not begin", "container", c.id, "err", err)
-		_ = c.pidfd.signal(unix.SIGKILL) // watch sees it end
-	}
-	c.pod.work.Go(func() { c.watch(who.start) })
-	return state, nil
+	return c.run(who)
 }
 
 // createForeign has the container made and gets hold of its process, which comes to the shim as an orphan.
@@ -67,13 +54,8 @@ func (c *container) createForeign(r shim.StartRequest, process *libcontainer.Pro
 	if err != nil {
 		return identity{}, err
 	}
-	c.pod.reaper.keep(pid)
 	c.inherited = true
-	who, err := identify(pid, c.pod.bootID)
-	if err != nil {
-		return identity{}, err
-	}
-	return who, c.grasp(pid)
+	return c.hold(pid)
 }
 
 // consoleListener is a socket over which a program hands out a terminal, by a name short enough for one.
@@ -124,14 +106,6 @@ func (c *consoleListener) receive(take func(*os.File) error) error {
 func (c *consoleListener) close() {
 	c.listener.Close()
 	c.dir.Close()
-}
-
-// begin lets the process of a created container go.
-func (c *container) begin() error {
-	if c.foreign != nil {
-		return c.foreign.start()
-	}
-	return c.handle.Exec()
 }
 
 // waits reports whether the process was never let go.

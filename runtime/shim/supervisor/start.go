@@ -147,7 +147,11 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 		return shim.Container{}, err
 	}
 	c.process = process
-	who, err := c.hold()
+	pid, err := process.Pid()
+	if err != nil {
+		return shim.Container{}, err
+	}
+	who, err := c.hold(pid)
 	if err == nil {
 		err = seal.apply(who.pid)
 	}
@@ -158,6 +162,11 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 	if err := streams.connect(); err != nil {
 		return shim.Container{}, err
 	}
+	return c.run(who)
+}
+
+// run records a container whose process waits as running, and lets it go.
+func (c *container) run(who identity) (shim.Container, error) {
 	state := c.pod.change(c, survivesKill, func(s *shim.Container) {
 		s.Status, s.StartedAt = shim.StatusRunning, time.Now().UTC()
 		s.PID, s.PIDStart, s.BootID = who.pid, who.start, who.bootID
@@ -166,12 +175,23 @@ func (c *container) launch(r shim.StartRequest) (shim.Container, error) {
 		return state, errGivenUp
 	}
 	c.output.start()
-	if err := c.handle.Exec(); err != nil {
+	c.begin()
+	c.pod.work.Go(func() { c.watch(who.start) })
+	return state, nil
+}
+
+// begin lets the process of a created container go, or ends it.
+func (c *container) begin() {
+	var err error
+	if c.foreign != nil {
+		err = c.foreign.start()
+	} else {
+		err = c.handle.Exec()
+	}
+	if err != nil {
 		c.pod.log.Error("container did not begin", "container", c.id, "err", err)
 		_ = c.pidfd.signal(unix.SIGKILL) // watch sees it end
 	}
-	c.pod.work.Go(func() { c.watch(who.start) })
-	return state, nil
 }
 
 var errGivenUp = errors.New("it took too long and was given up")
@@ -183,13 +203,9 @@ func (p *pod) config(id string, spec *specs.Spec) (*configs.Config, error) {
 	return specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: id, Spec: spec})
 }
 
-// hold gets hold of a started process: its identity, a descriptor, its cgroup,
+// hold gets hold of a created process: its identity, a descriptor, its cgroup,
 // and its exit status for a time when nobody holds it.
-func (c *container) hold() (identity, error) {
-	pid, err := c.process.Pid()
-	if err != nil {
-		return identity{}, err
-	}
+func (c *container) hold(pid int) (identity, error) {
 	c.pod.reaper.keep(pid)
 	who, err := identify(pid, c.pod.bootID)
 	if err != nil {

@@ -129,10 +129,7 @@ func (c *container) rejoin(who identity) error {
 	c.pod.change(c, survivesKill, func(s *shim.Container) { s.RestoredAt = int64(c.pod.hello.Incarnation) })
 	c.output.start()
 	if c.waits() {
-		if err := c.begin(); err != nil { // it waited for the earlier shim to say go
-			c.pod.log.Error("container did not begin", "container", c.id, "err", err)
-			_ = c.pidfd.signal(unix.SIGKILL)
-		}
+		c.begin() // it waited for the earlier shim to say go
 	}
 	c.pod.work.Go(func() { c.watch(who.start) })
 	if stopping {
