@@ -15,12 +15,7 @@ func (w *whole) probes() {
 		if p.pods == nil {
 			continue
 		}
-		for i := range p.pods.spec.InitContainers {
-			w.asks(p, index(p.pods.path+".initContainers", i), &p.pods.spec.InitContainers[i])
-		}
-		for i := range p.pods.spec.Containers {
-			w.asks(p, index(p.pods.path+".containers", i), &p.pods.spec.Containers[i])
-		}
+		eachContainer(p.pods.path, p.pods.spec, func(at string, c *corev1.Container) { w.asks(p, at, c) })
 	}
 }
 

@@ -150,7 +150,7 @@ func places(found []*parsed) string {
 func eachPort(spec *corev1.PodSpec, f func(at string, c *corev1.ContainerPort) bool) {
 	list := func(at string, containers []corev1.Container, sidecars bool) bool {
 		for i := range containers {
-			if sidecars && (containers[i].RestartPolicy == nil || *containers[i].RestartPolicy != corev1.ContainerRestartPolicyAlways) {
+			if sidecars && !Sidecar(&containers[i]) {
 				continue
 			}
 			for j := range containers[i].Ports {

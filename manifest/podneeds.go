@@ -31,14 +31,10 @@ func (n *needs) pod(at string, spec *corev1.PodSpec) {
 			n.add(need{ref: SecretRef(n.namespace, s.Name), field: index(at+".imagePullSecrets", i) + ".name", hint: true, why: "images are pulled without it", pulls: true})
 		}
 	}
-	for i := range spec.InitContainers {
-		n.image(index(at+".initContainers", i), &spec.InitContainers[i])
-		n.subPaths(index(at+".initContainers", i), &spec.InitContainers[i])
-	}
-	for i := range spec.Containers {
-		n.image(index(at+".containers", i), &spec.Containers[i])
-		n.subPaths(index(at+".containers", i), &spec.Containers[i])
-	}
+	eachContainer(at, spec, func(at string, c *corev1.Container) {
+		n.image(at, c)
+		n.subPaths(at, c)
+	})
 	for i := range spec.Volumes {
 		if c := spec.Volumes[i].PersistentVolumeClaim; c != nil {
 			ref := Ref{Kind: "PersistentVolumeClaim", Namespace: n.namespace, Name: c.ClaimName}

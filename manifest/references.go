@@ -94,12 +94,7 @@ func eachReference(at string, spec *corev1.PodSpec, f func(podReference)) {
 			f(r)
 		}
 	}
-	for i := range spec.InitContainers {
-		containerReferences(index(at+".initContainers", i), &spec.InitContainers[i], named)
-	}
-	for i := range spec.Containers {
-		containerReferences(index(at+".containers", i), &spec.Containers[i], named)
-	}
+	eachContainer(at, spec, func(at string, c *corev1.Container) { containerReferences(at, c, named) })
 	for i := range spec.Volumes {
 		volumeReferences(index(at+".volumes", i), &spec.Volumes[i].VolumeSource, named)
 	}

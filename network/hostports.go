@@ -36,7 +36,7 @@ func hostPortsOf(record *state.Record, at Addresses) []*Frontend {
 		return nil
 	}
 	var out []*Frontend
-	for p := range hostPorts(record.Pod()) {
+	for p := range manifest.HostPorts(&record.Pod().Spec) {
 		proto, ok := protocolOf(p.Protocol)
 		host := hostAddress(p.HostIP)
 		if !ok || !host.IsValid() {
@@ -66,36 +66,10 @@ func asksHostPort(record *state.Record) bool {
 	if pod == nil {
 		return false
 	}
-	for range hostPorts(pod) {
+	for range manifest.HostPorts(&pod.Spec) {
 		return true
 	}
 	return false
-}
-
-// hostPorts yields the host ports of a pod.
-func hostPorts(pod *corev1.Pod) func(func(*corev1.ContainerPort) bool) {
-	return func(yield func(*corev1.ContainerPort) bool) {
-		for i := range pod.Spec.InitContainers {
-			c := &pod.Spec.InitContainers[i]
-			if ptrIs(c.RestartPolicy, corev1.ContainerRestartPolicyAlways) && !hostPortsIn(c, yield) {
-				return
-			}
-		}
-		for i := range pod.Spec.Containers {
-			if !hostPortsIn(&pod.Spec.Containers[i], yield) {
-				return
-			}
-		}
-	}
-}
-
-func hostPortsIn(c *corev1.Container, yield func(*corev1.ContainerPort) bool) bool {
-	for i := range c.Ports {
-		if c.Ports[i].HostPort > 0 && !yield(&c.Ports[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 // hostAddress is the address of the node that a host port is about, 0.0.0.0 for all of them. It is

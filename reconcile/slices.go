@@ -97,7 +97,7 @@ func targetPort(p *corev1.ServicePort, pod *corev1.Pod) (int32, bool) {
 	}
 	containers := slices.Clone(pod.Spec.Containers)
 	for _, c := range pod.Spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+		if manifest.Sidecar(&c) {
 			containers = append(containers, c)
 		}
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,19 +19,16 @@ func (w *worker) admit() bool {
 	if w.reported == nil || w.reported.StartTime == nil {
 		pressed = refusePressure(w.r.guard.Conditions(), w.desired.Pod)
 	}
-	for _, no := range []*rejection{pressed, w.r.sysctls.refuse(w.desired.Pod), refuseAppArmor(w.desired.Pod, w.r.machine.LSM.AppArmor)} {
-		if no != nil {
-			w.o.Failed = &Failure{Reason: no.reason, Message: "Pod was rejected: " + no.message}
-			w.event(corev1.EventTypeWarning, no.reason, "%s", no.message)
-			return false
-		}
+	no := cmp.Or(pressed, w.r.sysctls.refuse(w.desired.Pod), refuseAppArmor(w.desired.Pod, w.r.machine.LSM.AppArmor))
+	if no == nil {
+		no = w.allocate()
 	}
-	if no := w.allocate(); no != nil {
-		w.o.Failed = &Failure{Reason: no.reason, Message: "Pod was rejected: " + no.message}
-		w.event(corev1.EventTypeWarning, no.reason, "%s", no.message)
-		return false
+	if no == nil {
+		return true
 	}
-	return true
+	w.o.Failed = &Failure{Reason: no.reason, Message: "Pod was rejected: " + no.message}
+	w.event(corev1.EventTypeWarning, no.reason, "%s", no.message)
+	return false
 }
 
 // refuseAppArmor refuses a Pod that asks for a profile of the node where nothing enforces it. RuntimeDefault, which
@@ -38,10 +36,8 @@ func (w *worker) admit() bool {
 func refuseAppArmor(pod *corev1.Pod, enabled bool) *rejection {
 	local := func(p *corev1.AppArmorProfile) bool { return p != nil && p.Type == corev1.AppArmorProfileTypeLocalhost }
 	asks := pod.Spec.SecurityContext != nil && local(pod.Spec.SecurityContext.AppArmorProfile)
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range list {
-			asks = asks || list[i].SecurityContext != nil && local(list[i].SecurityContext.AppArmorProfile)
-		}
+	for c := range containers(&pod.Spec) {
+		asks = asks || c.SecurityContext != nil && local(c.SecurityContext.AppArmorProfile)
 	}
 	for key, value := range pod.Annotations {
 		asks = asks || strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix) &&

@@ -74,10 +74,8 @@ func ownCondition(kind corev1.PodConditionType) bool {
 
 func transition(last *corev1.PodStatus, c corev1.PodCondition, now time.Time) metav1.Time {
 	if last != nil {
-		for _, old := range last.Conditions {
-			if old.Type == c.Type && old.Status == c.Status && !old.LastTransitionTime.IsZero() {
-				return old.LastTransitionTime
-			}
+		if old := state.PodCondition(last, c.Type); old != nil && old.Status == c.Status && !old.LastTransitionTime.IsZero() {
+			return old.LastTransitionTime
 		}
 	}
 	return metav1.NewTime(now).Rfc3339Copy()
@@ -98,16 +96,10 @@ func initialized(d *Desired, s, last *corev1.PodStatus) (bool, string, string) {
 	switch {
 	case s.Phase == corev1.PodSucceeded:
 		return true, "PodCompleted", ""
-	case begun, len(incomplete) == 0, hasCondition(last, corev1.PodInitialized): // it is for good
+	case begun, len(incomplete) == 0, last != nil && state.PodIs(last, corev1.PodInitialized): // it is for good
 		return true, "", ""
 	}
 	return false, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: %s", incomplete)
-}
-
-func hasCondition(s *corev1.PodStatus, kind corev1.PodConditionType) bool {
-	return s != nil && slices.ContainsFunc(s.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == kind && c.Status == corev1.ConditionTrue
-	})
 }
 
 func containersReady(d *Desired, o *Observed, s *corev1.PodStatus) (bool, string, string) {

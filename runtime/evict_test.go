@@ -1,14 +1,17 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
 
 	"writ/manifest"
 	"writ/runtime/pressure"
@@ -240,4 +243,28 @@ func TestSweep_LogsOfAnUnknownPod(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A Pod that goes while all are asked takes nobody's answer.
+func TestEveryWorker_OneGoes(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			r := &Runtime{workers: map[types.UID]*worker{}}
+			for _, uid := range []types.UID{"gone", "here"} {
+				r.workers[uid] = &worker{uid: uid, bell: make(chan struct{}, 1), done: make(chan struct{})}
+			}
+			go func() {
+				here := r.workers["here"]
+				<-here.bell
+				here.drain()
+				close(r.workers["gone"].done)
+			}()
+			want := errors.New("here")
+			if err := r.everyWorker(ctx, func(*worker) error { return want }); !errors.Is(err, want) {
+				t.Errorf("got %v, want the answer of the pod that is here", err)
+			}
+		})
+	}
 }

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"writ/runtime/shim"
 )
 
 // over says that the Pod ended for good before a reboot: it needs no sandbox.
 func (w *worker) over() bool {
-	return w.reported != nil && (w.reported.Phase == corev1.PodSucceeded || w.reported.Phase == corev1.PodFailed) && !exists(w.paths.run)
+	return w.reported != nil && podutil.IsPodPhaseTerminal(w.reported.Phase) && !exists(w.paths.run)
 }
 
 // recall takes what ran before and of which nothing is left, after a reboot, from the status this node

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
 // What a run says that was ended so that all containers of its Pod begin anew.
@@ -13,7 +14,7 @@ const (
 // phase is the Pod's, by its containers' statuses; one that is final stays. It becomes final only when
 // nothing of the Pod runs any more.
 func phase(d *Desired, o *Observed, s, last *corev1.PodStatus) corev1.PodPhase {
-	if last != nil && (last.Phase == corev1.PodFailed || last.Phase == corev1.PodSucceeded) {
+	if last != nil && podutil.IsPodPhaseTerminal(last.Phase) {
 		return last.Phase
 	}
 	busy := o.anyRunning()
@@ -22,7 +23,7 @@ func phase(d *Desired, o *Observed, s, last *corev1.PodStatus) corev1.PodPhase {
 	}
 	terminal := (d.Gone || d.Deletion != nil) && !busy
 	now := byContainers(d.Pod, s, terminal, o.begun(&d.Pod.Spec))
-	if busy && (now == corev1.PodFailed || now == corev1.PodSucceeded) {
+	if busy && podutil.IsPodPhaseTerminal(now) {
 		return corev1.PodRunning
 	}
 	return now

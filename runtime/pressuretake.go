@@ -32,14 +32,16 @@ func (r *Runtime) everyWorker(ctx context.Context, do func(*worker) error) error
 		all = append(all, w)
 	}
 	r.mu.Unlock()
-	done := make(chan error, len(all))
-	for _, w := range all {
-		w.post(func() { done <- do(w) })
+	answers := make([]chan error, len(all))
+	for i, w := range all {
+		answer := make(chan error, 1)
+		answers[i] = answer
+		w.post(func() { answer <- do(w) })
 	}
 	var errs []error
-	for _, w := range all {
+	for i, w := range all {
 		select {
-		case err := <-done:
+		case err := <-answers[i]:
 			errs = append(errs, err)
 		case <-w.done: // it went, and its files with it
 		case <-ctx.Done():

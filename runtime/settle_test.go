@@ -24,15 +24,6 @@ func probed(p *corev1.Pod) {
 		ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"ask"}}}}
 }
 
-func isReady(s *corev1.PodStatus) bool {
-	for _, c := range s.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
 // TestSettling_UntilProbedAndTold: a daemon whose predecessor was killed before the store had what it
 // saw. A pod settles with the first answer of its probe, and only once the World says what was found.
 func TestSettling_UntilProbedAndTold(t *testing.T) {
@@ -44,8 +35,8 @@ func TestSettling_UntilProbedAndTold(t *testing.T) {
 			bubble(t, func(t *testing.T, g *rig) {
 				g.world.adopt(t, node, "c1", pod("web", "img", probed))
 				settle()
-				if n := g.settlingPods(); n != 0 || !isReady(g.status("web")) {
-					t.Fatalf("first start: %d pods settle, ready %v, want 0 and true", n, isReady(g.status("web")))
+				if n := g.settlingPods(); n != 0 || !ready(g.status("web")) {
+					t.Fatalf("first start: %d pods settle, ready %v, want 0 and true", n, ready(g.status("web")))
 				}
 				g.stop()
 				old := g.status("web").DeepCopy()
@@ -69,8 +60,8 @@ func TestSettling_UntilProbedAndTold(t *testing.T) {
 				_, changed := g.r.Settling()
 				s.answer <- tt.code
 				<-changed
-				if n := g.settlingPods(); n != 0 || isReady(g.status("web")) != tt.want {
-					t.Errorf("after the first probe: %d pods settle, ready %v, want 0 and %v", n, isReady(g.status("web")), tt.want)
+				if n := g.settlingPods(); n != 0 || ready(g.status("web")) != tt.want {
+					t.Errorf("after the first probe: %d pods settle, ready %v, want 0 and %v", n, ready(g.status("web")), tt.want)
 				}
 			})
 		})
@@ -123,7 +114,7 @@ func TestWorker_WaitsForAnAddress(t *testing.T) {
 		g.net.mu.Unlock()
 		close(l.ready)
 		settle()
-		if !isReady(g.status("web")) {
+		if !ready(g.status("web")) {
 			t.Errorf("the address is there, and the pod does not run: %v", g.status("web"))
 		}
 	})
@@ -133,17 +124,8 @@ func TestWorker_WaitsForAnAddress(t *testing.T) {
 		settle()
 		g.world.end(t, "default", "web", 30)
 		after(3 * time.Second)
-		if !stopped(g.status("web")) {
+		if !gone(g.status("web")) {
 			t.Errorf("deleted while it waited: %v, want it to be gone", g.status("web").Conditions)
 		}
 	})
-}
-
-func stopped(s *corev1.PodStatus) bool {
-	for _, c := range s.Conditions {
-		if c.Type == state.PodStopped {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }

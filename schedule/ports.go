@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"writ/manifest"
 )
 
 // hostPort is a port of a node that a Pod asks for: with a network of its own the node leads it to the
@@ -22,22 +24,10 @@ type number struct {
 
 func (n number) String() string { return fmt.Sprintf("%d/%s", n.port, n.protocol) }
 
-// portsOf are the host ports of a Pod: those of the containers that run as long as it does.
+// portsOf are the host ports of a Pod.
 func portsOf(pod *corev1.Pod) (ports []hostPort) {
-	listens := func(c *corev1.Container) {
-		for _, p := range c.Ports {
-			if p.HostPort > 0 {
-				ports = append(ports, hostPort{number{protocolOf(p.Protocol), p.HostPort}, addressOf(p.HostIP)})
-			}
-		}
-	}
-	for i := range pod.Spec.InitContainers {
-		if c := &pod.Spec.InitContainers[i]; c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			listens(c)
-		}
-	}
-	for i := range pod.Spec.Containers {
-		listens(&pod.Spec.Containers[i])
+	for p := range manifest.HostPorts(&pod.Spec) {
+		ports = append(ports, hostPort{number{protocolOf(p.Protocol), p.HostPort}, addressOf(p.HostIP)})
 	}
 	return ports
 }

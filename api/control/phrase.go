@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"writ/manifest"
 	"writ/reconcile"
 	"writ/state"
 )
@@ -75,7 +76,7 @@ func initWord(pod *corev1.Pod, s *corev1.PodStatus) (word string, restarts, ofSi
 		count = len(pod.Spec.InitContainers)
 		for i := range pod.Spec.InitContainers {
 			c := &pod.Spec.InitContainers[i]
-			sidecars[c.Name] = c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+			sidecars[c.Name] = manifest.Sidecar(c)
 		}
 	}
 	for i := range s.InitContainerStatuses {

@@ -21,32 +21,18 @@ type As struct {
 	Label string
 }
 
-// MountAs is Mount for a Pod with users or labels of its own.
-func (s *Store) MountAs(img Image, upper, work, target string, as As) error {
-	if as.Users == nil && as.Label == "" {
-		return s.Mount(img, upper, work, target)
+// give makes an overlay the namespace's own. The result takes back what that needed until the overlay is mounted;
+// it is never nil.
+func (as *As) give(o *overlay) (unstage func(), err error) {
+	staged, unstage, err := as.stage(o.lower)
+	if err != nil {
+		return unstage, err
 	}
-	if err := makeMountDirs(upper, work, target); err != nil {
-		return fmt.Errorf("mount %s: %w", img.Ref, err)
+	o.lower = staged
+	if o.upper != "" {
+		err = os.Lchown(o.upper, int(as.First), int(as.First))
 	}
-	o := overlay{lower: s.lower(img, upper == ""), upper: upper, work: work, volatile: upper != "" && !s.durable.Load(), label: as.Label}
-	if as.Users != nil {
-		staged, unstage, err := as.stage(o.lower)
-		defer unstage() // overlayfs has its own view of them
-		if err != nil {
-			return fmt.Errorf("mount %s: %w", img.Ref, err)
-		}
-		o.lower = staged
-		if upper != "" {
-			if err := os.Lchown(upper, int(as.First), int(as.First)); err != nil {
-				return fmt.Errorf("mount %s: %w", img.Ref, err)
-			}
-		}
-	}
-	if err := o.mount(target); err != nil {
-		return fmt.Errorf("mount %s at %s: %w", img.Ref, target, err)
-	}
-	return nil
+	return unstage, err
 }
 
 // stage shows each layer with the namespace's users. The result takes that back.

@@ -15,7 +15,7 @@ const (
 	optionString = 255  // bytes of one value that fsconfig(2) takes
 )
 
-// Mount stacks the image's layers at target, with upper to take what is written and
+// MountAs stacks the image's layers at target, with upper to take what is written and
 // work for overlayfs itself (on one filesystem, work empty); with both empty the mount
 // is read-only. Missing folders are made, upper with the mode of a root folder. The
 // caller unmounts before it removes upper and work.
@@ -24,26 +24,38 @@ const (
 // longer, so nothing of it is written through, neither when its programs ask for that
 // nor, with everything else on the filesystem, when it is unmounted. An upper folder
 // that was mounted once is therefore not to be mounted again.
-func (s *Store) Mount(img Image, upper, work, target string) error {
+func (s *Store) MountAs(img Image, upper, work, target string, as As) error {
 	if (upper == "") != (work == "") {
 		return fmt.Errorf("mount %s: upper and work folder go together", img.Ref)
 	}
 	if err := makeMountDirs(upper, work, target); err != nil {
 		return fmt.Errorf("mount %s: %w", img.Ref, err)
 	}
-	o := overlay{lower: s.lower(img, upper == ""), upper: upper, work: work, volatile: upper != "" && !s.durable.Load()}
-	err := o.mount(target)
-	if o.volatile && errors.Is(err, unix.EINVAL) {
-		// Before Linux 5.10 nobody knows this option.
-		o.volatile = false
-		if err2 := o.mount(target); err2 == nil {
-			s.durable.Store(true)
-			err = nil
+	o := overlay{lower: s.lower(img, upper == ""), upper: upper, work: work, volatile: upper != "" && !s.durable.Load(), label: as.Label}
+	if as.Users != nil {
+		unstage, err := as.give(&o)
+		defer unstage() // overlayfs has its own view of them
+		if err != nil {
+			return fmt.Errorf("mount %s: %w", img.Ref, err)
 		}
 	}
-	if err != nil {
+	if err := s.mount(&o, target); err != nil {
 		return fmt.Errorf("mount %s at %s: %w", img.Ref, target, err)
 	}
+	return nil
+}
+
+// mount goes without volatile where the kernel does not know it: before Linux 5.10 none does.
+func (s *Store) mount(o *overlay, target string) error {
+	err := o.mount(target)
+	if !o.volatile || !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	o.volatile = false
+	if o.mount(target) != nil {
+		return err
+	}
+	s.durable.Store(true)
 	return nil
 }
 
@@ -60,18 +72,6 @@ func (o *overlay) mount(target string) error {
 		return unix.Mount("overlay", target, "overlay", o.flags(), options)
 	}
 	return o.stack(target)
-}
-
-// Unmount ends a mount made by Mount. A target that is not mounted, or not there, is fine.
-func (s *Store) Unmount(target string) error {
-	err := unix.Unmount(target, unix.UMOUNT_NOFOLLOW)
-	if errors.Is(err, unix.EBUSY) {
-		err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
-	}
-	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("unmount %s: %w", target, err)
-	}
-	return nil
 }
 
 func makeMountDirs(upper, work, target string) error {

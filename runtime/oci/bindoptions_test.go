@@ -17,7 +17,7 @@ func TestBind_Options(t *testing.T) {
 		"rbind rslave rw":          {Recursive: true, Propagation: corev1.MountPropagationHostToContainer},
 		"rbind rshared rw":         {Recursive: true, Propagation: corev1.MountPropagationBidirectional},
 	} {
-		if got := strings.Join(b.mount("rprivate", false).Options, " "); got != want {
+		if got := strings.Join(b.mount(false).Options, " "); got != want {
 			t.Errorf("%+v: options %q, want %q", b, got, want)
 		}
 	}

@@ -38,15 +38,13 @@ func Give(spec *specs.Spec, own map[string]string, g *Given) {
 		}
 		spec.Annotations[name] = value
 	}
-	for _, m := range g.Mounts {
-		if slices.ContainsFunc(spec.Mounts, func(o specs.Mount) bool { return o.Destination == m.Target }) {
+	for _, b := range g.Mounts {
+		b.Recursive = true
+		m := b.mount(false)
+		if slices.ContainsFunc(spec.Mounts, func(o specs.Mount) bool { return o.Destination == m.Destination }) {
 			continue // a volume of the Pod
 		}
-		how := "rw"
-		if m.ReadOnly {
-			how = "ro"
-		}
-		spec.Mounts = append(spec.Mounts, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{"rbind", "rprivate", how}})
+		spec.Mounts = append(spec.Mounts, m)
 	}
 	for _, d := range g.Devices {
 		mode := os.FileMode(d.Mode)

@@ -59,13 +59,13 @@ func mounts(f *Facts, in *Input) []specs.Mount {
 	}
 	for _, b := range in.Files {
 		if !in.mountedOver(b.Target) {
-			list = append(list, b.mount("", ownUsers))
+			list = append(list, b.mount(ownUsers))
 		}
 	}
 	binds := slices.Clone(in.Binds)
 	slices.SortStableFunc(binds, func(a, b Bind) int { return depth(a.Target) - depth(b.Target) })
 	for _, b := range binds {
-		m := b.mount("rprivate", ownUsers)
+		m := b.mount(ownUsers)
 		list = append(list, m)
 		for _, h := range b.Hidden {
 			list = append(list, specs.Mount{Destination: path.Join(m.Destination, h), Type: "tmpfs", Source: "tmpfs",
@@ -87,21 +87,18 @@ func (in *Input) mountedOver(target string) bool {
 }
 
 // mount is the bind. With ownUsers the files belong to the Pod's users as they do on disk to the node's.
-func (b *Bind) mount(propagation string, ownUsers bool) specs.Mount {
-	options := []string{"bind"}
+func (b *Bind) mount(ownUsers bool) specs.Mount {
+	options := []string{"bind", "rprivate"}
 	if b.Recursive {
 		options[0] = "rbind"
 	}
 	switch b.Propagation {
 	case corev1.MountPropagationHostToContainer:
-		propagation = "rslave"
+		options[1] = "rslave"
 	case corev1.MountPropagationBidirectional:
-		propagation = "rshared"
+		options[1] = "rshared"
 	}
-	if propagation == "" {
-		propagation = "rprivate"
-	}
-	options = append(append(options, propagation), b.access()...)
+	options = append(options, b.access()...)
 	switch {
 	case b.Mapped: // overlayfs cannot be mapped again
 	case ownUsers && b.Recursive:

@@ -66,7 +66,6 @@ func Spec(f *Facts, in *Input) (*specs.Spec, error) {
 			CgroupsPath: in.CgroupPath,
 			Namespaces:  namespaces(&f.Machine, pod, c),
 			Resources:   ContainerResources(&f.Machine, pod, c),
-			MountLabel:  in.MountLabel,
 
 			RootfsPropagation: rootPropagation(in.Binds),
 		},

@@ -213,12 +213,5 @@ func (f *foreign) remove() error {
 // killAll kills what is in the container's cgroup: the program's own way may not reach all of it.
 func (f *foreign) killAll() {
 	_ = f.kill(unix.SIGKILL)
-	m, _, err := podCgroup(f.cgroup, nil)
-	if err != nil {
-		return
-	}
-	pids, _ := allPIDs(m)
-	for _, pid := range pids {
-		_ = unix.Kill(pid, unix.SIGKILL)
-	}
+	killIn(f.cgroup)
 }

@@ -64,7 +64,7 @@ func (c *container) launchWithin(r shim.StartRequest) (shim.Container, error) {
 		return started(<-made)
 	}
 	where := r.Spec.Linux.CgroupsPath
-	stuck := stuckIn(where)
+	stuck := stuckAmong(pidsIn(where))
 	killIn(where) // its setup: the launch then fails
 	timer := time.NewTimer(givenUpLimit)
 	defer timer.Stop()
@@ -95,27 +95,13 @@ func (c *container) finishOutput() {
 
 // stuck says that a container did not end though it was killed, and why.
 func (c *container) stuck(limit time.Duration) error {
-	where := ""
-	if request, err := c.request(); err == nil && request.Spec != nil && request.Spec.Linux != nil {
-		where = request.Spec.Linux.CgroupsPath
-	}
-	return shim.Errorf(shim.CodeTimeout, "container %q has not ended %s after it was killed%s", c.name, limit, stuckIn(where))
+	pids, _ := allPIDs(c.cgroup) // set since it runs
+	return shim.Errorf(shim.CodeTimeout, "container %q has not ended %s after it was killed%s", c.name, limit, stuckAmong(pids))
 }
 
-// stuckIn names the processes of a cgroup that cannot be killed now, for people:
+// stuckAmong names the processes that cannot be killed now, for people:
 // `: process 12 (cat) is in an uninterruptible sleep in nfs_wait_bit_killable`.
-func stuckIn(cgroup string) string {
-	if cgroup == "" {
-		return ""
-	}
-	m, _, err := podCgroup(cgroup, nil)
-	if err != nil {
-		return ""
-	}
-	pids, err := allPIDs(m)
-	if err != nil {
-		return ""
-	}
+func stuckAmong(pids []int) string {
 	var out []string
 	for _, pid := range pids {
 		if stat, err := readStat(pid); err != nil || stat.state != 'D' {
@@ -134,12 +120,20 @@ func stuckIn(cgroup string) string {
 
 // killIn kills every process of a cgroup and waits for none.
 func killIn(cgroup string) {
-	m, _, err := podCgroup(cgroup, nil)
-	if err != nil {
-		return
-	}
-	pids, _ := allPIDs(m)
-	for _, pid := range pids {
+	for _, pid := range pidsIn(cgroup) {
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
+}
+
+// pidsIn lists the processes of a container's cgroup, as far as they can be told.
+func pidsIn(cgroup string) []int {
+	if cgroup == "" {
+		return nil
+	}
+	m, _, err := podCgroup(cgroup, nil)
+	if err != nil {
+		return nil
+	}
+	pids, _ := allPIDs(m)
+	return pids
 }

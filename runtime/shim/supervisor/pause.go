@@ -1,13 +1,11 @@
 package supervisor
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/opencontainers/runc/libcontainer"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -99,19 +97,11 @@ func (p *pod) keepPause(box *shim.SandboxState) error {
 }
 
 // exiting says that a process is about to end, or has: process 1 ends after everything else in its namespace, and lets
-// nothing begin there meanwhile. It is a flag of proc_pid_stat(5).
+// nothing begin there meanwhile.
 func exiting(pid int) bool {
-	const flags, exits = 6, 0x4 // PF_EXITING
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return true
-	}
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	if len(fields) <= flags || fields[0] == "Z" {
-		return true
-	}
-	set, err := strconv.ParseUint(fields[flags], 10, 64)
-	return err != nil || set&exits != 0
+	const exits = 0x4 // PF_EXITING
+	stat, err := readStat(pid)
+	return err != nil || stat.state == 'Z' || stat.flags&exits != 0
 }
 
 // pauseSpec is a process with nothing: no capability, no file but its own program,

@@ -12,6 +12,7 @@ import (
 // procStat is what this package needs of /proc/PID/stat (proc(5)).
 type procStat struct {
 	state      byte
+	flags      uint64 // field 9, the kernel's PF_*
 	start      uint64 // field 22, ticks since boot
 	waitStatus int    // field 52, as wait(2) gives it; means something in state Z only
 }
@@ -36,6 +37,10 @@ func parseStat(data []byte) (procStat, error) {
 	if len(fields) < 50 || len(fields[0]) != 1 {
 		return procStat{}, fmt.Errorf("process status %.40q has %d fields", data, len(fields))
 	}
+	flags, err := strconv.ParseUint(fields[6], 10, 64)
+	if err != nil {
+		return procStat{}, fmt.Errorf("flags: %w", err)
+	}
 	start, err := strconv.ParseUint(fields[19], 10, 64)
 	if err != nil {
 		return procStat{}, fmt.Errorf("start time: %w", err)
@@ -44,7 +49,7 @@ func parseStat(data []byte) (procStat, error) {
 	if err != nil {
 		return procStat{}, fmt.Errorf("exit status: %w", err)
 	}
-	return procStat{state: fields[0][0], start: start, waitStatus: status}, nil
+	return procStat{state: fields[0][0], flags: flags, start: start, waitStatus: status}, nil
 }
 
 // identity names a process beyond the reuse of its number.

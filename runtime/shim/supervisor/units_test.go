@@ -26,8 +26,8 @@ func TestParseStat(t *testing.T) {
 		want procStat
 		ok   bool
 	}{
-		{"12 (sh)" + tail, procStat{'Z', 4242, 10752}, true},
-		{"12 (a) b) (c)" + tail, procStat{'Z', 4242, 10752}, true},
+		{"12 (sh)" + tail, procStat{'Z', 4194304, 4242, 10752}, true},
+		{"12 (a) b) (c)" + tail, procStat{'Z', 4194304, 4242, 10752}, true},
 		{"12 (sh) Z 1 2", procStat{}, false},
 		{"", procStat{}, false},
 	}
