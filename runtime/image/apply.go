@@ -264,11 +264,18 @@ func (a *applier) dress(path string, h *tar.Header) error {
 	return setTime(path, h.ModTime)
 }
 
-// finish sets the times of folders, which every file in them has moved.
+// finish sets the times of folders, which every file in them has moved. One that a later entry replaced is passed
+// over: its path may lead through a link by now, and out of the layer.
 func (a *applier) finish() error {
 	for _, f := range a.folders {
-		if err := setTime(f.path, f.at); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err // one that is not there was replaced
+		if now, err := fs.RootPath(a.root, strings.TrimPrefix(f.path, a.root)); err != nil || now != f.path {
+			continue
+		}
+		if st, err := os.Lstat(f.path); err != nil || !st.IsDir() {
+			continue
+		}
+		if err := setTime(f.path, f.at); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -99,6 +99,38 @@ func TestApply_LaterEntriesTakeThePlace(t *testing.T) {
 	}
 }
 
+// A folder whose time is still to be set may be replaced, and be a link that leads out of the layer at the end.
+func TestApply_FolderTimesStayWithin(t *testing.T) {
+	base := t.TempDir()
+	root, outside := filepath.Join(base, "root"), filepath.Join(base, "outside", "in")
+	for _, dir := range []string{root, outside} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := os.Stat(outside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, later := time.Unix(1_000_000_000, 0), time.Unix(1_500_000_000, 0)
+	data := pack(t,
+		folderAt("kept", 0o755, at), folderAt("a", 0o755, at), folderAt("a/in", 0o755, at), symlink("a", filepath.Dir(outside)),
+		folderAt("b", 0o755, at), folderAt("b/in", 0o755, at), symlink("b", "../outside"),
+		folderAt("f", 0o755, at), member{tar.Header{Name: "f", Typeflag: tar.TypeReg, ModTime: later}, "a file now"},
+	)
+	if _, err := unpack(t.Context(), root, bytes.NewReader(data), digestOf(data), defaultLimits()); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(outside); err != nil || !after.ModTime().Equal(before.ModTime()) {
+		t.Errorf("the folder outside is of %v, %v; want %v as before", after.ModTime(), err, before.ModTime())
+	}
+	for name, want := range map[string]time.Time{"kept": at, "f": later} {
+		if st, err := os.Stat(filepath.Join(root, name)); err != nil || !st.ModTime().Equal(want) {
+			t.Errorf("%s is of %v, %v; want %v", name, st.ModTime(), err, want)
+		}
+	}
+}
+
 func TestApply_Refused(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	deep := strings.Repeat("d/", 3000) + "f"
