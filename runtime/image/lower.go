@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -17,11 +18,15 @@ func (s *Store) skeletonDir() string  { return filepath.Join(s.dir, "skeleton") 
 
 // lower lists folders from the top. A writable mount has the skeleton at the bottom.
 // Without an upper folder overlayfs wants two, and an image may have no layer at all:
-// empty folders make up the number.
+// empty folders make up the number. A layer that the image has more than once, as builders
+// make for steps that change nothing, is its topmost one, which covers all that the others
+// could show: overlayfs takes no folder twice.
 func (s *Store) lower(img Image, readOnly bool) []string {
 	out := make([]string, 0, len(img.Layers)+2)
-	for i := len(img.Layers) - 1; i >= 0; i-- {
-		out = append(out, s.shortcut(img.Layers[i]))
+	for i, layer := range slices.Backward(img.Layers) {
+		if !slices.Contains(img.Layers[i+1:], layer) {
+			out = append(out, s.shortcut(layer))
+		}
 	}
 	if !readOnly {
 		return append(out, s.skeletonDir())

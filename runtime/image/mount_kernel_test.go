@@ -157,6 +157,26 @@ func TestMount_ManyLayersAndNone(t *testing.T) {
 	}
 }
 
+// Steps that change nothing give an image the same empty layer again and again, and others may do so, too.
+func TestMount_LayersThatAreThereTwice(t *testing.T) {
+	kernel.Require(t)
+	s := openStore(t, t.TempDir())
+	first := map[string]string{"a": "1", "d/": "", "d/in": "1", ".wh.gone": ""}
+	img := pullSmall(t, s, map[string]string{"gone": "0"}, first, map[string]string{}, map[string]string{"a": "2", "b": "2", ".wh.d": "", "gone": "2"}, map[string]string{}, first)
+	if len(img.Layers) != 6 {
+		t.Fatalf("the image has %d layers, want 6", len(img.Layers))
+	}
+	for _, readOnly := range []bool{false, true} {
+		target := mountAt(t, s, img, readOnly)
+		if got := read(t, filepath.Join(target, "a")) + read(t, filepath.Join(target, "b")) + read(t, filepath.Join(target, "d/in")); got != "121" {
+			t.Errorf("files hold %q, want 121", got)
+		}
+		if _, err := os.Lstat(filepath.Join(target, "gone")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("what the last layer takes away is there: %v", err)
+		}
+	}
+}
+
 func TestMount_LongAndStrangePaths(t *testing.T) {
 	kernel.Require(t)
 	for name, dir := range map[string]string{
