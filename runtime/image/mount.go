@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,9 @@ const (
 	optionPage   = 4095 // bytes of options that mount(2) takes
 	optionString = 255  // bytes of one value that fsconfig(2) takes
 )
+
+// isLabel keeps a label, parts of which stand in the manifest of a pod, from being more than one mount option.
+var isLabel = regexp.MustCompile(`^[A-Za-z0-9_.:,-]*$`)
 
 // MountAs stacks the image's layers at target, with upper to take what is written and
 // work for overlayfs itself (on one filesystem, work empty); with both empty the mount
@@ -27,6 +31,9 @@ const (
 func (s *Store) MountAs(img Image, upper, work, target string, as As) error {
 	if (upper == "") != (work == "") {
 		return fmt.Errorf("mount %s: upper and work folder go together", img.Ref)
+	}
+	if !isLabel.MatchString(as.Label) {
+		return fmt.Errorf("mount %s: %q is no SELinux label", img.Ref, as.Label)
 	}
 	if err := makeMountDirs(upper, work, target); err != nil {
 		return fmt.Errorf("mount %s: %w", img.Ref, err)
