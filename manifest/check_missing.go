@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 )
 
 // need is another object that an object names, and a key in it where one is named. Without a Ref it is
@@ -150,8 +149,4 @@ func (w *whole) volumeClasses() map[string]bool {
 		w.classes[p.Object.(*corev1.PersistentVolume).Spec.StorageClassName] = true
 	}
 	return w.classes
-}
-
-func storageClassRef(name string) Ref {
-	return Ref{Group: storagev1.GroupName, Kind: "StorageClass", Name: name}
 }

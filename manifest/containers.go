@@ -36,6 +36,25 @@ func hostPortsIn(c *corev1.Container, yield func(*corev1.ContainerPort) bool) bo
 	return true
 }
 
+// PodClaims yields the names of the claims whose volumes a pod mounts, those that are made for the pod alone too.
+func PodClaims(pod *corev1.Pod) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range pod.Spec.Volumes {
+			v := &pod.Spec.Volumes[i]
+			switch {
+			case v.PersistentVolumeClaim != nil:
+				if !yield(v.PersistentVolumeClaim.ClaimName) {
+					return
+				}
+			case v.Ephemeral != nil:
+				if !yield(pod.Name + "-" + v.Name) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // eachContainer calls f with the init containers and the containers of a pod. at is the path of spec.
 func eachContainer(at string, spec *corev1.PodSpec, f func(at string, c *corev1.Container)) {
 	for i := range spec.InitContainers {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -57,8 +58,26 @@ func (o *object) take(k *kind, h *head) {
 	if old {
 		o.warnOld(k, h, made)
 	}
-	if !o.failed {
-		o.add(k, made)
+	if o.failed {
+		o.flaws(made, problems)
+		return
+	}
+	o.add(k, made)
+}
+
+// flaws reports what is wrong with an object by itself beside what the rules say, so that nobody corrects the one
+// only to learn of the other.
+func (o *object) flaws(made Object, told []problem) {
+	p := &parsed{Item: Item{Ref: o.ref, Object: made}}
+	p.pods = podsOf(p)
+	for _, n := range needsOf(p) {
+		switch {
+		case n.ref != (Ref{}), slices.ContainsFunc(told, func(p problem) bool { return p.path == n.field }):
+		case n.hint:
+			o.warn(problem{n.field, n.why})
+		default:
+			o.mistake(problem{n.field, n.why})
+		}
 	}
 }
 

@@ -16,6 +16,20 @@ import (
 // Kubernetes accepts and then cannot act upon.
 func (n *needs) flaw(field, why string) { n.add(need{field: field, why: why}) }
 
+// warn adds what Kubernetes accepts and then acts upon in a way that few expect.
+func (n *needs) warn(field, why string) { n.add(need{field: field, why: why, hint: true}) }
+
+// podFlaws adds what is wrong with the pods of an object by themselves.
+func (n *needs) podFlaws(pods *podFacts) {
+	eachContainer(pods.path, pods.spec, func(at string, c *corev1.Container) {
+		n.image(at, c)
+		n.subPaths(at, c)
+		n.probes(at, c)
+	})
+	n.bandwidths(pods)
+	n.sysctls(pods)
+}
+
 // image adds a name that no registry could have. A pod with it fails with InvalidImageName.
 func (n *needs) image(at string, c *corev1.Container) {
 	if c.Image == "" {
@@ -35,7 +49,7 @@ func (n *needs) objectMetrics(a *autoscalingv2.HorizontalPodAutoscaler) {
 		}
 		about := m.Object.DescribedObject
 		if _, p := find(schema.FromAPIVersionAndKind(about.APIVersion, about.Kind)); p != nil && about.APIVersion != "" {
-			n.add(need{field: index("spec.metrics", i) + ".object.describedObject." + p.path, hint: true, why: p.what})
+			n.warn(index("spec.metrics", i)+".object.describedObject."+p.path, p.what)
 		}
 		target, field := m.Object.Target, ""
 		switch {
@@ -54,7 +68,7 @@ func (n *needs) objectMetrics(a *autoscalingv2.HorizontalPodAutoscaler) {
 func (n *needs) directions(p *networkingv1.NetworkPolicy) {
 	unused := func(field string, rules int, direction networkingv1.PolicyType) {
 		if rules > 0 && !slices.Contains(p.Spec.PolicyTypes, direction) {
-			n.add(need{field: field, hint: true, why: fmt.Sprintf("has no effect, as spec.policyTypes does not name %s", direction)})
+			n.warn(field, fmt.Sprintf("has no effect, as spec.policyTypes does not name %s", direction))
 		}
 	}
 	unused("spec.ingress", len(p.Spec.Ingress), networkingv1.PolicyTypeIngress)

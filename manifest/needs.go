@@ -14,8 +14,11 @@ import (
 // needsOf lists the objects that a valid object names.
 func needsOf(p *parsed) []need {
 	n := needs{namespace: p.Ref.Namespace}
-	if p.pods != nil && p.Ref.Kind != "PodTemplate" {
-		n.pod(p.pods.path, p.pods.spec)
+	if p.pods != nil {
+		n.podFlaws(p.pods)
+		if p.Ref.Kind != "PodTemplate" {
+			n.pod(p.pods.path, p.pods.spec)
+		}
 	}
 	switch o := p.Object.(type) {
 	case *appsv1.StatefulSet:
@@ -58,7 +61,7 @@ func (n *needs) claim(at string, c *corev1.PersistentVolumeClaim) {
 		name, field = *c.Spec.StorageClassName, "spec.storageClassName"
 	}
 	if name != "" {
-		n.add(need{ref: storageClassRef(name), field: at + field, hint: true, why: "the claim stays unbound until something makes a volume of the class"})
+		n.add(need{ref: StorageClassRef(name), field: at + field, hint: true, why: "the claim stays unbound until something makes a volume of the class"})
 	}
 }
 

@@ -31,14 +31,9 @@ func (n *needs) pod(at string, spec *corev1.PodSpec) {
 			n.add(need{ref: SecretRef(n.namespace, s.Name), field: index(at+".imagePullSecrets", i) + ".name", hint: true, why: "images are pulled without it", pulls: true})
 		}
 	}
-	eachContainer(at, spec, func(at string, c *corev1.Container) {
-		n.image(at, c)
-		n.subPaths(at, c)
-	})
 	for i := range spec.Volumes {
 		if c := spec.Volumes[i].PersistentVolumeClaim; c != nil {
-			ref := Ref{Kind: "PersistentVolumeClaim", Namespace: n.namespace, Name: c.ClaimName}
-			n.add(need{ref: ref, field: index(at+".volumes", i) + ".persistentVolumeClaim.claimName", why: neverStarts})
+			n.add(need{ref: ClaimRef(n.namespace, c.ClaimName), field: index(at+".volumes", i) + ".persistentVolumeClaim.claimName", why: neverStarts})
 		}
 	}
 	eachReference(at, spec, n.reads)

@@ -64,6 +64,13 @@ func ReplicaSetRef(ns, name string) Ref {
 func EndpointSliceRef(ns, name string) Ref {
 	return Ref{Group: "discovery.k8s.io", Kind: "EndpointSlice", Namespace: ns, Name: name}
 }
+func ClaimRef(ns, name string) Ref {
+	return Ref{Kind: "PersistentVolumeClaim", Namespace: ns, Name: name}
+}
+func VolumeRef(name string) Ref { return Ref{Kind: "PersistentVolume", Name: name} }
+func StorageClassRef(name string) Ref {
+	return Ref{Group: "storage.k8s.io", Kind: "StorageClass", Name: name}
+}
 func EndpointsRef(ns, name string) Ref {
 	return Ref{Kind: "Endpoints", Namespace: ns, Name: name}
 }

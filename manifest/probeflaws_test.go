@@ -13,6 +13,10 @@ func TestCheck_Probes(t *testing.T) {
 			`a.yaml:13: Deployment/default/a: spec.template.spec.containers[0].readinessProbe.tcpSocket.port: Invalid value: "admin": container c has no port of that name`},
 		{"of another container", with("  startupProbe: {httpGet: {port: web}}\n- name: d\n  image: d\n  ports: [{name: web, containerPort: 80}]\n"),
 			`a.yaml:12: Deployment/default/a: spec.template.spec.containers[0].startupProbe.httpGet.port: Invalid value: "web": container c has no port of that name`},
+		{"beside what the rules say", with("  imagePullPolicy: Sometimes\n  livenessProbe: {httpGet: {port: web}}\n  readinessProbe: {httpGet: {port: no_name}}\n"),
+			"a.yaml:12: Deployment/default/a: spec.template.spec.containers[0].imagePullPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"IfNotPresent\", \"Never\"\n" +
+				"a.yaml:13: Deployment/default/a: spec.template.spec.containers[0].livenessProbe.httpGet.port: Invalid value: \"web\": container c has no port of that name\n" +
+				"a.yaml:14: Deployment/default/a: spec.template.spec.containers[0].readinessProbe.httpGet.port: Invalid value: \"no_name\": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"},
 		{"hook", with("  lifecycle: {preStop: {httpGet: {port: web}}}\n"),
 			`a.yaml:12: Deployment/default/a: spec.template.spec.containers[0].lifecycle.preStop.httpGet.port: Invalid value: "web": container c has no port of that name`},
 		{"tcp hook", with("  lifecycle: {postStart: {tcpSocket: {port: 80}}}\n"),

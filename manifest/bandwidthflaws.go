@@ -12,23 +12,18 @@ var bandwidthAnnotations = []string{"kubernetes.io/ingress-bandwidth", "kubernet
 
 var leastBandwidth, mostBandwidth = resource.MustParse("1k"), resource.MustParse("1P")
 
-// bandwidths reports bandwidths of pods that cannot be had, in upstream's words.
-func (w *whole) bandwidths() {
-	for _, p := range w.objects {
-		if p.pods == nil {
+// bandwidths adds bandwidths of pods that cannot be had, in upstream's words.
+func (n *needs) bandwidths(pods *podFacts) {
+	for _, name := range bandwidthAnnotations {
+		text, ok := pods.annotations[name]
+		if !ok {
 			continue
 		}
-		for _, name := range bandwidthAnnotations {
-			text, ok := p.pods.annotations[name]
-			if !ok {
-				continue
-			}
-			field := strings.TrimSuffix(p.pods.path, "spec") + "metadata.annotations[" + name + "]"
-			if what := badBandwidth(text); what != "" {
-				w.about(p, field, fmt.Sprintf("Invalid value: %q: %s", text, what))
-			} else if p.pods.spec.HostNetwork {
-				w.hint(p, field, "has no effect: the pod uses the node's network")
-			}
+		field := strings.TrimSuffix(pods.path, "spec") + "metadata.annotations[" + name + "]"
+		if what := badBandwidth(text); what != "" {
+			n.flaw(field, fmt.Sprintf("Invalid value: %q: %s", text, what))
+		} else if pods.spec.HostNetwork {
+			n.warn(field, "has no effect: the pod uses the node's network")
 		}
 	}
 }
