@@ -47,7 +47,7 @@ type Put struct {
 
 	Object     manifest.Object // makes the record when there is none
 	Origin     Origin          // with Object
-	Node       Node            // binds a Pod
+	Node       Node            // binds a Pod, or says who has the files of a PersistentVolume
 	Deletion   *Deletion
 	Allocation *Allocation
 	Status     Status

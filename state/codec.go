@@ -259,6 +259,10 @@ func encodeAllocation(a *Allocation) []byte {
 	for _, key := range slices.Sorted(maps.Keys(a.NodePorts)) {
 		b = appendBlock(b, 2, appendSigned(appendText(nil, 1, key), 2, int64(a.NodePorts[key])))
 	}
+	b = appendText(b, 3, a.Volume)
+	if c := a.Claim; c != nil {
+		b = appendBlock(b, 4, appendText(appendText(appendText(nil, 1, c.Namespace), 2, c.Name), 3, string(c.UID)))
+	}
 	return b
 }
 
@@ -270,6 +274,25 @@ func decodeAllocation(data []byte) (*Allocation, error) {
 			a.ClusterIPs = append(a.ClusterIPs, f.text())
 		case 2:
 			return a.decodePort(f.block)
+		case 3:
+			a.Volume = f.text()
+		case 4:
+			a.Claim = &Claimed{}
+			return a.Claim.decode(f.block)
+		}
+		return nil
+	})
+}
+
+func (c *Claimed) decode(data []byte) error {
+	return eachField(data, func(f field) error {
+		switch f.n {
+		case 1:
+			c.Namespace = f.text()
+		case 2:
+			c.Name = f.text()
+		case 3:
+			c.UID = types.UID(f.text())
 		}
 		return nil
 	})

@@ -23,6 +23,10 @@ func statusTypes(number uint64) Status {
 		return &corev1.ServiceStatus{}
 	case 6:
 		return &corev1.NamespaceStatus{}
+	case 7:
+		return &corev1.PersistentVolumeClaimStatus{}
+	case 8:
+		return &corev1.PersistentVolumeStatus{}
 	}
 	return nil
 }
@@ -41,6 +45,10 @@ func statusNumber(s Status) uint64 {
 		return 5
 	case *corev1.NamespaceStatus:
 		return 6
+	case *corev1.PersistentVolumeClaimStatus:
+		return 7
+	case *corev1.PersistentVolumeStatus:
+		return 8
 	}
 	return 0
 }

@@ -47,6 +47,16 @@ func (r *Record) Full() manifest.Object {
 		}
 	case *corev1.Namespace:
 		setStatus(&o.Status, r.Status)
+	case *corev1.PersistentVolumeClaim:
+		if r.Allocation != nil {
+			o.Spec.VolumeName = r.Allocation.Volume
+		}
+		setStatus(&o.Status, r.Status)
+	case *corev1.PersistentVolume:
+		if r.Allocation != nil && r.Allocation.Claim != nil {
+			o.Spec.ClaimRef = r.Allocation.Claim.reference()
+		}
+		setStatus(&o.Status, r.Status)
 	case *appsv1.Deployment:
 		setStatus(&o.Status, r.Status)
 	case *appsv1.ReplicaSet:

@@ -54,9 +54,9 @@ type Record struct {
 	Commit     string    // the adopted commit that last changed Object; empty for Builtin
 	Object     manifest.Object
 
-	Node       Node        // Pods: where it is bound; empty while it waits
+	Node       Node        // Pods: where it is bound, empty while it waits; PersistentVolumes: who has the files, empty if every node can mount them
 	Deletion   *Deletion   // nil while the object is to stay
-	Allocation *Allocation // Services: what was allocated for it
+	Allocation *Allocation // Services, PersistentVolumeClaims, PersistentVolumes: what was allocated for it
 	Status     Status      // last reported status, nil before the first
 	Routed     Revision    // Nodes: the revision up to which the node's routing is in the kernel
 	// Annotations are computed for the object and shown beside those that its author wrote: the
@@ -78,14 +78,24 @@ type Deletion struct {
 // Deadline is when the grace has passed.
 func (d *Deletion) Deadline() time.Time { return d.At.Add(time.Duration(d.Grace) * time.Second) }
 
-// Allocation is what a Service was given beyond what its author wrote.
+// Allocation is what an object was given beyond what its author wrote.
 type Allocation struct {
-	ClusterIPs []string         `json:"clusterIPs,omitempty"` // "None" for headless Services
-	NodePorts  map[string]int32 `json:"nodePorts,omitempty"`  // by "protocol/port", as in "TCP/80"
+	ClusterIPs []string         `json:"clusterIPs,omitempty"` // Services; "None" for headless ones
+	NodePorts  map[string]int32 `json:"nodePorts,omitempty"`  // Services; by "protocol/port", as in "TCP/80"
+	Volume     string           `json:"volume,omitempty"`     // PersistentVolumeClaims: the PersistentVolume, for good
+	Claim      *Claimed         `json:"claim,omitempty"`      // PersistentVolumes: who has it, or had it last
+}
+
+// Claimed names the PersistentVolumeClaim that has a volume.
+type Claimed struct {
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"`
 }
 
 // Status is one of upstream's status structs, behind a pointer: *corev1.PodStatus, *corev1.NodeStatus,
-// *appsv1.DeploymentStatus, *appsv1.ReplicaSetStatus, *corev1.ServiceStatus, *corev1.NamespaceStatus.
+// *appsv1.DeploymentStatus, *appsv1.ReplicaSetStatus, *corev1.ServiceStatus, *corev1.NamespaceStatus,
+// *corev1.PersistentVolumeClaimStatus, *corev1.PersistentVolumeStatus.
 // It is never modified after it was put.
 type Status interface {
 	Marshal() ([]byte, error)

@@ -11,8 +11,8 @@ import (
 	"writ/manifest"
 )
 
-// View is what one node may see of a World: its own Pods with their ConfigMaps, Secrets and
-// ServiceAccounts and the owners above them, and all Nodes, Services, EndpointSlices, Endpoints and Namespaces. Effectors see nothing else; it
+// View is what one node may see of a World: its own Pods with their ConfigMaps, Secrets, claims, volumes and
+// ServiceAccounts and the owners above them, the volumes whose files it has, and all Nodes, Services, EndpointSlices, Endpoints and Namespaces. Effectors see nothing else; it
 // is what the agent of a large cluster will hold.
 type View struct {
 	w    *World
@@ -102,7 +102,8 @@ func (v View) referred(ref manifest.Ref) *Record {
 	return nil
 }
 
-// needs yields what a Pod reads: ConfigMaps, Secrets, its RuntimeClass and its ServiceAccount with its pull secrets.
+// needs yields what a Pod reads: ConfigMaps, Secrets, claims with their volumes, its RuntimeClass and its ServiceAccount
+// with its pull secrets.
 func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 	return func(yield func(manifest.Ref) bool) {
 		spec := &pod.Pod().Spec
@@ -117,6 +118,9 @@ func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 			if !yield(manifest.SecretRef(ns, name)) {
 				return
 			}
+		}
+		if !v.claims(pod, yield) {
+			return
 		}
 		if c := spec.RuntimeClassName; c != nil && !yield(manifest.Ref{Group: "node.k8s.io", Kind: "RuntimeClass", Name: *c}) {
 			return
@@ -194,6 +198,11 @@ func (v View) Records() iter.Seq[*Record] {
 				if !once(r) {
 					return
 				}
+			}
+		}
+		for volume := range v.Volumes() {
+			if !once(volume) {
+				return
 			}
 		}
 		for pod := range v.Pods() {

@@ -28,7 +28,7 @@ func checkWriter(b Batch) error {
 	}
 	for i := range b.Puts {
 		p := &b.Puts[i]
-		if isPod(p.Ref) || p.Ref.Group == "" && p.Ref.Kind == "Node" && b.Writer == NodeWriter(Node(p.Ref.Name)) {
+		if isPod(p.Ref) || isVolume(p.Ref) || p.Ref.Group == "" && p.Ref.Kind == "Node" && b.Writer == NodeWriter(Node(p.Ref.Name)) {
 			continue
 		}
 		return fmt.Errorf("put %s: %s has no say about it", p.Ref, b.Writer)
@@ -36,12 +36,21 @@ func checkWriter(b Batch) error {
 	return nil
 }
 
-// mayObserve says whether a writer may state facts of a record: a node only of Pods that are bound to it.
+// mayObserve says whether a writer may state facts of a record: a node only of Pods that are bound to it, and of
+// volumes that it has and is to remove.
 func mayObserve(w Writer, r *Record) bool {
-	return w == WriterReconcile || !isPod(r.Ref) || w == NodeWriter(r.Node)
+	switch {
+	case w == WriterReconcile:
+		return true
+	case isVolume(r.Ref):
+		return w == NodeWriter(r.Node) && r.Deletion != nil
+	}
+	return !isPod(r.Ref) || w == NodeWriter(r.Node)
 }
 
 func isPod(ref manifest.Ref) bool { return ref.Group == "" && ref.Kind == "Pod" }
+
+func isVolume(ref manifest.Ref) bool { return ref.Group == "" && ref.Kind == "PersistentVolume" }
 
 // hasGeneration says whether upstream's strategy counts generations of a kind.
 func hasGeneration(ref manifest.Ref) bool {

@@ -174,7 +174,7 @@ func follow(s *Store, w *state.World, batches int) *state.World {
 }
 
 func TestSince(t *testing.T) {
-	cfg := Config{Dir: t.TempDir(), Recent: 8 << 10}
+	cfg := Config{Dir: t.TempDir(), Recent: 12 << 10}
 	s := open(t, cfg)
 	first := s.World().Revision()
 	if changes, w, ok := s.Since(first); !ok || len(changes) != 0 || w != s.World() {
