@@ -170,7 +170,9 @@ func readDockerSave(f files, lim limits) ([]named, error) {
 			if err != nil {
 				return nil, err
 			}
-			n.names = append(n.names, r)
+			if r.digest == "" { // only a layout shows that its content has the digest
+				n.names = append(n.names, r)
+			}
 		}
 		if len(n.names) == 0 {
 			continue

@@ -205,6 +205,30 @@ func TestLoadArchives_Refused(t *testing.T) {
 	}
 }
 
+// A docker save cannot show that its content has a digest, so it answers for none.
+func TestLoadArchives_DockerSaveNamesADigest(t *testing.T) {
+	tag := "writ.example/app:" + strings.Repeat("x", len("sha256:")+64)
+	byDigest := "writ.example/app@sha256:" + strings.Repeat("0", 64)
+	for _, set := range []map[string]v1.Image{
+		{tag: small(t, nil, map[string]string{"a": "1"})},
+		{tag: small(t, nil, map[string]string{"a": "1"}), appName: small(t, nil, map[string]string{"a": "2"})},
+	} {
+		s, _ := archiveStore(t)
+		data := archiveOf(t, images.WriteDockerArchive, set)
+		data = bytes.Replace(data, []byte(`"`+tag+`"`), []byte(`"`+byDigest+`"`), 1)
+		names, err := s.Load(t.Context(), bytes.NewReader(data))
+		if len(set) == 1 && (!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "no image in it has a name")) {
+			t.Errorf("alone: got %v, want a refusal", err)
+		}
+		if len(set) == 2 && (err != nil || !slices.Equal(names, []string{appName})) {
+			t.Errorf("beside another: %q, %v; want that one alone", names, err)
+		}
+		if img, ok := s.Resolve(byDigest); ok {
+			t.Errorf("the digest is answered by %+v", img)
+		}
+	}
+}
+
 func TestLoadArchives_WrongBlobInLayout(t *testing.T) {
 	s, dir := archiveStore(t)
 	img := small(t, []string{"A=1"}, map[string]string{"a": "1"})
