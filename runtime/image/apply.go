@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostFolderTimes bounds what is remembered of one layer until its end: folders beyond have the time of their
-// unpacking, which nothing depends on.
-const mostFolderTimes = 100_000
+// mostFolderTimes bounds what is remembered of one layer until its end, in bytes: folders beyond have the time of
+// their unpacking, which nothing depends on.
+const mostFolderTimes = 16 << 20
 
 // applier writes the entries of one layer into a folder that nobody else uses. Links are resolved within the
 // folder; nothing is ever written through one that leads out of it. What it remembers does not grow with the
@@ -31,6 +31,7 @@ type applier struct {
 
 	dir, parent string // the last folder asked for, and where it really is; parent is empty for none
 	folders     []folderTime
+	remembered  int // bytes of folders
 	chunk       []byte
 }
 
@@ -256,7 +257,7 @@ func (a *applier) dress(path string, h *tar.Header) error {
 		}
 	}
 	if h.Typeflag == tar.TypeDir {
-		if len(a.folders) < mostFolderTimes {
+		if a.remembered += len(path) + 64; a.remembered <= mostFolderTimes {
 			a.folders = append(a.folders, folderTime{path, h.ModTime})
 		}
 		return nil

@@ -308,6 +308,46 @@ func TestUnpack_AMillionFiles(t *testing.T) {
 	}
 }
 
+// What is remembered of folders is bounded however long their paths are.
+func TestApply_RemembersFewLongFolders(t *testing.T) {
+	a := &applier{root: t.TempDir()}
+	path := filepath.Join(a.root, strings.Repeat(strings.Repeat("d", 240)+"/", 14))
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := folderAt("d", 0o755, time.Now()).Header
+	for range 3 * mostFolderTimes / len(path) {
+		if err := a.dress(path, &h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bytes := 0
+	for _, f := range a.folders {
+		bytes += len(f.path)
+	}
+	if bytes > mostFolderTimes || bytes < mostFolderTimes/2 {
+		t.Errorf("%d bytes of paths are remembered, want at most %d", bytes, mostFolderTimes)
+	}
+}
+
+// A path of any length costs no stack: each part of it would be a call in the search for links.
+func TestUnpack_EndlessPaths(t *testing.T) {
+	long := strings.Repeat("d/", 450_000) + "f"
+	for _, m := range []member{regular(long, ""), hardlink("x", long)} {
+		data := pack(t, m)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := unpack(t.Context(), t.TempDir(), bytes.NewReader(data), digestOf(data), defaultLimits())
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "too long") || len(err.Error()) > 1000 {
+			t.Errorf("got %v, want %v: too long", err, ErrCorrupt)
+		}
+		if after.StackInuse > before.StackInuse+8<<20 {
+			t.Errorf("stacks grew by %d MiB", (after.StackInuse-before.StackInuse)>>20)
+		}
+	}
+}
+
 // heapWhile gives by how much the heap in use grew at most.
 func heapWhile(t *testing.T, f func()) uint64 {
 	t.Helper()

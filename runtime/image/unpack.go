@@ -121,6 +121,10 @@ func (f *filter) accept(h *tar.Header) (bool, error) {
 	if f.seen.files++; f.seen.files > int64(f.lim.entries) {
 		return false, fmt.Errorf("%w: more files than allowed", ErrCorrupt)
 	}
+	// Longer ones than the system takes are not even looked for: that would cost a stack as deep as the path.
+	if n := max(len(h.Name), len(h.Linkname)); n > unix.PathMax {
+		return false, fmt.Errorf("%w: its path is too long: %d bytes, at most %d are allowed", ErrCorrupt, n, unix.PathMax)
+	}
 	// A sparse file's size is what it takes on disk here, not what it took in the tar.
 	if h.Size < 0 || h.Size > f.lim.layer-f.seen.bytes {
 		return false, fmt.Errorf("%w: larger than allowed", ErrCorrupt)
