@@ -104,6 +104,9 @@ func (s *Set) stage(w *want) (staged, error) {
 		}
 		defer h.Close()
 		if w.sub == "" {
+			if err := hideable(w.m, h.Real(), hidden); err != nil {
+				return staged{}, err
+			}
 			return staged{h.Real(), hidden}, h.bindTo(w.stage)
 		}
 		root = h.Path()
@@ -116,6 +119,9 @@ func (s *Set) stage(w *want) (staged, error) {
 	found := staged{real: inner.Real()}
 	if host {
 		if found.hidden, err = hide(inner.Real(), s.Own); err != nil {
+			return staged{}, err
+		}
+		if err := hideable(w.m, inner.Real(), found.hidden); err != nil {
 			return staged{}, err
 		}
 	}

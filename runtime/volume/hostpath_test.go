@@ -83,3 +83,26 @@ func TestOpenHostPath_CreatesBelowLinks(t *testing.T) {
 		t.Errorf("it was made: %v", err)
 	}
 }
+
+// TestStage_HidesNothingFromTheNode: what hides the daemon's directories from a container would be
+// mounted on the node too, where the container's mounts go there.
+func TestStage_HidesNothingFromTheNode(t *testing.T) {
+	base := t.TempDir()
+	own := filepath.Join(base, "deep", "own")
+	if err := os.MkdirAll(own, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	both := corev1.MountPropagationBidirectional
+	s := &Set{Own: []string{own}}
+	for _, tt := range []struct{ path, sub string }{{base, ""}, {filepath.Dir(base), filepath.Base(base)}, {base, "deep"}} {
+		w := &want{v: &corev1.Volume{VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: tt.path}}},
+			m: &corev1.VolumeMount{MountPropagation: &both}, sub: tt.sub, stage: filepath.Join(t.TempDir(), "0")}
+		t.Cleanup(func() { _ = detach(w.stage) })
+		if _, err := s.stage(w); err == nil || !strings.Contains(err.Error(), "holds directories of this node's daemon") {
+			t.Errorf("%s %q: %v, want that it is refused", tt.path, tt.sub, err)
+		}
+		if _, err := os.Lstat(w.stage); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s %q: it was bound: %v", tt.path, tt.sub, err)
+		}
+	}
+}

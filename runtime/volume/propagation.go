@@ -58,3 +58,12 @@ func checkPropagation(mode corev1.MountPropagationMode, path string) error {
 	}
 	return nil
 }
+
+// hideable refuses to hide the daemon's directories in what shows its mounts on the node: the
+// node, and the daemon itself, would not see them any more.
+func hideable(m *corev1.VolumeMount, path string, hidden []string) error {
+	if p := m.MountPropagation; p == nil || *p != corev1.MountPropagationBidirectional || len(hidden) == 0 {
+		return nil
+	}
+	return fmt.Errorf("hostPath %s holds directories of this node's daemon, so it is not shown to pods with propagation %q", path, corev1.MountPropagationBidirectional)
+}
