@@ -14,16 +14,24 @@ import (
 	"writ/runtime/oci"
 )
 
+// unmade is the mode of a volume that is not finished, which no container has seen.
+const unmade = 0
+
+// emptyDir makes a volume once. A container that chose another owner or mode for it keeps them when a later daemon
+// comes by, as with a kubelet.
 func (s *Set) emptyDir(f *oci.Facts, v *corev1.Volume) error {
-	dir, group := s.Path(v.Name), fsGroup(f.Pod)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	dir := s.Path(v.Name)
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, unmade); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	medium := v.EmptyDir.Medium
 	switch {
 	case medium == corev1.StorageMediumDefault:
 	case medium == corev1.StorageMediumMemory:
-		if err := mountTmpfs(dir, 0o777, memorySize(f, v.EmptyDir)); err != nil {
+		if err := mountTmpfs(dir, unmade, memorySize(f, v.EmptyDir)); err != nil {
 			return err
 		}
 	case v1helper.IsHugePageMedium(medium):
@@ -37,6 +45,19 @@ func (s *Set) emptyDir(f *oci.Facts, v *corev1.Volume) error {
 		if err := share(dir); err != nil {
 			return err
 		}
+	}
+	return finish(dir, fsGroup(f.Pod))
+}
+
+// finish lets containers use a volume, once. The kernel is asked for what it knows: a container may have
+// mounted something there that does not answer.
+func finish(dir string, group int64) error {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_MODE, &st); err != nil {
+		return fmt.Errorf("finish volume: %w", err)
+	}
+	if st.Mode&0o7777 != unmade {
+		return nil
 	}
 	mode := fs.FileMode(0o777)
 	if group >= 0 {
@@ -74,7 +95,7 @@ func mountHugePages(dir string, pod *corev1.Pod, medium corev1.StorageMedium) er
 	if err != nil {
 		return err
 	}
-	if err := unix.Mount("nodev", dir, "hugetlbfs", 0, fmt.Sprintf("pagesize=%d", size.Value())); err != nil {
+	if err := unix.Mount("nodev", dir, "hugetlbfs", 0, fmt.Sprintf("pagesize=%d,mode=%o", size.Value(), unmade)); err != nil {
 		if errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("mount huge pages of %s: this node has none of that size: %w", size.String(), err)
 		}

@@ -1,6 +1,10 @@
 package volume
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -62,6 +66,40 @@ func TestHugePageSize(t *testing.T) {
 		got, err := hugePageSize(pod, tt.medium)
 		if (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err || err == nil && got.String() != tt.want {
 			t.Errorf("%s: %s, %v, want %s %s", tt.name, got.String(), err, tt.want, tt.err)
+		}
+	}
+}
+
+// TestEmptyDir_KeepsWhatContainersMadeOfIt: a daemon that starts makes its volumes again, and changes none that was
+// finished. One that a crash left half made is finished.
+func TestEmptyDir_KeepsWhatContainersMadeOfIt(t *testing.T) {
+	group := int64(os.Getegid())
+	for _, tt := range []struct {
+		name        string
+		group       *int64
+		first, left fs.FileMode // as it is made, and what a container makes of it
+	}{
+		{"of the default", nil, 0o777, 0o700},
+		{"with a group", &group, 0o777 | fs.ModeSetgid, 0o750},
+		{"sticky", nil, 0o777, 0o777 | fs.ModeSticky},
+	} {
+		s := &Set{Dir: filepath.Join(t.TempDir(), "volumes")}
+		f := &oci.Facts{Pod: &corev1.Pod{Spec: corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{FSGroup: tt.group}}}}
+		v := &corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
+		if err := errors.Join(os.Mkdir(s.Dir, 0o755), os.Mkdir(s.Path("v"), unmade)); err != nil { // a crash
+			t.Fatal(err)
+		}
+		for _, want := range []fs.FileMode{tt.first, tt.left} {
+			if err := s.Prepare(t.Context(), f, v); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(s.Path("v"))
+			if err != nil || info.Mode() != want|fs.ModeDir {
+				t.Errorf("%s: mode %v, %v, want %v", tt.name, info.Mode(), err, want)
+			}
+			if err := os.Chmod(s.Path("v"), tt.left); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
