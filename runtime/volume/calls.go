@@ -25,7 +25,8 @@ type Calls struct {
 
 type call struct {
 	since time.Time
-	over  chan struct{} // closed when it has returned
+	over  chan struct{} // closed when it has returned, and what it made was taken back if it was abandoned
+	done  bool          // it has returned
 	left  bool          // abandoned
 }
 
@@ -63,6 +64,9 @@ func do[T any](ctx context.Context, c *Calls, source string, f func() (T, error)
 	go func() {
 		made, err := f()
 		answers <- answer{made, err}
+		if c.done(mine) && err == nil && undo != nil {
+			undo(made)
+		}
 		c.returned(source, mine)
 	}()
 	select {
@@ -73,12 +77,10 @@ func do[T any](ctx context.Context, c *Calls, source string, f func() (T, error)
 	case <-timer.C:
 		err = &HungError{Source: source, Since: mine.since, Over: mine.over}
 	}
-	c.abandon(mine)
-	go func() {
-		if a := <-answers; a.err == nil && undo != nil {
-			undo(a.made)
-		}
-	}()
+	if !c.abandon(mine) { // it has just returned
+		a := <-answers
+		return a.made, a.err
+	}
 	return none, err
 }
 
@@ -112,10 +114,20 @@ func (c *Calls) begin(ctx context.Context, source string, late <-chan time.Time)
 	}
 }
 
-func (c *Calls) abandon(one *call) {
+// abandon leaves a call behind, unless it has returned.
+func (c *Calls) abandon(one *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	one.left = true
+	one.left = !one.done
+	return one.left
+}
+
+// done notes that a call has returned and says whether it was abandoned.
+func (c *Calls) done(one *call) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one.done = true
+	return one.left
 }
 
 func (c *Calls) returned(source string, one *call) {

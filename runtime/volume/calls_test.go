@@ -47,6 +47,34 @@ func TestCalls_Abandon(t *testing.T) {
 	})
 }
 
+// What an abandoned call made is taken back before another one of its source is made: it would take back what that
+// one makes.
+func TestCalls_TakenBackFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, gate, slow, undone := &Calls{}, make(chan struct{}), make(chan struct{}), false
+		_, err := do(t.Context(), c, "s", func() (int, error) { <-gate; return 1, nil }, func(int) { <-slow; undone = true })
+		var hung *HungError
+		if !errors.As(err, &hung) {
+			t.Fatalf("error %v, want a HungError", err)
+		}
+		close(gate)
+		synctest.Wait()
+		select {
+		case <-hung.Over:
+			t.Error("the call is over before what it made was taken back")
+		default:
+		}
+		if _, err := do(t.Context(), c, "s", func() (int, error) { return 2, nil }, nil); !errors.As(err, &hung) {
+			t.Errorf("a second call was made meanwhile: %v", err)
+		}
+		close(slow)
+		<-hung.Over
+		if got, err := do(t.Context(), c, "s", func() (int, error) { return 3, nil }, nil); got != 3 || err != nil || !undone {
+			t.Errorf("afterwards: %d, %v, taken back %v, want 3 and true", got, err, undone)
+		}
+	})
+}
+
 // The end of the daemon does not wait for a call.
 func TestCalls_EndOfTheDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
