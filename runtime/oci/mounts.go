@@ -47,8 +47,9 @@ func systemMounts(in *Input, ownUsers bool) []specs.Mount {
 	}
 }
 
-// mounts is the whole list: system, then files of the node, then volumes, what lies deeper after what it lies in
-// (a volume may stand where a system mount does, and then replaces it; one on /dev replaces all below it).
+// mounts is the whole list: system, then volumes, what lies deeper after what it lies in, then files of the node,
+// which show in a volume that they lie in (a volume may stand where a system mount or a file of the node does, and
+// then replaces it; one on /dev replaces all system mounts below it).
 func mounts(f *Facts, in *Input) []specs.Mount {
 	ownUsers := !HostUsers(f.Pod)
 	var list []specs.Mount
@@ -57,13 +58,8 @@ func mounts(f *Facts, in *Input) []specs.Mount {
 			list = append(list, s)
 		}
 	}
-	for _, b := range in.Files {
-		if !in.mountedOver(b.Target) {
-			list = append(list, b.mount(ownUsers))
-		}
-	}
 	binds := slices.Clone(in.Binds)
-	slices.SortStableFunc(binds, func(a, b Bind) int { return depth(a.Target) - depth(b.Target) })
+	slices.SortStableFunc(binds, func(a, b Bind) int { return depth(a.destination()) - depth(b.destination()) })
 	for _, b := range binds {
 		m := b.mount(ownUsers)
 		list = append(list, m)
@@ -72,19 +68,23 @@ func mounts(f *Facts, in *Input) []specs.Mount {
 				Options: []string{"ro", "nosuid", "nodev", "noexec", "size=0", "mode=000"}})
 		}
 	}
+	for _, b := range in.Files {
+		if !in.mountedOver(b.destination()) {
+			list = append(list, b.mount(ownUsers))
+		}
+	}
 	return list
 }
 
-func depth(target string) int { return strings.Count(path.Clean(target), "/") }
+func depth(target string) int { return strings.Count(target, "/") }
 
+// mountedOver says that a volume stands at a clean path of the container.
 func (in *Input) mountedOver(target string) bool {
-	for _, b := range in.Binds {
-		if path.Clean(b.Target) == target {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(in.Binds, func(b Bind) bool { return b.destination() == target })
 }
+
+// destination is where the bind shows, a clean path: Kubernetes takes a relative mountPath as one below the root.
+func (b *Bind) destination() string { return path.Join("/", b.Target) }
 
 // mount is the bind. With ownUsers the files belong to the Pod's users as they do on disk to the node's.
 func (b *Bind) mount(ownUsers bool) specs.Mount {
@@ -106,9 +106,5 @@ func (b *Bind) mount(ownUsers bool) specs.Mount {
 	case ownUsers:
 		options = append(options, "idmap")
 	}
-	target := b.Target
-	if !strings.HasPrefix(target, "/") {
-		target = "/" + target // Kubernetes takes a relative mountPath as one below the root
-	}
-	return specs.Mount{Destination: path.Clean(target), Type: "bind", Source: b.Source, Options: options}
+	return specs.Mount{Destination: b.destination(), Type: "bind", Source: b.Source, Options: options}
 }

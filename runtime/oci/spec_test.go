@@ -287,8 +287,8 @@ func TestSpec(t *testing.T) {
 	if plain.Linux.Seccomp == nil || len(plain.Linux.MaskedPaths) == 0 || plain.Linux.CgroupsPath != "/writ-n/podu1/x" {
 		t.Error("a plain container has no seccomp profile, masked paths or cgroup")
 	}
-	last := plain.Mounts[len(plain.Mounts)-2:]
-	if last[0].Destination != "/data" || !slices.Contains(last[0].Options, "ro") || last[1].Destination != "/data/secret" || last[1].Type != "tmpfs" {
+	last := plain.Mounts[len(plain.Mounts)-3:]
+	if last[0].Destination != "/data" || !slices.Contains(last[0].Options, "ro") || last[1].Destination != "/data/secret" || last[1].Type != "tmpfs" || last[2].Destination != "/etc/hosts" {
 		t.Errorf("mounts end with %+v", last)
 	}
 	free, err := Spec(f, input(&corev1.Container{Name: "c", SecurityContext: &corev1.SecurityContext{Privileged: &yes}}))
@@ -313,5 +313,35 @@ func TestSpec(t *testing.T) {
 	})
 	if s, err := Spec(unconfined, input(&corev1.Container{Name: "c"})); err != nil || s.Linux.Seccomp != nil {
 		t.Errorf("unconfined gave a profile, or %v", err)
+	}
+}
+
+// TestMounts_Order: a file of the node shows in the volume that it lies in, as with containerd, and gives way to a
+// volume in its own place, however that is written.
+func TestMounts_Order(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		binds []string
+		want  string
+	}{
+		{"elsewhere", []string{"/data"}, "/data /etc/hosts /tmp/message"},
+		{"a file in a volume", []string{"/tmp", "/etc"}, "/tmp /etc /etc/hosts /tmp/message"},
+		{"what lies deeper is later", []string{"/tmp/a", "/tmp"}, "/tmp /tmp/a /etc/hosts /tmp/message"},
+		{"in place of a file", []string{"/etc/hosts"}, "/etc/hosts /tmp/message"},
+		{"a relative path", []string{"a/b", "etc/hosts", "/a"}, "/a /a/b /etc/hosts /tmp/message"},
+	} {
+		in := &Input{Container: &corev1.Container{}, Files: []Bind{{Source: "node", Target: "/etc/hosts"}, {Source: "node", Target: "/tmp/message"}}}
+		for _, b := range tt.binds {
+			in.Binds = append(in.Binds, Bind{Source: "volume", Target: b})
+		}
+		var got []string
+		for _, m := range mounts(facts(nil), in) {
+			if m.Source == "volume" || m.Source == "node" {
+				got = append(got, m.Destination)
+			}
+		}
+		if text := strings.Join(got, " "); text != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, text, tt.want)
+		}
 	}
 }
