@@ -47,7 +47,8 @@ type Request struct {
 // Token is one that was made.
 type Token struct {
 	Text string
-	// Refresh is when the next is to be made: after 80 % of its life, or a day.
+	// Refresh is when the next is to be made: after 80 % of its life, or a day. It is of the clock on the wall, as
+	// a token's end is, so that a clock that is set, or a node that slept, keeps no token too long.
 	Refresh time.Time
 }
 
@@ -118,7 +119,7 @@ func (i *Issuer) Issue(r Request, now time.Time) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("make token: %w", err)
 	}
-	return Token{Text: text, Refresh: now.Add(min(life*8/10, longest))}, nil
+	return Token{Text: text, Refresh: now.Round(0).Add(min(life/10*8, longest))}, nil
 }
 
 // Keys are the public keys as a JSON Web Key Set (RFC 7517).

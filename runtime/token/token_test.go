@@ -141,7 +141,8 @@ func TestKeys(t *testing.T) {
 func TestIssue_Refresh(t *testing.T) {
 	i, _ := newIssuer(t)
 	now := time.Unix(1700000000, 0)
-	for seconds, want := range map[int64]time.Duration{600: 480 * time.Second, 3600: 48 * time.Minute, 7 * 24 * 3600: 24 * time.Hour} {
+	const longestAllowed = 1 << 32 // seconds, by Kubernetes' validation
+	for seconds, want := range map[int64]time.Duration{600: 480 * time.Second, 3600: 48 * time.Minute, 7 * 24 * 3600: 24 * time.Hour, longestAllowed: 24 * time.Hour} {
 		made, err := i.Issue(request("", seconds), now)
 		if err != nil || made.Refresh.Sub(now) != want {
 			t.Errorf("%d s: refreshed after %v, %v, want %v", seconds, made.Refresh.Sub(now), err, want)
@@ -149,6 +150,9 @@ func TestIssue_Refresh(t *testing.T) {
 	}
 	if _, err := i.Issue(request("", 599), now); err == nil {
 		t.Error("599 seconds were allowed")
+	}
+	if made, err := i.Issue(request("", 600), time.Now()); err != nil || made.Refresh != made.Refresh.Round(0) {
+		t.Errorf("refreshed at %v, %v, want a time of the clock on the wall", made.Refresh, err)
 	}
 }
 
