@@ -69,8 +69,15 @@ type walk struct {
 type frame struct {
 	fd      int // -1: closed, found again from below
 	ino     uint64
-	entries []string // read and not looked at yet
-	end     bool     // nothing more to read
+	at      int64   // where reading goes on after the entry that was looked at last
+	entries []entry // read and not looked at yet
+	end     bool    // nothing more to read
+}
+
+// entry is a name in a directory, and where reading goes on after it.
+type entry struct {
+	name string
+	next int64
 }
 
 func (w *walk) close() {
@@ -98,11 +105,9 @@ func (w *walk) enter(fd int) error {
 	w.use = pressure.Use{Bytes: w.use.Bytes + st.Blocks*512, Inodes: w.use.Inodes + 1}
 	w.stack = append(w.stack, frame{fd: fd, ino: st.Ino})
 	if above := len(w.stack) - 1 - walkDepth; above > 0 && w.stack[above].fd >= 0 { // the top one stays open
-		if err := w.stack[above].drain(w.buf); err != nil {
-			return err
-		}
-		unix.Close(w.stack[above].fd)
-		w.stack[above].fd = -1
+		f := &w.stack[above]
+		unix.Close(f.fd)
+		f.fd, f.entries, f.end = -1, nil, false // what is left of it is read again
 	}
 	return nil
 }
@@ -126,7 +131,8 @@ func (w *walk) leave() error {
 		return errors.Join(errMoved, err)
 	}
 	w.stack[last-1].fd = up
-	return nil
+	_, err = unix.Seek(up, w.stack[last-1].at, unix.SEEK_SET)
+	return err
 }
 
 func (w *walk) all() error {
@@ -143,9 +149,9 @@ func (w *walk) all() error {
 			}
 			continue
 		}
-		name := f.entries[len(f.entries)-1]
-		f.entries = f.entries[:len(f.entries)-1]
-		if err := w.look(f.fd, name); err != nil {
+		e := f.entries[0]
+		f.entries, f.at = f.entries[1:], e.next
+		if err := w.look(f.fd, e.name); err != nil {
 			return err
 		}
 		if err := w.rest(); err != nil {
@@ -228,7 +234,7 @@ func (f *frame) read(buf []byte) error {
 		return nil
 	}
 	// linux_dirent64: ino and offset, 8 bytes each, length, 2, type, 1, then the name with a zero behind it.
-	const nameAt = 19
+	const nextAt, nameAt = 8, 19
 	for b := buf[:n]; len(b) > nameAt; {
 		length := int(binary.NativeEndian.Uint16(b[16:]))
 		if length < nameAt || length > len(b) {
@@ -236,19 +242,9 @@ func (f *frame) read(buf []byte) error {
 		}
 		name, _, _ := strings.Cut(string(b[nameAt:length]), "\x00")
 		if name != "." && name != ".." {
-			f.entries = append(f.entries, name)
+			f.entries = append(f.entries, entry{name, int64(binary.NativeEndian.Uint64(b[nextAt:]))})
 		}
 		b = b[length:]
-	}
-	return nil
-}
-
-// drain takes all entries that are left, so that the directory may be closed.
-func (f *frame) drain(buf []byte) error {
-	for !f.end {
-		if err := f.read(buf); err != nil {
-			return err
-		}
 	}
 	return nil
 }

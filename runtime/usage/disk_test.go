@@ -111,6 +111,44 @@ func TestDisk_Deep(t *testing.T) {
 	}
 }
 
+// Wide directories far above the one that is read take no memory, and nothing of them is counted twice or left out.
+func TestDisk_WideAndDeep(t *testing.T) {
+	const wide, deep = 2, walkDepth + 8
+	const files = 1500 // more than are read at once
+	dir := t.TempDir()
+	w := walk{ctx: t.Context(), links: map[uint64]bool{}, buf: make([]byte, 32<<10)}
+	defer w.close()
+	name := dir
+	for i := range deep {
+		if i < wide {
+			for n := range files {
+				if err := os.WriteFile(filepath.Join(name, fmt.Sprint(n)), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.enter(fd); err != nil {
+			t.Fatal(err)
+		}
+		name = filepath.Join(name, "d")
+		if err := os.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 1; i < len(w.stack)-walkDepth; i++ { // the top one stays open
+		if f := w.stack[i]; f.fd >= 0 || len(f.entries) > 0 {
+			t.Errorf("directory %d holds descriptor %d and %d names while one %d below it is read", i, f.fd, len(f.entries), len(w.stack)-1-i)
+		}
+	}
+	if got, err := Disk(t.Context(), dir, false); err != nil || got.Inodes != wide*files+deep+1 {
+		t.Errorf("Disk = %+v, %v, want %d inodes", got, err, wide*files+deep+1)
+	}
+}
+
 func TestDisk_Ends(t *testing.T) {
 	dir := t.TempDir()
 	for i := range walkChunk + 1 {
