@@ -48,6 +48,7 @@ type Guard struct {
 	bell  chan struct{}
 	told  func() // the conditions changed
 	scans scans
+	calls calls
 
 	mu         sync.Mutex
 	conditions []corev1.NodeConditionType
@@ -57,7 +58,7 @@ type Guard struct {
 // gives another answer than before.
 func New(cfg pressure.Config, node Node, hands Hands, stall Stalls, changed func(), log *slog.Logger) *Guard {
 	return &Guard{cfg: cfg, node: node, hands: hands, stall: stall, told: changed, log: log, bell: make(chan struct{}, 1),
-		scans: scans{pods: map[string]*scan{}}}
+		scans: scans{pods: map[string]*scan{}}, calls: calls{out: map[string]bool{}}}
 }
 
 // Conditions are those of the node that are true.
@@ -110,7 +111,7 @@ func (g *Guard) round(ctx context.Context, s pressure.State) (pressure.State, ti
 	measured := false
 	var pods []pressure.Pod
 	for ctx.Err() == nil {
-		levels, err := within(ctx, patience, g.node.Levels)
+		levels, err := within(ctx, &g.calls, "levels", patience, g.node.Levels)
 		if err != nil {
 			if ctx.Err() == nil {
 				g.log.Warn("node is not measured", "err", err)
@@ -129,7 +130,11 @@ func (g *Guard) round(ctx context.Context, s pressure.State) (pressure.State, ti
 		}
 		switch v.Do {
 		case pressure.Reclaim:
-			_, err := within(ctx, reclaimPatience, func() (struct{}, error) { return struct{}{}, g.hands.Take(ctx, v.Take) })
+			_, err := within(ctx, &g.calls, "take", reclaimPatience, func() (struct{}, error) {
+				limited, cancel := context.WithTimeout(ctx, reclaimPatience)
+				defer cancel()
+				return struct{}{}, g.hands.Take(limited, v.Take)
+			})
 			if err != nil && ctx.Err() == nil {
 				g.log.Warn("nothing is reclaimed", "what", string(v.Take), "err", err)
 			}
@@ -167,7 +172,9 @@ func (g *Guard) measure(ctx context.Context, pods []pressure.Pod, name corev1.Re
 		if out[i].Ending {
 			continue
 		}
-		u, err := within(ctx, patience, func() (*pressure.Usage, error) { return g.node.Usage(ctx, out[i].Object, disk, false) })
+		u, err := within(ctx, &g.calls, string(out[i].Object.UID), patience, func() (*pressure.Usage, error) {
+			return g.node.Usage(ctx, out[i].Object, disk, false)
+		})
 		if err != nil {
 			g.log.Debug("pod is not measured", "pod", out[i].Object.Namespace+"/"+out[i].Object.Name, "err", err)
 			continue

@@ -217,6 +217,17 @@ func TestGuard_Cost(t *testing.T) {
 	})
 }
 
+// What does not answer is asked once, not again and again: each call costs a thread.
+func TestGuard_HangsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fake{free: 500, hangs: hanging("node")}
+		f.run(t, 10*time.Minute)
+		if f.looks != 1 {
+			t.Errorf("a node that does not answer was measured %d times in ten minutes, want 1", f.looks)
+		}
+	})
+}
+
 func TestWatchStalls_Ends(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
