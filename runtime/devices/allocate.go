@@ -84,7 +84,7 @@ func (m *Manager) allocate(ctx context.Context, uid string, n Need, name string,
 	if m.pods[uid][n.Container] == nil {
 		m.pods[uid][n.Container] = grants{}
 	}
-	m.pods[uid][n.Container][name] = &grant{IDs: ids, Answer: data, Kept: !n.Passing}
+	m.pods[uid][n.Container][name] = &grant{IDs: ids, Answer: data}
 	err = m.save()
 	m.mu.Unlock()
 	m.pass(n, name, ids, free)

@@ -51,8 +51,6 @@ type grant struct {
 	IDs []string `json:"ids"`
 	// Answer is the plugin's api.ContainerAllocateResponse.
 	Answer []byte `json:"answer,omitempty"`
-	// Kept: the devices are the container's own. Those of init containers go on to the ones after them.
-	Kept bool `json:"kept"`
 }
 
 // record is what is on disk.
