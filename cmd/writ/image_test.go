@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -112,4 +116,45 @@ func TestImagesOf_TheCommit(t *testing.T) {
 	if got, want := imagesOf(w), []string{"init:1", "own:1", "web:1"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+// oneWorld never changes.
+type oneWorld struct{ w *state.World }
+
+func (o oneWorld) World() *state.World                    { return o.w }
+func (o oneWorld) Changed(state.Revision) <-chan struct{} { return nil }
+
+// fullDisk refuses what it is told so many times.
+type fullDisk struct {
+	refusals int
+	told     []string
+}
+
+func (f *fullDisk) Adopted(commit string, _ []string) error {
+	if f.refusals > 0 {
+		f.refusals--
+		return errors.New("no space left on device")
+	}
+	f.told = append(f.told, commit)
+	return nil
+}
+
+func TestPinImages_AgainWhenTheDiskWasFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, err := state.Apply(state.NewWorld(uuid.New()), state.Batch{
+			Writer: state.WriterReconcile, Now: time.Unix(1700000000, 0), Adopt: &state.Adoption{Commit: "aaaa"},
+		}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		disk := fullDisk{refusals: 3}
+		if err := pinImages(ctx, oneWorld{w}, &disk, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"aaaa"}; !slices.Equal(disk.told, want) {
+			t.Errorf("pinned are the images of %q, want %q", disk.told, want)
+		}
+	})
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"writ/api/control"
 	"writ/manifest"
@@ -49,22 +51,45 @@ func filled(list []string) []string {
 	return list
 }
 
+// pinPause is how long images that could not be pinned, for the disk was full, stay so.
+const pinPause = 10 * time.Second
+
 // pinImages tells the image store which images the adopted commit names, whenever that is another one. It
 // follows the World, so that a start of the daemon needs nothing else.
 func (n *node) pinImages(ctx context.Context) error {
+	return pinImages(ctx, n.store, n.images, n.log)
+}
+
+// adoptions is the store, as far as pinImages asks it.
+type adoptions interface {
+	World() *state.World
+	Changed(state.Revision) <-chan struct{}
+}
+
+// pinner is the image store, as far as pinImages asks it.
+type pinner interface {
+	Adopted(commit string, references []string) error
+}
+
+func pinImages(ctx context.Context, from adoptions, images pinner, log *slog.Logger) error {
 	pinned := ""
 	for {
-		w := n.store.World()
+		w := from.World()
+		next := from.Changed(w.Revision())
+		var again <-chan time.Time
 		if commit := w.Adopted().Commit; commit != pinned {
-			if err := n.images.Adopted(commit, imagesOf(w)); err != nil {
-				n.log.Warn("images of the adopted commit are not pinned", "commit", commit, "err", err)
+			if err := images.Adopted(commit, imagesOf(w)); err != nil {
+				log.Warn("images of the adopted commit are not pinned", "commit", commit, "err", err)
+				next, again = nil, time.After(pinPause)
+			} else {
+				pinned = commit
 			}
-			pinned = commit
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-n.store.Changed(w.Revision()):
+		case <-next:
+		case <-again:
 		}
 	}
 }
