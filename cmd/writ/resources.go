@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,9 @@ func (c *resourceConfig) validate() error {
 	}
 	if c.pods < 1 {
 		return fmt.Errorf("--max-pods %d: at least one", c.pods)
+	}
+	if c.pids == 0 {
+		return errors.New("--pod-max-pids 0: a number of processes, or -1 for no bound")
 	}
 	return resources.Validate()
 }

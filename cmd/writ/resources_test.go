@@ -27,10 +27,11 @@ func TestResourceFlags(t *testing.T) {
 		"a list of the configuration file": {args: []string{"--runtime-handler=one=/bin/sh,root=/run/one,two=/bin/sh"},
 			want: noderuntime.ResourceConfig{MemorySwap: "NoSwap", CFSPeriod: 100e6,
 				Handlers: []noderuntime.RuntimeHandler{{Name: "one", Path: "/bin/sh", Root: "/run/one"}, {Name: "two", Path: "/bin/sh"}}}},
-		"option":   {args: []string{"--runtime-handler=crun=/bin/sh,x"}, err: `NAME=PATH[,root=DIR]`},
-		"program":  {args: []string{"--runtime-handler=crun=/nowhere/crun"}, err: "/nowhere/crun is not a program"},
-		"built in": {args: []string{"--runtime-handler=runc=/bin/sh"}, err: `"runc" is there already`},
-		"pods":     {args: []string{"--max-pods=0"}, err: "--max-pods 0: at least one"},
+		"option":    {args: []string{"--runtime-handler=crun=/bin/sh,x"}, err: `NAME=PATH[,root=DIR]`},
+		"program":   {args: []string{"--runtime-handler=crun=/nowhere/crun"}, err: "/nowhere/crun is not a program"},
+		"built in":  {args: []string{"--runtime-handler=runc=/bin/sh"}, err: `"runc" is there already`},
+		"pods":      {args: []string{"--max-pods=0"}, err: "--max-pods 0: at least one"},
+		"processes": {args: []string{"--pod-max-pids=0"}, err: "--pod-max-pids 0: a number of processes"},
 	} {
 		var c resourceConfig
 		f := pflag.NewFlagSet("up", pflag.ContinueOnError)
