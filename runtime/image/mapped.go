@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,7 +62,45 @@ func (as *As) stage(layers []string) (staged []string, unstage func(), err error
 	return staged, unstage, nil
 }
 
-// mapUsers mounts a folder at dir with the users of a user namespace (mount_setattr(2), Linux 5.12 on; which
+// clearStages takes layers away that a crash left shown with other users. Nobody else knows of them, and who
+// removed the folders that they are in would remove the layers.
+func (s *Store) clearStages() error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for line := range strings.Lines(string(mounts)) {
+		field := strings.Fields(line) // proc_pid_mountinfo(5)
+		if len(field) < 6 || !slices.Contains(strings.Split(field[5], ","), "idmapped") {
+			continue
+		}
+		if at := unescape.Replace(field[4]); s.isLower(at, filepath.Base(unescape.Replace(field[3]))) {
+			s.log.Warn("layer that a crash left mounted is taken away", "mount", at)
+			errs = append(errs, unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unescape undoes what the table of mounts does to names.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+// isLower says that a folder of a name is mounted at a path which containers have below them.
+func (s *Store) isLower(at, name string) bool {
+	mounted, err := os.Lstat(at)
+	if err != nil {
+		return false
+	}
+	for _, dir := range append([]string{s.skeletonDir(), filepath.Join(s.layersDir(), name)}, s.emptyDirs()...) {
+		if st, err := os.Lstat(dir); err == nil && os.SameFile(st, mounted) {
+			return true
+		}
+	}
+	return false
+}
+
+// mapUsers mounts a folder at dir, to be read only, with the users of a user namespace (mount_setattr(2), Linux 5.12 on; which
 // filesystems can do it is listed there).
 func mapUsers(folder, dir string, users *os.File) error {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, folder, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
@@ -68,7 +108,7 @@ func mapUsers(folder, dir string, users *os.File) error {
 		return fmt.Errorf("open %s: %w", folder, err)
 	}
 	defer unix.Close(fd)
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(users.Fd())}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP | unix.MOUNT_ATTR_RDONLY, Userns_fd: uint64(users.Fd())}
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		return fmt.Errorf("map the users of %s: %w (the filesystem must support id-mapped mounts)", folder, err)
 	}

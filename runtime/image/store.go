@@ -62,7 +62,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}
-	if err := errors.Join(s.makeSkeleton(), s.clearTmp(), s.clearLoads()); err != nil {
+	if err := errors.Join(s.makeSkeleton(), s.clearTmp(), s.clearLoads(), s.clearStages()); err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)
 	}
 	x, err := loadIndex(s.indexPath())
