@@ -41,6 +41,7 @@ func (s *Store) Ensure(ctx context.Context, reference string, policy corev1.Pull
 			// Policy Always, but nobody to ask: the node keeps running alone.
 			s.log.Warn("image used unasked", "image", img.Ref, "digest", img.Digest, "err", err)
 			img.Unasked = true
+			s.Use(img.ID)
 			return img, nil
 		}
 		return pulled, err

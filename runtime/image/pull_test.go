@@ -198,9 +198,13 @@ func TestEnsure_Policies(t *testing.T) {
 		t.Errorf("always, present, gone from the registry: got %v, want %v", err, ErrNotFound)
 	}
 	reg.Stop()
+	before := time.Now()
 	img, err := s.Ensure(t.Context(), ref, corev1.PullAlways, Access{Namespace: "a"})
 	if err != nil || !img.Unasked {
 		t.Errorf("always, present, registry away: %+v, %v; want the image, unasked", img, err)
+	}
+	if used := s.List()[0].Used; used.Before(before) {
+		t.Errorf("it was used at %v, want after %v", used, before)
 	}
 }
 
