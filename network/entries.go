@@ -12,7 +12,7 @@ const (
 	mapNodePorts        // protocol . port : verdict
 	mapEndpoints        // address . protocol . port . slot : address . port
 	mapHostPorts        // address . protocol . port : address . port
-	setOpen             // protocol . port that pods reach on the node itself
+	setOpen             // address . protocol . port that pods reach on the node itself
 	setSticky           // address . protocol . port . address . port of targets with affinity
 	setHairpin          // each address that a pod of the node may have, twice
 	mapCount
@@ -61,7 +61,7 @@ func (c class) chain() string {
 func (c *content) add(f *Frontend) {
 	front := f.Key.padded()
 	if f.open() {
-		c[setOpen] = append(c[setOpen], entry{front[4:], ""})
+		c[setOpen] = append(c[setOpen], entry{front, ""})
 		return
 	}
 	if f.Host {

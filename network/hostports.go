@@ -115,3 +115,13 @@ func hostPortRule(r Ranges, address expr.Any) []expr.Any {
 		&expr.Lookup{SourceRegister: regFirst, DestRegister: regTarget, IsDestRegSet: true, SetName: mapNames[mapHostPorts]},
 		translate())
 }
+
+// openRule lets a pod come to a port of the node that a pod in the node's own network has, which is looked
+// up by the address that is loaded.
+func openRule(address expr.Any) []expr.Any {
+	return rule(address, loadProto(regFirst+1), load(destinationPort, regFirst+2),
+		&expr.Lookup{SourceRegister: regFirst, SetName: mapNames[setOpen]}, verdict(expr.VerdictAccept))
+}
+
+// anyHostAddress loads the address that stands for all of the node's.
+func anyHostAddress() expr.Any { return &expr.Immediate{Register: regFirst, Data: make([]byte, 4)} }

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/manifest"
+	"writ/state"
 )
 
 // run binds a Pod to the node and attaches it, as its runtime would.
@@ -178,4 +179,25 @@ func TestHostPorts_NodePortFirst(t *testing.T) {
 	b.settled(b.feed.put(service{name: "web", ip: vip, ports: tcp(80), nodePort: 30080}.put(),
 		slice("web", "web-1", tcpProto, 8080, ready(two.ip)...)))
 	b.expect(b.outside, "tcp", nodeAddress+":30080", "two "+outsideAddress)
+}
+
+// TestHostPorts_OpenAtOneAddress: pods come to a port of a pod in the node's own network at the address it asks
+// for, whoever else has the number at another.
+func TestHostPorts_OpenAtOneAddress(t *testing.T) {
+	b := newBed(t)
+	client := b.attach(9)
+	b.serve(b.node, nodeAddress+":9100", "outer")
+	in := func(i int, ip string) state.Put {
+		p := portPod(i, hostPort(9100, 9100, tcpProto, ip))
+		p.Object.(*corev1.Pod).Spec.HostNetwork = true
+		return p
+	}
+	b.settled(b.feed.put(in(1, "127.0.0.1")))
+	b.expect(client.ns, "tcp", nodeAddress+":9100", "timeout")
+	b.settled(b.feed.put(in(2, nodeAddress)))
+	b.expect(client.ns, "tcp", nodeAddress+":9100", "outer "+client.ip.String())
+	b.settled(b.feed.remove(manifest.PodRef("default", "pod-1")))
+	b.expect(client.ns, "tcp", nodeAddress+":9100", "outer "+client.ip.String())
+	b.settled(b.feed.remove(manifest.PodRef("default", "pod-2")))
+	b.expect(client.ns, "tcp", nodeAddress+":9100", "timeout")
 }

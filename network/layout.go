@@ -102,7 +102,8 @@ func podToNodeRules(r Ranges) [][]expr.Any {
 		rule(inRange(destination, hostPrefix(r.DNS), true), l4proto(unix.IPPROTO_UDP), portIs(destinationPort, dnsPort), verdict(expr.VerdictAccept)),
 		rule(inRange(destination, hostPrefix(r.DNS), true), l4proto(unix.IPPROTO_TCP), portIs(destinationPort, dnsPort), verdict(expr.VerdictAccept)),
 		rule(translated(), verdict(expr.VerdictAccept)),
-		rule(loadProto(8), load(destinationPort, 9), &expr.Lookup{SourceRegister: 1, SetName: mapNames[setOpen]}, verdict(expr.VerdictAccept)),
+		openRule(load(destination, regFirst)),
+		openRule(anyHostAddress()),
 		rule(verdict(expr.VerdictDrop)),
 	}
 }
@@ -122,7 +123,7 @@ func serviceRules(r Ranges) [][]expr.Any {
 			loadProto(8), load(destinationPort, 9),
 			&expr.Lookup{SourceRegister: 1, IsDestRegSet: true, SetName: mapNames[mapNodePorts]}),
 		hostPortRule(r, load(destination, regFirst)),
-		hostPortRule(r, &expr.Immediate{Register: regFirst, Data: make([]byte, 4)}),
+		hostPortRule(r, anyHostAddress()),
 	}
 }
 

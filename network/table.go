@@ -36,7 +36,7 @@ func newSets(t *nftables.Table) []*nftables.Set {
 		mapNodePorts: {KeyType: concat(proto, port), IsMap: true, DataType: nftables.TypeVerdict},
 		mapEndpoints: {KeyType: concat(ip, proto, port, nftables.TypeMark), IsMap: true, DataType: target},
 		mapHostPorts: {KeyType: concat(ip, proto, port), IsMap: true, DataType: target},
-		setOpen:      {KeyType: concat(proto, port)},
+		setOpen:      {KeyType: concat(ip, proto, port)},
 		setSticky:    {KeyType: concat(ip, proto, port, ip, port)},
 		setHairpin:   {KeyType: concat(ip, ip)},
 		{Name: clientsMap, KeyType: concat(ip, ip, proto, port), IsMap: true, DataType: target, Dynamic: true, HasTimeout: true, Size: clientsLimit},

@@ -44,7 +44,9 @@ func (h *history) podStep() {
 	case 2:
 		h.attach(name, false)
 	default:
-		h.f.put(portPod(i, hostPort(int32(30000+h.r.IntN(3)), 80, []corev1.Protocol{tcpProto, udpProto}[h.r.IntN(2)], []string{"", "0.0.0.0", "192.0.2.1"}[h.r.IntN(3)])))
+		p := portPod(i, hostPort(int32(30000+h.r.IntN(3)), 80, []corev1.Protocol{tcpProto, udpProto}[h.r.IntN(2)], []string{"", "0.0.0.0", "192.0.2.1"}[h.r.IntN(3)]))
+		p.Object.(*corev1.Pod).Spec.HostNetwork = i >= 2
+		h.f.put(p)
 	}
 }
 
