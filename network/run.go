@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,11 +44,11 @@ func (n *Network) Run(ctx context.Context, feed Feed) error {
 	delay := firstRetry
 	for {
 		err := l.step(ctx)
-		n.setTrouble(err)
-		l.retry = nil
-		if err == nil {
-			delay = firstRetry
-		} else if ctx.Err() == nil {
+		n.setTrouble(cmp.Or(err, l.failed))
+		switch {
+		case err == nil && l.failed == nil:
+			l.retry, delay = nil, firstRetry
+		case err != nil && ctx.Err() == nil:
 			n.log.Warn("network not as it should be", "err", err, "retry", delay)
 			l.retry = time.After(delay)
 			delay = min(2*delay, lastRetry)
@@ -72,6 +73,7 @@ type loop struct {
 	suspect suspicion      // what the kernel may have lost
 	wanted  state.Revision // newest deletion of a Pod here
 	dirty   bool           // something was written that is not acknowledged yet
+	failed  error          // what is not as it should be of links; retry looks at them again
 	moved   []manifest.Ref // pods with host ports that got or lost their address since
 
 	begun    bool            // the kernel was asked what an earlier daemon routed
@@ -101,7 +103,7 @@ func (l *loop) wait(ctx context.Context, w *watcher) (again bool, err error) {
 		l.suspect, l.flows = l.suspect|pendingFlows, nil
 	case <-l.n.wake:
 		s := l.n.suspected()
-		if s&suspectLinks != 0 && l.links == nil {
+		if s&suspectLinks != 0 && l.links == nil && l.retry == nil { // a retry looks too, and what failed may have caused the notice
 			l.links = time.After(linksDelay)
 		}
 		if s&pendingFlows != 0 && l.flows == nil {
@@ -136,13 +138,12 @@ func (l *loop) step(ctx context.Context) error {
 			return err
 		}
 	}
-	var late []error // what must not keep services from being routed
+	var links error // what must not keep services from being routed
 	if moved || l.suspect&suspectLinks != 0 {
-		err := l.n.prepare(next.Ranges)
-		if err != nil && moved {
-			return err
+		links = l.n.prepare(next.Ranges)
+		if links != nil && moved {
+			return links
 		}
-		late = append(late, err)
 	}
 	if !l.valid || moved || l.suspect&suspectTable != 0 {
 		err = l.restore(next)
@@ -154,16 +155,19 @@ func (l *loop) step(ctx context.Context) error {
 	}
 	l.n.open(next.Ranges)
 	l.rs, l.world, l.seen, l.valid, l.moved = next, world, view.Revision(), true, nil
-	late = append(late, l.n.refit(view, changes))
-	late = append(late, l.acknowledge(ctx, view))
+	links = errors.Join(links, l.n.refit(view, changes))
+	late := l.acknowledge(ctx, view)
 	if l.suspect&suspectLinks != 0 {
-		late = append(late, l.n.repairPods())
+		links = errors.Join(links, l.n.repairPods())
 	}
 	if l.suspect&pendingFlows != 0 {
-		late = append(late, l.n.endReleased())
+		late = errors.Join(late, l.n.endReleased())
+	}
+	if links != nil || l.suspect&suspectLinks != 0 {
+		l.failed = links
 	}
 	l.suspect = 0
-	return errors.Join(late...)
+	return errors.Join(links, late)
 }
 
 // take is the newest View with the changes that lead to it. Without changes to go by, changes is nil
