@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,4 +159,45 @@ func TestBandwidth_RepairedAndChanged(t *testing.T) {
 		b.feed.put(put)
 		b.eventually("bandwidths "+tt.in+" and "+tt.out, fits(tt.rate, tt.far))
 	}
+}
+
+// TestBandwidth_MisfitKeepsTheLink: a bandwidth that the node cannot hold a running pod to is a trouble, and costs
+// the pod no connection.
+func TestBandwidth_MisfitKeepsTheLink(t *testing.T) {
+	b := newBed(t)
+	p, other := b.run(1, nil), b.attach(2)
+	b.serve(p.ns, ":8080", "one")
+	before, err := netlink.LinkByName(b.n.names.link(p.ip))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What has the name of the second link cannot be removed.
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkAddAltName(lo, b.n.names.outLink(p.ip))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := portPod(1)
+	put.Object.SetAnnotations(map[string]string{egressAnnotation: "4M"})
+	put.UID = b.feed.World().Get(manifest.PodRef("default", "pod-1")).UID
+	b.feed.put(put)
+	b.eventually("the trouble is told", func() bool { return strings.Contains(b.n.Trouble(), "hold pod to its bandwidth") })
+	// What changes meanwhile has nothing to do with it, and hides nothing.
+	b.settled(b.feed.put(service{name: "web", ip: vip, ports: tcp(80)}.put()))
+	if got := b.n.Trouble(); !strings.Contains(got, "hold pod to its bandwidth") {
+		t.Errorf("trouble after a change of something else: %q", got)
+	}
+	if after, err := netlink.LinkByName(b.n.names.link(p.ip)); err != nil || after.Attrs().Index != before.Attrs().Index {
+		t.Errorf("the pod's link was made again: %v, %v", after, err)
+	}
+	b.expect(other.ns, "tcp", p.ip.String()+":8080", "one "+other.ip.String())
+	if err := netlink.LinkDelAltName(lo, b.n.names.outLink(p.ip)); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("the link is held once it can be", func() bool {
+		side, err := readHostSide(b.n.host)
+		return err == nil && b.n.fits(side, p.ip, traits{out: 4e6 / 8})
+	})
 }

@@ -126,22 +126,29 @@ func (n *Network) repairPod(l lease, unfit bool) error {
 		n.forget(l.UID, p) // it was detached meanwhile
 		return nil
 	}
+	if p.gone || !isNetns(path) {
+		return nil
+	}
 	t := n.traits(l.UID, l.Namespace, l.Name)
 	if unfit { // it may have been in the making when it was looked at
 		side, err := readHostSide(n.host)
 		unfit = err != nil || !n.fits(side, l.IP, t)
 	}
-	if p.gone || !isNetns(path) || n.whole(l.IP) && !unfit {
+	if !unfit && n.whole(l.IP) {
 		return nil
 	}
 	log := n.log.With("pod", l.Namespace+"/"+l.Name, "ip", l.IP)
 	// The node's end is set up last: where it is not, the pod's own may not be either.
 	if link, err := n.host.LinkByName(n.names.link(l.IP)); err == nil && isPlugged(path, l.IP) {
+		var misfit error
 		err := n.host.LinkSetUp(link)
 		if err == nil {
-			err = errors.Join(n.fit(link, l.IP, t, false), n.plugOutside(link, l.IP))
+			misfit, err = n.fit(link, l.IP, t, false), n.plugOutside(link, l.IP)
 		}
 		if err == nil && n.whole(l.IP) {
+			if misfit != nil { // a new link would not get it either, and the pod would be without one
+				return fmt.Errorf("repair link of %s/%s: %w", l.Namespace, l.Name, misfit)
+			}
 			log.Warn("link of pod was not as it should be: repaired")
 			return nil
 		}
