@@ -16,6 +16,9 @@ import (
 // mostNested is how many manifest lists may lie in each other.
 const mostNested = 3
 
+// mostTried is how many entries of one list are tried, and mostShown how many are told.
+const mostTried, mostShown = 16, 20
+
 var errTooNested = fmt.Errorf("%w: more than %d manifest lists within each other", ErrCorrupt, mostNested)
 
 // isList goes by the media type, and by the content where a server calls everything JSON.
@@ -99,7 +102,7 @@ func candidates(list *v1.IndexManifest) []v1.Descriptor {
 func first[T any](all []v1.Descriptor, list *v1.IndexManifest, try func(v1.Descriptor) (T, error)) (T, error) {
 	var none T
 	var last error
-	for _, d := range all {
+	for _, d := range all[:min(len(all), mostTried)] {
 		got, err := try(d)
 		if !errors.Is(err, ErrPlatform) {
 			return got, err
@@ -111,7 +114,7 @@ func first[T any](all []v1.Descriptor, list *v1.IndexManifest, try func(v1.Descr
 	}
 	have := []string{}
 	for _, m := range list.Manifests {
-		if p := m.Platform; p != nil && p.OS != "unknown" {
+		if p := m.Platform; p != nil && p.OS != "unknown" && len(have) < mostShown {
 			have = append(have, p.String())
 		}
 	}

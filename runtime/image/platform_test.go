@@ -2,6 +2,7 @@ package image
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"runtime"
@@ -113,6 +114,28 @@ func TestPull_ListsWithinLists(t *testing.T) {
 		if errors.Is(err, ErrPlatform) && !strings.Contains(err.Error(), "this node is linux/"+arch) {
 			t.Errorf("%s: %v does not say what this node is", c.name, err)
 		}
+	}
+}
+
+// A list of lists is not searched without end, nor is all that it has told.
+func TestPull_ListOfManyLists(t *testing.T) {
+	var many []mutate.IndexAddendum
+	for i := range 100 {
+		inner, ok := mutate.Annotations(listOf(), map[string]string{"n": fmt.Sprint(i)}).(v1.ImageIndex)
+		if !ok {
+			t.Fatal("an annotated list is no list")
+		}
+		many = append(many, entryFor(inner, runtime.GOOS, runtime.GOARCH, ""))
+	}
+	reg := registry.Start(t)
+	ref := pushIndex(t, reg, listOf(many...), "list:v")
+	reg.Forget()
+	_, err := openStore(t, t.TempDir()).Pull(t.Context(), ref, Access{})
+	if !errors.Is(err, ErrPlatform) || len(err.Error()) > 1000 {
+		t.Errorf("got %v, want a short %v", err, ErrPlatform)
+	}
+	if n := reg.Count("GET /v2/list/manifests/"); n > 1+mostTried {
+		t.Errorf("the registry was asked for %d lists, want %d at most", n, 1+mostTried)
 	}
 }
 
