@@ -80,8 +80,12 @@ func (w *worker) dropEmptyDirs() error {
 	return errors.Join(errs...)
 }
 
-// dropLogs removes rotated logs and those of attempts before the last two.
+// dropLogs removes rotated logs and those of attempts before the last two. Which those are is not known before the
+// sandbox is: a daemon that starts on a full disk leaves the logs of what runs.
 func (w *worker) dropLogs() error {
+	if !w.o.Sandbox.Done {
+		return nil
+	}
 	keep := map[string]bool{}
 	for _, oc := range w.o.Containers {
 		for _, r := range []*Run{oc.Run, oc.Last} {
