@@ -86,8 +86,10 @@ func parseResolv(text string) resolver {
 					r.search = append(r.search, strings.TrimSuffix(s, "."))
 				}
 			}
-		case "options":
-			r.options = fields[1:]
+		case "options": // more than one line adds up
+			for _, o := range fields[1:] {
+				r.options = setOption(r.options, o)
+			}
 		}
 	}
 	return r
@@ -101,14 +103,20 @@ func mergeOptions(options []string, own []corev1.PodDNSConfigOption) []string {
 		if o.Value != nil && *o.Value != "" {
 			text += ":" + *o.Value
 		}
-		i := slices.IndexFunc(out, func(s string) bool { name, _, _ := strings.Cut(s, ":"); return name == o.Name })
-		if i >= 0 {
-			out[i] = text
-		} else {
-			out = append(out, text)
-		}
+		out = setOption(out, text)
 	}
 	return out
+}
+
+// setOption adds an option in place of one of the same name.
+func setOption(options []string, option string) []string {
+	name, _, _ := strings.Cut(option, ":")
+	i := slices.IndexFunc(options, func(s string) bool { old, _, _ := strings.Cut(s, ":"); return old == name })
+	if i < 0 {
+		return append(options, option)
+	}
+	options[i] = option
+	return options
 }
 
 // fit removes what is there twice and what is too much, and says so in upstream's words.
