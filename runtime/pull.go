@@ -23,14 +23,14 @@ func (w *worker) pull(c *corev1.Container) {
 	if again && policy == corev1.PullAlways {
 		policy = corev1.PullIfNotPresent
 	}
-	failures := 0
-	if oc.Image.Ref == c.Image {
-		failures = oc.Image.Failures
+	was := oc.Image
+	oc.Image = Pull{Ref: c.Image}
+	if was.Ref == c.Image { // why it failed is told until there is an answer
+		oc.Image.Failures, oc.Image.Reason, oc.Image.Message, oc.Image.FailedAt = was.Failures, was.Reason, was.Message, was.FailedAt
 	}
-	oc.Image = Pull{Ref: c.Image, Failures: failures}
 	img, found := w.r.images.Resolve(c.Image)
 	if found && !image.NeedsPull(policy, img, found) && w.r.images.Allowed(img, w.ref.Namespace) {
-		oc.Image.Image = &img
+		oc.Image = Pull{Ref: c.Image, Image: &img}
 		w.r.images.Use(img.ID)
 		w.about(c, corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine and can be accessed by the pod", c.Image)
 		return
@@ -47,7 +47,7 @@ func (w *worker) pull(c *corev1.Container) {
 	w.pulls[c.Name] = cancel
 	access, missing := w.access()
 	if len(missing) > 0 {
-		w.about(c, corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
+		w.event(corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
 			"Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.", strings.Join(missing, ", "))
 	}
 	begun := time.Now()

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,6 +97,52 @@ func TestWorker_EventsOfImages(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowImages answers when it is told to.
+type slowImages struct {
+	*fakeImages
+	answer chan struct{}
+}
+
+func (s slowImages) Ensure(ctx context.Context, ref string, p corev1.PullPolicy, a image.Access) (image.Image, error) {
+	<-s.answer
+	return s.fakeImages.Ensure(ctx, ref, p, a)
+}
+
+// Why an image could not be pulled is told until the next answer, not forgotten while it is asked for again.
+func TestWorker_TellsWhyWhileItPullsAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		settle()
+		slow := slowImages{g.images, make(chan struct{})}
+		g.r.images = slow
+		g.images.fail["img:1"] = image.ErrUnavailable
+		g.world.adopt(t, node, "c1", pod("web", "img:1", nil))
+		settle()
+		shows := func(when, want string) {
+			t.Helper()
+			if w := g.status("web").ContainerStatuses[0].State.Waiting; w == nil || w.Reason != want {
+				t.Errorf("%s: state is %v, want %s", when, g.status("web").ContainerStatuses[0].State, want)
+			}
+		}
+		shows("while it is pulled", "ContainerCreating")
+		slow.answer <- struct{}{}
+		settle()
+		shows("when that failed", "ErrImagePull")
+		after(10 * time.Second)
+		if n := g.count("Pulling"); n != 2 {
+			t.Fatalf("%d pulls began, want 2", n)
+		}
+		shows("while it is pulled again", "ImagePullBackOff")
+		g.images.mu.Lock()
+		delete(g.images.fail, "img:1")
+		g.images.mu.Unlock()
+		slow.answer <- struct{}{}
+		settle()
+		if !ready(g.status("web")) {
+			t.Errorf("not ready although the image was pulled: %v", g.status("web").ContainerStatuses[0].State)
+		}
+	})
 }
 
 func pullSecret(name string, kind corev1.SecretType, key string) *corev1.Secret {
