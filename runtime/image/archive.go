@@ -28,6 +28,17 @@ type named struct {
 	bundle
 }
 
+// mostHeld bounds what is in memory of the images of one archive at once, in bytes.
+const mostHeld = 64 << 20
+
+// hold adds what an image takes to what the others of its archive do.
+func hold(held *int, b *bundle) error {
+	if *held += len(b.config) + 256*len(b.layers); *held > mostHeld {
+		return fmt.Errorf("%w: the configurations of its images are larger than %d MiB together", ErrCorrupt, mostHeld>>20)
+	}
+	return nil
+}
+
 // readArchive finds the images of an OCI layout or of a docker save. A file that is
 // both is read as a layout if that names its images, because only a layout has the
 // digests that a registry would show.
@@ -61,6 +72,7 @@ func readLayout(f files, lim limits) ([]named, error) {
 	}
 	var out []named
 	var wrong error
+	held := 0
 	for _, d := range list.Manifests {
 		n, ok := annotatedName(d.Annotations)
 		if !ok {
@@ -70,6 +82,9 @@ func readLayout(f files, lim limits) ([]named, error) {
 		if errors.Is(err, ErrPlatform) {
 			wrong = fmt.Errorf("%s: %w", n.full, err)
 			continue // another entry of the same name may be for this node
+		}
+		if err == nil {
+			err = hold(&held, &b)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", n.full, err)
@@ -163,6 +178,7 @@ func readDockerSave(f files, lim limits) ([]named, error) {
 		return nil, err
 	}
 	var out []named
+	held := 0
 	for _, e := range list {
 		n := named{}
 		for _, tag := range e.RepoTags {
@@ -183,6 +199,9 @@ func readDockerSave(f files, lim limits) ([]named, error) {
 		}
 		for _, l := range e.Layers {
 			n.layers = append(n.layers, memberBlob(f, path.Clean(l), -1))
+		}
+		if err := hold(&held, &n.bundle); err != nil {
+			return nil, err
 		}
 		out = append(out, n)
 	}

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -202,6 +204,38 @@ func TestLoadArchives_Refused(t *testing.T) {
 			}
 			noTraces(t, s)
 		})
+	}
+}
+
+// A few members can be named often, and by long names: what is remembered of an archive is bounded.
+func TestLoadArchives_MemoryIsBounded(t *testing.T) {
+	config := fmt.Sprintf(`{"os":"linux","architecture":%q,"author":%q}`, runtime.GOARCH, strings.Repeat("x", 4<<20))
+	sum := func(text string) string { return strings.TrimPrefix(digestOf([]byte(text)), "sha256:") }
+	image := fmt.Sprintf(`{"schemaVersion":2,"config":{"digest":"sha256:%s","size":%d},"layers":[]}`, sum(config), len(config))
+	var save, layout []string
+	for i := range 100 {
+		save = append(save, fmt.Sprintf(`{"Config":"c","RepoTags":["app:%d"]}`, i))
+		layout = append(layout, fmt.Sprintf(`{"digest":"sha256:%s","size":1,"annotations":{"org.opencontainers.image.ref.name":"writ.example/app:%d"}}`, sum(image), i))
+	}
+	for name, c := range map[string]struct {
+		members []member
+		want    string
+	}{
+		"docker save": {[]member{regular("manifest.json", "["+strings.Join(save, ",")+"]"), regular("c", config)}, "larger than 64 MiB together"},
+		"layout": {[]member{regular("index.json", `{"manifests":[`+strings.Join(layout, ",")+"]}"),
+			regular("blobs/sha256/"+sum(image), image), regular("blobs/sha256/"+sum(config), config)}, "larger than 64 MiB together"},
+		"long names": {[]member{regular(strings.Repeat("x", mostMemberName+1), "")}, "longer than 1024 bytes"},
+		"long links": {[]member{hardlink("a", strings.Repeat("x", mostMemberName+1))}, "longer than 1024 bytes"},
+	} {
+		s, _ := archiveStore(t)
+		peak := heapWhile(t, func() {
+			if _, err := s.Load(t.Context(), bytes.NewReader(pack(t, c.members...))); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: got %v, want %q", name, err, c.want)
+			}
+		})
+		if peak > 3*mostHeld {
+			t.Errorf("%s: the heap grew by %d MiB", name, peak>>20)
+		}
 	}
 }
 

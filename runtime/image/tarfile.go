@@ -9,8 +9,8 @@ import (
 	"path"
 )
 
-// mostMembers bounds the table of an archive's members.
-const mostMembers = 100_000
+// mostMembers and mostMemberName, in bytes, bound the table of an archive's members.
+const mostMembers, mostMemberName = 100_000, 1024
 
 // tarFiles reads members of an uncompressed tar where they lie, without unpacking it.
 type tarFiles struct {
@@ -39,6 +39,9 @@ func openTar(f *os.File) (*tarFiles, error) {
 		}
 		if n == mostMembers {
 			return nil, fmt.Errorf("read archive: %w: more than %d members", ErrCorrupt, mostMembers)
+		}
+		if max(len(h.Name), len(h.Linkname)) > mostMemberName {
+			return nil, fmt.Errorf("read archive: %w: the name of a member is longer than %d bytes", ErrCorrupt, mostMemberName)
 		}
 		name := path.Clean(h.Name)
 		switch h.Typeflag {
