@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -16,7 +17,7 @@ import (
 )
 
 // recordFormat begins the note that a shim keeps: the Pod's record, then those of
-// its kin, each with its length before it.
+// its kin, each with its length before it. The note beside a volume is alike.
 const recordFormat = "writ-pod-1\n"
 
 // keepRecord puts the Pod and its kin beside the containers, so that a node whose
@@ -46,30 +47,24 @@ func (w *worker) keepRecord() {
 }
 
 func encodeKin(pod *state.Record, view state.View) ([]byte, error) {
-	out := []byte(recordFormat)
-	add := func(r *state.Record) error {
-		data, err := state.EncodeRecord(r)
-		if err != nil {
-			return err
-		}
-		out = binary.AppendUvarint(out, uint64(len(data)))
-		out = append(out, data...)
-		return nil
-	}
-	if err := add(pod); err != nil {
-		return nil, err
-	}
-	for r := range view.Kin(pod) {
-		if err := add(r); err != nil {
-			return nil, err
-		}
-	}
+	records := slices.AppendSeq([]*state.Record{pod}, view.Kin(pod))
 	// The resolver's address is in the Pod's resolv.conf: names are to be answered there
 	// before any commit is adopted again.
 	if r := view.Service("kube-system", "kube-dns"); r != nil {
-		if err := add(r); err != nil {
+		records = append(records, r)
+	}
+	return encodeRecords(records...)
+}
+
+func encodeRecords(records ...*state.Record) ([]byte, error) {
+	out := []byte(recordFormat)
+	for _, r := range records {
+		data, err := state.EncodeRecord(r)
+		if err != nil {
 			return nil, err
 		}
+		out = binary.AppendUvarint(out, uint64(len(data)))
+		out = append(out, data...)
 	}
 	return out, nil
 }
@@ -96,10 +91,24 @@ func decodeKin(data []byte) ([]*state.Record, error) {
 }
 
 // Restore reads what the shims of this node remember: every Pod with its owners and
-// Services, each record once, Pods bound to this node. It starts and stops nothing.
+// Services, each record once, Pods bound to this node. With them go the volumes that
+// are folders of this node, and their claims. It starts and stops nothing.
 func (r *Runtime) Restore(ctx context.Context) ([]*state.Record, error) {
 	var out []*state.Record
 	seen := map[types.UID]int{}
+	take := func(rec *state.Record) {
+		at, ok := seen[rec.UID]
+		switch {
+		case !ok:
+			seen[rec.UID] = len(out)
+			out = append(out, rec)
+		case out[at].Revision < rec.Revision:
+			out[at] = rec
+		}
+	}
+	for _, rec := range r.restoreVolumes() {
+		take(rec)
+	}
 	for _, uid := range r.onDisk() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -113,14 +122,7 @@ func (r *Runtime) Restore(ctx context.Context) ([]*state.Record, error) {
 			if i == 0 && rec.Node == "" {
 				rec.Node = r.cfg.Node
 			}
-			at, ok := seen[rec.UID]
-			switch {
-			case !ok:
-				seen[rec.UID] = len(out)
-				out = append(out, rec)
-			case out[at].Revision < rec.Revision:
-				out[at] = rec
-			}
+			take(rec)
 		}
 	}
 	return out, nil

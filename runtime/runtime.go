@@ -47,6 +47,7 @@ type Runtime struct {
 	upgrades chan struct{}
 	closing  atomic.Bool // Down: every Pod goes
 	calls    volume.Calls
+	removals removals
 	ledger   ledger
 	devices  *devices.Manager
 	plugins  func(context.Context) error // serves the plugins of devices
@@ -57,7 +58,7 @@ type Runtime struct {
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker
-	readers map[manifest.Ref]map[types.UID]*worker // by ConfigMap or Secret
+	readers map[manifest.Ref]map[types.UID]*worker // by ConfigMap, Secret or PersistentVolumeClaim
 	alive   sync.WaitGroup
 	warned  sync.Map
 }
@@ -108,12 +109,13 @@ func New(cfg Config, images Images, network Network, feed Feed, record func(stat
 func (r *Runtime) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
-	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.guard.Run(ctx) }, func() { r.relist(ctx) }, func() { r.collectImages(ctx) }, func() { r.servePlugins(ctx) }} {
+	for _, f := range []func(){func() { r.reports.run(ctx, r) }, func() { r.node.run(ctx) }, func() { r.guard.Run(ctx) }, func() { r.relist(ctx) }, func() { r.collectImages(ctx) }, func() { r.servePlugins(ctx) }, func() { r.sweepVolumes(ctx) }} {
 		helpers.Add(1)
 		go func() { defer helpers.Done(); f() }()
 	}
 	defer helpers.Wait()
 	defer r.alive.Wait()
+	defer r.removals.tasks.Wait()
 	defer cancel()
 
 	w := r.feed.World()
@@ -151,6 +153,9 @@ func (r *Runtime) all(ctx context.Context, w *state.World) {
 		present[rec.UID] = true
 		r.pod(ctx, rec)
 	}
+	for rec := range state.Share(w, r.cfg.Node).Volumes() {
+		r.volume(ctx, rec)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for uid, one := range r.workers {
@@ -172,13 +177,24 @@ func (r *Runtime) change(ctx context.Context, c *state.Change) {
 		if pullKeys(c.New) {
 			r.repull(c.Ref.Namespace, true)
 		}
-		r.mu.Lock()
-		for _, w := range r.readers[c.Ref] {
-			w.refresh()
+		r.refresh(c.Ref)
+	case c.Ref.Kind == "PersistentVolumeClaim":
+		if c.Old == nil || c.New == nil || c.Old.Allocation != c.New.Allocation {
+			r.refresh(c.Ref)
 		}
-		r.mu.Unlock()
+	case c.Ref.Kind == "PersistentVolume":
+		r.volumeChange(ctx, c)
 	case c.Ref == manifest.NodeRef(string(r.cfg.Node)):
 		r.routed(c)
+	}
+}
+
+// refresh wakes the Pods that read an object.
+func (r *Runtime) refresh(ref manifest.Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.readers[ref] {
+		w.refresh()
 	}
 }
 
@@ -264,7 +280,7 @@ func (r *Runtime) hire(ctx context.Context, w *worker) {
 	}()
 }
 
-// references are the ConfigMaps and Secrets that a Pod reads.
+// references are the ConfigMaps and Secrets that a Pod reads, and its claims.
 func references(rec *state.Record) []manifest.Ref {
 	pod := rec.Pod()
 	if pod == nil {
@@ -277,6 +293,9 @@ func references(rec *state.Record) []manifest.Ref {
 	}
 	for _, name := range secrets {
 		refs = append(refs, manifest.SecretRef(rec.Ref.Namespace, name))
+	}
+	for name := range manifest.PodClaims(pod) {
+		refs = append(refs, manifest.ClaimRef(rec.Ref.Namespace, name))
 	}
 	return refs
 }

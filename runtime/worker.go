@@ -361,5 +361,5 @@ func services(view state.View, ns string) []*corev1.Service {
 }
 
 func (w *worker) volumeSet() *volume.Set {
-	return &volume.Set{Dir: w.paths.volumes(), Own: w.r.own(), Calls: &w.r.calls, Token: w.token, Image: w.mountImage}
+	return &volume.Set{Dir: w.paths.volumes(), Folders: w.r.folders(), Claim: w.source, Own: w.r.own(), Calls: &w.r.calls, Token: w.token, Image: w.mountImage}
 }

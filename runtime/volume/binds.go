@@ -33,15 +33,19 @@ func (s *Set) Binds(ctx context.Context, f *oci.Facts, c *corev1.Container, env 
 		if err != nil {
 			return nil, done, err
 		}
+		b, err := s.backing(v)
+		if err != nil {
+			return nil, done, err
+		}
 		bind := oci.Bind{Source: s.Path(v.Name), Target: m.MountPath, Recursive: true, NoExec: v.Image != nil, Mapped: v.Image != nil,
-			ReadOnly: m.ReadOnly || Projected(v) || v.Image != nil} // files of the node's making are read-only, as upstream has it
+			ReadOnly: m.ReadOnly || b.readOnly || Projected(v) || v.Image != nil} // files of the node's making are read-only, as upstream has it
 		if m.MountPropagation != nil {
 			bind.Propagation = *m.MountPropagation
 		}
 		if bind.RecursiveReadOnly, err = RecursiveReadOnly(m); err != nil {
 			return nil, done, err
 		}
-		if err := s.bind(ctx, &bind, &want{v: v, m: m, container: c.Name, sub: sub, stage: filepath.Join(stage, strconv.Itoa(i))}); err != nil {
+		if err := s.bind(ctx, &bind, &want{v: &b, m: m, container: c.Name, sub: sub, stage: filepath.Join(stage, strconv.Itoa(i))}); err != nil {
 			return nil, done, err
 		}
 		binds = append(binds, bind)
@@ -51,7 +55,7 @@ func (s *Set) Binds(ctx context.Context, f *oci.Facts, c *corev1.Container, env 
 
 // want is one mount to be made ready.
 type want struct {
-	v         *corev1.Volume
+	v         *backing
 	m         *corev1.VolumeMount
 	container string
 	sub       string
@@ -63,21 +67,25 @@ type want struct {
 func (s *Set) bind(ctx context.Context, b *oci.Bind, w *want) error {
 	v := w.v
 	if v.Image != nil {
-		if err := s.mountImage(v); err != nil {
+		if err := s.mountImage(v.Volume); err != nil {
 			return err
 		}
 	}
-	if v.HostPath == nil && w.sub == "" {
+	if v.folder != "" {
+		b.Source = s.Folders.Path(v.folder)
+	}
+	if v.HostPath == nil && w.sub == "" && (v.folder == "" || w.m.MountPropagation == nil) {
 		return nil
 	}
-	source := "volume " + s.Path(v.Name)
+	source := "volume " + b.Source
 	switch {
 	case v.HostPath != nil:
-		source = hostPathSource(v)
+		source = hostPathSource(v.Volume)
 	case v.NFS != nil:
-		source = nfsSource(v)
+		source = nfsSource(v.Volume)
 	}
-	found, err := do(ctx, s.Calls, source, func() (staged, error) { return s.stage(w) }, func(staged) {
+	root := b.Source
+	found, err := do(ctx, s.Calls, source, func() (staged, error) { return s.stage(w, root) }, func(staged) {
 		_ = unstage(w.stage) // the container was given up long ago
 	})
 	if err != nil {
@@ -94,9 +102,9 @@ type staged struct {
 	hidden []string
 }
 
-// stage opens what a container is to see and binds it to a name.
-func (s *Set) stage(w *want) (staged, error) {
-	root, host := s.Path(w.v.Name), w.v.HostPath != nil
+// stage opens what a container is to see and binds it to a name. root is where a volume lies that is no hostPath.
+func (s *Set) stage(w *want, root string) (staged, error) {
+	host := w.v.HostPath != nil
 	if host {
 		h, hidden, err := OpenHostPath(w.v.HostPath, s.Own)
 		if err != nil {

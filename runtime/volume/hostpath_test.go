@@ -95,10 +95,10 @@ func TestStage_HidesNothingFromTheNode(t *testing.T) {
 	both := corev1.MountPropagationBidirectional
 	s := &Set{Own: []string{own}}
 	for _, tt := range []struct{ path, sub string }{{base, ""}, {filepath.Dir(base), filepath.Base(base)}, {base, "deep"}} {
-		w := &want{v: &corev1.Volume{VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: tt.path}}},
+		w := &want{v: &backing{Volume: &corev1.Volume{VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: tt.path}}}},
 			m: &corev1.VolumeMount{MountPropagation: &both}, sub: tt.sub, stage: filepath.Join(t.TempDir(), "0")}
 		t.Cleanup(func() { _ = detach(w.stage) })
-		if _, err := s.stage(w); err == nil || !strings.Contains(err.Error(), "holds directories of this node's daemon") {
+		if _, err := s.stage(w, ""); err == nil || !strings.Contains(err.Error(), "holds directories of this node's daemon") {
 			t.Errorf("%s %q: %v, want that it is refused", tt.path, tt.sub, err)
 		}
 		if _, err := os.Lstat(w.stage); !errors.Is(err, fs.ErrNotExist) {

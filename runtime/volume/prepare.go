@@ -15,8 +15,12 @@ import (
 
 // Set is the volumes of one Pod below a directory of its own.
 type Set struct {
-	// Dir holds one directory for each volume that is not a hostPath.
+	// Dir holds one directory for each volume whose files are not elsewhere.
 	Dir string
+	// Folders are the node's volumes that outlive Pods. Claim finds what a volume's claim is bound to; nil means there
+	// are no claims. Its error is for the user.
+	Folders *Folders
+	Claim   func(v *corev1.Volume) (Source, error)
 	// Own are the daemon's directories, which no hostPath may show.
 	Own []string
 	// Calls makes what may hang. All Sets of a node have the same.
@@ -27,7 +31,7 @@ type Set struct {
 	Image func(v *corev1.Volume, target string) error
 }
 
-// Path is where a volume lies; hostPath volumes lie elsewhere.
+// Path is where a volume lies; hostPaths and folders of claims lie elsewhere.
 func (s *Set) Path(name string) string { return filepath.Join(s.Dir, name) }
 
 // Prepare makes a volume and fills it. It may be repeated: a projected volume is
@@ -47,6 +51,8 @@ func (s *Set) Prepare(ctx context.Context, f *oci.Facts, v *corev1.Volume) error
 		return err
 	case v.NFS != nil:
 		return s.nfs(ctx, v)
+	case ByClaim(v):
+		return s.claim(ctx, f, v)
 	case v.Image != nil:
 		return nil // mounted when a container of the Pod is made, for its image is pulled like a container's
 	case Projected(v):
@@ -84,7 +90,7 @@ func (s *Set) Update(f *oci.Facts, v *corev1.Volume) (changed bool, err error) {
 }
 
 // Remove unmounts and deletes all volumes, with what containers mounted in them.
-// hostPaths are not touched.
+// hostPaths and folders of claims are not touched.
 func (s *Set) Remove(ctx context.Context) error {
 	if _, err := os.Lstat(s.Dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
