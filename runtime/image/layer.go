@@ -58,7 +58,7 @@ func (s *Store) layer(ctx context.Context, diffID string, b blob, lim limits) er
 	}
 	defer rc.Close()
 	root := filepath.Join(work, "root")
-	if err := os.Mkdir(root, 0o755); err != nil {
+	if err := makeFolder(root, 0o755); err != nil {
 		return fmt.Errorf("unpack layer %s: %w: %w", diffID, ErrStorage, err)
 	}
 	takes, err := unpack(ctx, root, rc, diffID, lim)

@@ -79,19 +79,23 @@ var mountPoints = [...]string{"dev/", "etc/", "etc/hosts", "etc/hostname", "etc/
 func (s *Store) makeSkeleton() error {
 	for _, name := range append([]string{"/"}, mountPoints[:]...) {
 		path := filepath.Join(s.skeletonDir(), name)
+		var err error
 		if strings.HasSuffix(name, "/") {
-			if err := os.MkdirAll(path, 0o755); err != nil {
-				return fmt.Errorf("make mount points: %w", err)
-			}
-			continue
+			err = makeFolder(path, 0o755)
+		} else {
+			err = makeFile(path, 0o644)
 		}
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
-			return fmt.Errorf("make mount points: %w", err)
-		}
-		if err := f.Close(); err != nil {
 			return fmt.Errorf("make mount points: %w", err)
 		}
 	}
 	return nil
+}
+
+func makeFile(path string, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(mode), f.Close())
 }

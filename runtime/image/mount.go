@@ -92,11 +92,23 @@ func makeMountDirs(upper, work, target string) error {
 		if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
 			return err
 		}
-		if err := os.Mkdir(d.path, d.mode); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := makeFolder(d.path, d.mode); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// makeFolder makes a folder, if it is not there, that has its mode whatever the daemon's umask is: containers see it.
+func makeFolder(path string, mode os.FileMode) error {
+	err := os.Mkdir(path, mode)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
 
 func (o *overlay) flags() uintptr {

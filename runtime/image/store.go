@@ -58,7 +58,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 		}
 	}
 	for _, d := range s.emptyDirs() {
-		if err := os.MkdirAll(d, 0o755); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(d), 0o700), makeFolder(d, 0o755)); err != nil {
 			return nil, fmt.Errorf("open image store: %w", err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -128,6 +129,29 @@ func checkModes(t *testing.T, dir string) {
 		st, err := os.Stat(filepath.Join(dir, path))
 		if err != nil || st.Mode().Perm() != want {
 			t.Errorf("mode of %s is %v, %v; want %v", path, st.Mode().Perm(), err, want)
+		}
+	}
+}
+
+// What containers see has its mode whatever the umask of the daemon is.
+func TestPull_UnderAStrictUmask(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	reg := registry.Start(t)
+	s := openStore(t, t.TempDir())
+	img, err := s.Pull(t.Context(), push(t, reg, small(t, nil, map[string]string{"a": "1"}), "app:v"), Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	upper, target := filepath.Join(s.dir, "c", "upper"), filepath.Join(s.dir, "c", "rootfs")
+	if err := makeMountDirs(upper, filepath.Join(s.dir, "c", "work"), target); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]os.FileMode{s.layerDir(img.Layers[0]): 0o755, upper: 0o755, target: 0o755, s.skeletonDir(): 0o755,
+		filepath.Join(s.skeletonDir(), "etc"): 0o755, filepath.Join(s.skeletonDir(), "etc/hosts"): 0o644,
+		s.emptyDirs()[0]: 0o755, s.dir: 0o700, s.layersDir(): 0o700}
+	for path, mode := range want {
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v; want %v", path, st.Mode(), err, mode)
 		}
 	}
 }
