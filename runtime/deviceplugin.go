@@ -197,10 +197,13 @@ func (w *worker) given(container string) []corev1.ResourceStatus {
 	return out
 }
 
-// showDevices notes for the status which devices the Pod's containers have, and takes them back from one that has ended.
+// showDevices notes for the status which devices the Pod's containers have. Those of a Pod that has ended are free before
+// that is told: whoever has waited for them may come at once. What it had goes on being shown.
 func (w *worker) showDevices() {
-	if w.reported != nil && (w.reported.Phase == corev1.PodSucceeded || w.reported.Phase == corev1.PodFailed) {
+	ended := w.o.Sandbox.Done && !w.o.anyRunning() && (w.o.Failed != nil || finished(w.desired.Pod, &w.o))
+	if w.o.Cleaned || ended {
 		w.r.devices.Release(string(w.uid))
+		return
 	}
 	for i := range w.desired.Pod.Spec.Containers {
 		name := w.desired.Pod.Spec.Containers[i].Name
