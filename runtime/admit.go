@@ -10,7 +10,8 @@ import (
 // rejection is why this node does not take a Pod, in the words of the kubelet.
 type rejection struct{ reason, message string }
 
-// admit says whether this node takes the Pod. One that it does not take ends as failed, as with the kubelet.
+// admit says whether this node takes the Pod. One that it does not take ends as failed, as with the kubelet. While the
+// daemon ends nothing is decided.
 func (w *worker) admit() bool {
 	if exists(w.paths.run) {
 		return true // it was taken once
@@ -23,8 +24,11 @@ func (w *worker) admit() bool {
 	if no == nil {
 		no = w.allocate()
 	}
-	if no == nil {
+	switch {
+	case no == nil:
 		return true
+	case w.ctx.Err() != nil:
+		return false // the daemon ends: whoever was asked did not answer
 	}
 	w.o.Failed = &Failure{Reason: no.reason, Message: "Pod was rejected: " + no.message}
 	w.event(corev1.EventTypeWarning, no.reason, "%s", no.message)

@@ -1,10 +1,13 @@
 package runtime
 
 import (
+	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/version"
+
+	"writ/manifest"
 )
 
 func TestSysctlRules(t *testing.T) {
@@ -94,4 +97,24 @@ func TestRefuseAppArmor(t *testing.T) {
 			t.Errorf("%s: refused on a node with AppArmor: %+v", tt.name, no)
 		}
 	}
+}
+
+// A plugin that does not answer before the daemon ends has not refused the Pod.
+func TestAdmit_WhileTheDaemonEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.has(nil)
+		g.world.adopt(t, "elsewhere", "c1", pod("one", "img", wantsChip))
+		for _, ends := range []bool{true, false} {
+			w := newWorker(g.r, g.world.World().Get(manifest.PodRef("default", "one")))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if w.ctx = ctx; ends {
+				cancel()
+			}
+			w.begin()
+			if w.admit() || (w.o.Failed == nil) != ends {
+				t.Errorf("the daemon ends: %v; the pod is refused for %+v", ends, w.o.Failed)
+			}
+		}
+	})
 }
