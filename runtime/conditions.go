@@ -23,7 +23,6 @@ func conditions(d *Desired, o *Observed, s, last *corev1.PodStatus, now time.Tim
 			}
 		}
 	}
-	foreign := slices.Clone(list)
 	add := func(kind corev1.PodConditionType, ok bool, reason, message string) {
 		c := corev1.PodCondition{Type: kind, Status: corev1.ConditionFalse, Reason: reason, Message: message, ObservedGeneration: d.Pod.Generation}
 		if ok {
@@ -32,11 +31,12 @@ func conditions(d *Desired, o *Observed, s, last *corev1.PodStatus, now time.Tim
 		c.LastTransitionTime = transition(last, c, now)
 		list = append(list, c)
 	}
-	add(corev1.PodReadyToStartContainers, o.Sandbox.Done && !o.Left && !o.Cleaned, "", "")
+	over := o.Left || o.Cleaned || podutil.IsPodPhaseTerminal(s.Phase) // a kubelet has no sandbox for such a Pod
+	add(corev1.PodReadyToStartContainers, o.Sandbox.Done && !over, "", "")
 	ok, why, text := initialized(d, s, last)
 	add(corev1.PodInitialized, ok, why, text)
 	ready, why, text := containersReady(d, o, s)
-	if gates, gateText := gatesPass(d.Pod, foreign); ready && !gates {
+	if gates, gateText := gatesPass(d.Pod, list); ready && !gates {
 		add(corev1.PodReady, false, "ReadinessGatesNotReady", gateText)
 	} else {
 		add(corev1.PodReady, ready, why, text)

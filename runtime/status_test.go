@@ -52,7 +52,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{"just bound", desired(plain), &Observed{Containers: map[string]*Observation{}}, "Pending main:ContainerCreating Initialized PodScheduled"},
 		{"init containers first", desired(nil), observed(), "Pending main:PodInitializing PodReadyToStartContainers PodScheduled"},
-		{"init container failed", desired(podRestarts(corev1.RestartPolicyNever)), observed("init exit 1"), "Failed main:PodInitializing PodReadyToStartContainers PodScheduled"},
+		{"init container failed", desired(podRestarts(corev1.RestartPolicyNever)), observed("init exit 1"), "Failed main:PodInitializing PodScheduled"},
 		{"ready", desired(plain), up, "Running main:running+ PodReadyToStartContainers Initialized Ready ContainersReady PodScheduled"},
 		{"not ready", desired(plain), observed("main running"), "Running main:running PodReadyToStartContainers Initialized PodScheduled"},
 		{"back-off", desired(plain), with(observed("main exit 1"), func(o *Observed) { o.Containers["main"].Run.Labels[labelLevel] = "1" }),
@@ -60,8 +60,8 @@ func TestStatus(t *testing.T) {
 		{"image missing", desired(plain), with(observed("main"), func(o *Observed) {
 			o.Containers["main"].Image = Pull{Ref: "img", Reason: "ErrImagePull", FailedAt: noon}
 		}), "Pending main:ErrImagePull PodReadyToStartContainers Initialized PodScheduled"},
-		{"succeeded", desired(never), observed("main exit 0"), "Succeeded main:exit0 PodReadyToStartContainers Initialized PodScheduled"},
-		{"failed", desired(never), observed("main exit 3"), "Failed main:exit3 PodReadyToStartContainers Initialized PodScheduled"},
+		{"succeeded", desired(never), observed("main exit 0"), "Succeeded main:exit0 Initialized PodScheduled"},
+		{"failed", desired(never), observed("main exit 3"), "Failed main:exit3 Initialized PodScheduled"},
 		{"deleted and ended", &Desired{Pod: desired(plain).Pod, Deletion: &state.Deletion{}}, with(observed("main exit 0"), func(o *Observed) { o.Cleaned = true }),
 			"Succeeded main:exit0 Initialized PodScheduled Stopped"},
 		{"gate", desired(func(p *corev1.Pod) {
