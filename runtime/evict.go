@@ -37,6 +37,9 @@ func (w *worker) evict(e *pressure.Eviction) {
 	}
 	w.o.Failed = f
 	w.leaving.Store(leaves)
+	for _, cancel := range w.pulls { // they would make the shortage worse
+		cancel()
+	}
 	w.event(corev1.EventTypeWarning, pressure.Reason, "%s", e.Message)
 	if e.Disrupted && w.reported != nil {
 		w.disrupted(e.Message, now)

@@ -86,6 +86,29 @@ func TestEvict_OverItsLimit(t *testing.T) {
 	})
 }
 
+// What an evicted Pod still pulls would fill the disk further.
+func TestEvict_EndsItsPulls(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.images.fail["img"], g.images.slow = errors.New("is not here"), true
+		g.world.adopt(t, node, "c1", pod("web", "img", sizeLimit("1Mi")))
+		settle()
+		pulling := func() int {
+			g.images.mu.Lock()
+			defer g.images.mu.Unlock()
+			return g.images.pulling
+		}
+		if pulling() != 1 {
+			t.Fatalf("%d pulls, want the pod's", pulling())
+		}
+		g.fill("web", "x", 2<<20)
+		after(15 * time.Second)
+		evictedWith(t, g.status("web"), overX)
+		if pulling() != 0 {
+			t.Error("the evicted pod goes on pulling its image")
+		}
+	})
+}
+
 // A crash right after the decision, of which the World knows nothing.
 func TestEvict_RememberedOverACrash(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {

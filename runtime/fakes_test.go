@@ -294,12 +294,14 @@ func (s *fakeShim) said(list *[]string) string {
 
 // fakeImages has every image but those that the test takes away.
 type fakeImages struct {
-	mu    sync.Mutex
-	fail  map[string]error
-	pulls int
-	asked []image.Access
-	list  []image.Listed
-	used  []string
+	mu      sync.Mutex
+	fail    map[string]error
+	pulls   int
+	asked   []image.Access
+	list    []image.Listed
+	used    []string
+	slow    bool // a pull does not end before its ctx
+	pulling int
 }
 
 func (f *fakeImages) Resolve(ref string) (image.Image, bool) {
@@ -313,11 +315,19 @@ func (f *fakeImages) Resolve(ref string) (image.Image, bool) {
 
 func (f *fakeImages) Allowed(image.Image, string) bool { return true }
 
-func (f *fakeImages) Ensure(_ context.Context, ref string, _ corev1.PullPolicy, a image.Access) (image.Image, error) {
+func (f *fakeImages) Ensure(ctx context.Context, ref string, _ corev1.PullPolicy, a image.Access) (image.Image, error) {
 	f.mu.Lock()
 	f.pulls++
 	f.asked = append(f.asked, a)
 	err := f.fail[ref]
+	if f.slow {
+		f.pulling++
+		f.mu.Unlock()
+		<-ctx.Done()
+		f.mu.Lock()
+		f.pulling--
+		err = ctx.Err()
+	}
 	f.mu.Unlock()
 	if err != nil {
 		return image.Image{}, err
@@ -448,7 +458,7 @@ func (g *rig) count(reason string) int {
 // level is what the node has left: half of it, but what a test says.
 func (g *rig) level() (pressure.Levels, error) {
 	out := pressure.Levels{}
-	for _, s := range []pressure.Signal{pressure.MemoryAvailable, pressure.NodeFsAvailable} {
+	for _, s := range []pressure.Signal{pressure.MemoryAvailable, pressure.NodeFsAvailable, pressure.ImageFsAvailable} {
 		out[s] = pressure.Level{Available: 500 << 30, Capacity: 1000 << 30}
 		if n, ok := g.levels.Load(s); ok {
 			out[s] = pressure.Level{Available: n.(int64), Capacity: 1000 << 30}
