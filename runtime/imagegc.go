@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/manifest"
 	"writ/runtime/image"
+	"writ/runtime/pressure"
 	"writ/state"
 )
 
@@ -64,9 +64,9 @@ func (r *Runtime) collectImages(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			d, err := imageDisk(r.cfg.DataDir)
+			levels, err := (&guarded{r}).Levels()
 			if err == nil {
-				err = r.collect(d, now, began)
+				err = r.collect(levels[pressure.ImageFsAvailable], now, began)
 			}
 			if err != nil {
 				r.log.Warn("images are not collected", "err", err)
@@ -75,19 +75,8 @@ func (r *Runtime) collectImages(ctx context.Context) {
 	}
 }
 
-// space is a filesystem as its users see it.
-type space struct{ capacity, available int64 }
-
-func imageDisk(dir string) (space, error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return space{}, fmt.Errorf("measure the disk of images: %w", err)
-	}
-	return space{capacity: int64(fs.Blocks) * fs.Bsize, available: int64(fs.Bavail) * fs.Bsize}, nil
-}
-
-// collect is one look: what is too old goes, and then what is needed to get below the low threshold.
-func (r *Runtime) collect(d space, now, began time.Time) error {
+// collect is one look, at the disk of the images: what is too old goes, and then what is needed to get below the low threshold.
+func (r *Runtime) collect(d pressure.Level, now, began time.Time) error {
 	gc, uses := r.cfg.ImageGC, r.imageUses()
 	for _, l := range r.images.List() {
 		if uses(&l) != "" {
@@ -116,25 +105,25 @@ func (r *Runtime) collect(d space, now, began time.Time) error {
 	if freed < need {
 		r.nodeEvent(corev1.EventTypeWarning, "FreeDiskSpaceFailed", "Insufficient free disk space on the node's image filesystem (%d%% of %s used). "+
 			"Failed to free sufficient space by deleting unused images (freed %d bytes). "+
-			"Investigate disk usage, as it could be used by active images, logs, volumes, or other data.", d.used(), formatBytes(d.capacity), freed)
+			"Investigate disk usage, as it could be used by active images, logs, volumes, or other data.", percentUsed(d), formatBytes(d.Capacity), freed)
 	}
 	return nil
 }
 
-// used is how full the disk is, in percent, as kubelet rounds it.
-func (d space) used() int {
-	if d.capacity <= 0 {
+// percentUsed is how full a disk is as kubelet rounds it; one that could not be measured is empty.
+func percentUsed(d pressure.Level) int {
+	if d.Capacity <= 0 {
 		return 0
 	}
-	return 100 - int(min(d.available, d.capacity)*100/d.capacity)
+	return 100 - int(min(d.Available, d.Capacity)*100/d.Capacity)
 }
 
 // need is how many bytes images have to give back; not positive while the disk is below the high threshold.
-func (g *ImageGC) need(d space) int64 {
-	if g.High >= 100 || d.used() < g.High {
+func (g *ImageGC) need(d pressure.Level) int64 {
+	if g.High >= 100 || percentUsed(d) < g.High {
 		return 0
 	}
-	return d.capacity*int64(100-g.Low)/100 - d.available
+	return d.Capacity*int64(100-g.Low)/100 - d.Available
 }
 
 // ReclaimImages removes images that no Pod of this node uses or is about to, that no file of the archive

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"writ/runtime/image"
+	"writ/runtime/pressure"
 )
 
 func (f *fakeImages) left() []string {
@@ -43,7 +44,7 @@ func TestCollect(t *testing.T) {
 				slices.SortFunc(g.images.list, func(a, b image.Listed) int { return strings.Compare(a.ID, b.ID) })
 				c.gc.fill()
 				g.r.cfg.ImageGC = c.gc
-				if err := g.r.collect(space{capacity: 1000, available: c.free}, now, now.Add(-time.Hour)); err != nil {
+				if err := g.r.collect(pressure.Level{Capacity: 1000, Available: c.free}, now, now.Add(-time.Hour)); err != nil {
 					t.Fatal(err)
 				}
 				if got := g.images.left(); !slices.Equal(got, c.left) {
@@ -58,6 +59,24 @@ func TestCollect(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Images may lie on a disk of their own: that is the one that is looked at.
+func TestCollect_TheirOwnDisk(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.images.list = []image.Listed{{ID: "sha256:old", Disk: 100, Taken: time.Now().Add(-time.Hour)}}
+		g.levels.Store(pressure.NodeFsAvailable, int64(110<<30))
+		after(2 * imageGCPeriod)
+		if got := g.images.left(); len(got) != 1 {
+			t.Errorf("left are %q: the disk of the pods is full, not that of the images", got)
+		}
+		g.levels.Delete(pressure.NodeFsAvailable)
+		g.levels.Store(pressure.ImageFsAvailable, int64(150<<30))
+		after(2 * imageGCPeriod)
+		if got := g.images.left(); len(got) != 0 {
+			t.Errorf("left are %q: the disk of the images is full", got)
+		}
+	})
 }
 
 func TestImageGC_Need(t *testing.T) {
@@ -75,9 +94,9 @@ func TestImageGC_Need(t *testing.T) {
 		{100, 80, 0, 0}, // never
 	} {
 		gc := ImageGC{High: c.high, Low: c.low}
-		d := space{capacity: capacity, available: c.available}
+		d := pressure.Level{Capacity: capacity, Available: c.available}
 		if got := gc.need(d); got != c.want {
-			t.Errorf("high %d low %d, %d of %d free (%d%% used): got %d, want %d", c.high, c.low, c.available, capacity, d.used(), got, c.want)
+			t.Errorf("high %d low %d, %d of %d free (%d%% used): got %d, want %d", c.high, c.low, c.available, capacity, percentUsed(d), got, c.want)
 		}
 	}
 }
