@@ -72,24 +72,28 @@ func removePodCgroup(ctx context.Context, pod string) error {
 		return err
 	}
 	for _, h := range all {
-		group := filepath.Join(h, pod)
-		entries, err := os.ReadDir(group)
-		if err != nil {
-			continue
-		}
-		for _, e := range entries {
-			if !e.IsDir() {
-				continue
-			}
-			if err := removeCgroup(ctx, filepath.Join(group, e.Name())); err != nil {
-				return err
-			}
-		}
-		if err := removeCgroup(ctx, group); err != nil {
+		if err := removeTree(ctx, filepath.Join(h, pod)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// removeTree removes a group with all below it: programs that manage groups make their own in that of their container.
+func removeTree(ctx context.Context, group string) error {
+	entries, err := os.ReadDir(group)
+	if err != nil {
+		return nil // there is none
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if err := removeTree(ctx, filepath.Join(group, e.Name())); err != nil {
+			return err
+		}
+	}
+	return removeCgroup(ctx, group)
 }
 
 // removeCgroups removes the node's own groups, which hold nothing any more.
