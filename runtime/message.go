@@ -24,6 +24,9 @@ const (
 // terminationMessage is what a container left behind for people.
 func (w *worker) terminationMessage(r *Run) string {
 	c := w.spec(r.Name)
+	if c == nil {
+		return "" // of a Pod of which nothing is known any more: nobody is told
+	}
 	data, err := tail(w.paths.message(r.ID), maxMessage)
 	switch {
 	case err != nil && !errors.Is(err, os.ErrNotExist):
@@ -31,7 +34,7 @@ func (w *worker) terminationMessage(r *Run) string {
 	case len(data) > 0:
 		return string(data)
 	}
-	if c != nil && c.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError && r.ExitCode != 0 && r.Reason != shim.ReasonStartError {
+	if c.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError && r.ExitCode != 0 && r.Reason != shim.ReasonStartError {
 		return lastLines(r.LogPath)
 	}
 	return ""

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"writ/runtime/shim"
 )
 
 // Of a file its end is told, as kubelet does.
@@ -48,6 +50,22 @@ func TestLastLines(t *testing.T) {
 	}
 	if got := lastLines(name); len(got) != maxMessageOfLogs || !strings.HasSuffix(got, "b!\n") {
 		t.Errorf("%d bytes, want the last %d", len(got), maxMessageOfLogs)
+	}
+}
+
+// Of a Pod that nobody knows any more there may be a message that cannot be read.
+func TestTerminationMessage_OfAnUnknownContainer(t *testing.T) {
+	w := &worker{paths: podPaths{data: t.TempDir()}, desired: Desired{Pod: &corev1.Pod{}}}
+	r := &Run{Container: shim.Container{ID: "a1", Name: "main", Status: shim.StatusExited}}
+	if err := os.MkdirAll(w.paths.message(r.ID), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.terminationMessage(r); got != "" {
+		t.Errorf("it says %q", got)
+	}
+	w.desired.Pod = pod("web", "img", nil)
+	if got := w.terminationMessage(r); !strings.HasPrefix(got, "Error on reading termination log /dev/termination-log: ") {
+		t.Errorf("of one that is known it says %q", got)
 	}
 }
 
