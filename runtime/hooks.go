@@ -75,7 +75,9 @@ func (w *worker) lifecycle(c *corev1.Container, id string, h *corev1.LifecycleHa
 		case h.HTTPGet != nil:
 			fallback, err := probe.Hook(ctx, h.HTTPGet, target)
 			if fallback != "" {
-				w.about(c, corev1.EventTypeWarning, "LifecycleHTTPFallback", "request to HTTPS lifecycle hook %s got HTTP response, retry with HTTP succeeded", fallback)
+				w.post(func() {
+					w.about(c, corev1.EventTypeWarning, "LifecycleHTTPFallback", "request to HTTPS lifecycle hook %s got HTTP response, retry with HTTP succeeded", fallback)
+				})
 			}
 			if err != nil {
 				return failed("HTTP", h.HTTPGet.Path, err)
