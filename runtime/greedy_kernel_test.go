@@ -121,7 +121,7 @@ func TestGreedy_Logs(t *testing.T) {
 	}
 }
 
-// idle measures what the daemon does while a container is loud and nobody looks.
+// idle looks that the daemon does nothing while a container is loud and nobody looks.
 func (b *bed) idle(p podPaths) {
 	b.t.Helper()
 	const window = 2 * time.Second
@@ -130,6 +130,9 @@ func (b *bed) idle(p podPaths) {
 	unix.Nanosleep(&unix.Timespec{Sec: int64(window / time.Second)}, nil)
 	own, theirs = cpu(b.t, unix.RUSAGE_SELF)-own, cpuOf(b.t, shimPID)-theirs
 	b.t.Logf("in %v: daemon %v of CPU, shim %v", window, own, theirs)
+	if own > window/10 {
+		b.t.Errorf("in %v the daemon took %v of CPU for what a container prints", window, own)
+	}
 }
 
 func (b *bed) shimOf(p podPaths) int {

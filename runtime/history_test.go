@@ -268,6 +268,25 @@ func (h *history) rare() {
 			h.d.Deletion = &state.Deletion{At: h.now, Grace: int64(h.random.IntN(3) * 15), Revision: 1}
 			h.d.Routed = state.Revision(h.random.IntN(2))
 		}
+	case 2:
+		h.note("a new daemon")
+		for name, oc := range h.o.Containers {
+			if oc.Run == nil {
+				continue
+			}
+			found := &Observation{Run: oc.Run, Last: oc.Last, Attempts: oc.Attempts}
+			if oc.Run.Running() {
+				found.Hook = HookDone
+				if s := before(h.last, name, initContainer(h.d.Pod, h.spec(name))); s != nil {
+					found.Ready, found.Passed = s.Ready, s.Started != nil && *s.Started
+				}
+				if k := oc.Kill; k != nil && k.Asked { // which the shim remembers
+					found.Kill = &Kill{Deadline: k.Deadline, Hooked: true, Asked: true}
+				}
+			}
+			h.o.Containers[name] = found
+		}
+		h.o.Sandbox, h.o.Volumes, h.o.OutOfService = Attempt{Done: true}, Attempt{}, false
 	}
 }
 
