@@ -27,7 +27,7 @@ func (x *Index) Place(pod *corev1.Pod) (to state.Node, why string) {
 		if n == nil || !n.known {
 			return "", `node "` + name + `" not found`
 		}
-		if q.named(n) == nil && q.room(n) == nil { // who names the node passes by its taints, as upstream's kubelet
+		if q.named(n) == nil && q.room(n) == nil { // who names the node passes by taints that only keep others from coming, as upstream's kubelet
 			return state.Node(name), ""
 		}
 		return "", x.explain(&q)

@@ -24,11 +24,16 @@ func (q *question) untolerated(n *node) *corev1.Taint {
 
 func (q *question) bestEffort() bool { return qos.GetPodQOS(q.pod) == corev1.PodQOSBestEffort }
 
-// named is why a node does not take a Pod that names it: a mismatch, or that it is short of something, for
-// which a kubelet would end the Pod at once.
+// named is why a node does not take a Pod that names it: a mismatch, a taint that would drive it out again, or
+// that it is short of something. For each a kubelet would end the Pod at once.
 func (q *question) named(n *node) *refusal {
 	if r := q.mismatch(n); r != nil {
 		return r
+	}
+	for i := range n.taints {
+		if n.taints[i].Effect == corev1.TaintEffectNoExecute && untolerated(n.taints[i:i+1], q.pod.Spec.Tolerations) != nil {
+			return untoleratedBy(&n.taints[i])
+		}
 	}
 	if q.pod.Spec.Priority != nil && *q.pod.Spec.Priority >= systemCritical {
 		return nil

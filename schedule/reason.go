@@ -28,9 +28,13 @@ func (q *question) refuses(n *node) *refusal {
 		return &refusal{words: "node(s) were unschedulable"}
 	}
 	if t := q.untolerated(n); t != nil {
-		return &refusal{words: "node(s) had untolerated taint(s) {" + strings.TrimSuffix(t.Key+": "+t.Value, ": ") + "}"}
+		return untoleratedBy(t)
 	}
 	return q.mismatch(n)
+}
+
+func untoleratedBy(t *corev1.Taint) *refusal {
+	return &refusal{words: "node(s) had untolerated taint(s) {" + strings.TrimSuffix(t.Key+": "+t.Value, ": ") + "}"}
 }
 
 // mismatch is what no toleration helps against.

@@ -162,6 +162,22 @@ func TestPlace(t *testing.T) {
 			nodes: []*state.Record{nodeRecord("a", func(n *corev1.Node, _ *corev1.NodeStatus) { n.Spec.Unschedulable = true }), nodeRecord("b", nil)},
 			pod:   podOf("p", "", "", func(p *corev1.Pod) { p.Spec.NodeName = "a" }), to: "a",
 		},
+		"named, and would be driven out": {
+			nodes: []*state.Record{nodeRecord("a", func(n *corev1.Node, _ *corev1.NodeStatus) {
+				n.Spec.Taints = []corev1.Taint{gpu, {Key: "env", Value: "x", Effect: corev1.TaintEffectNoExecute}}
+			})},
+			pod: podOf("p", "", "", func(p *corev1.Pod) { p.Spec.NodeName = "a" }),
+			why: "0/1 nodes are available: 1 node(s) had untolerated taint(s) {env: x}.",
+		},
+		"named, and tolerates what would drive it out": {
+			nodes: []*state.Record{nodeRecord("a", func(n *corev1.Node, _ *corev1.NodeStatus) {
+				n.Spec.Taints = []corev1.Taint{gpu, {Key: "env", Value: "x", Effect: corev1.TaintEffectNoExecute}}
+			})},
+			pod: podOf("p", "", "", func(p *corev1.Pod) {
+				p.Spec.NodeName = "a"
+				p.Spec.Tolerations = []corev1.Toleration{{Key: "env", Operator: corev1.TolerationOpExists}}
+			}), to: "a",
+		},
 		"named and not there": {
 			nodes: []*state.Record{plain},
 			pod:   podOf("p", "", "", func(p *corev1.Pod) { p.Spec.NodeName = "z" }), why: `node "z" not found`,
