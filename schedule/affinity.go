@@ -215,6 +215,16 @@ func (c *company) refuses(n *node) string {
 	if c == nil {
 		return ""
 	}
+	if c.bonds != nil {
+		if !c.joins(n) {
+			return "node(s) didn't match pod affinity rules"
+		}
+		for i := range c.bonds.apart {
+			if at, ok := n.in(c.bonds.apart[i].key); ok && c.apart[at] {
+				return "node(s) didn't match pod anti-affinity rules"
+			}
+		}
+	}
 	if n.object != nil {
 		for key, value := range n.object.Labels {
 			if c.banned[place{key, value}] {
@@ -222,26 +232,20 @@ func (c *company) refuses(n *node) string {
 			}
 		}
 	}
-	if c.bonds == nil {
-		return ""
-	}
-	for i := range c.bonds.apart {
-		if at, ok := n.in(c.bonds.apart[i].key); ok && c.apart[at] {
-			return "node(s) didn't match pod anti-affinity rules"
-		}
-	}
+	return ""
+}
+
+// joins says that all are near a node that the Pod wants to be near.
+func (c *company) joins(n *node) bool {
 	there := true
 	for i := range c.bonds.near {
 		at, ok := n.in(c.bonds.near[i].key)
 		if !ok {
-			return "node(s) didn't match pod affinity rules"
+			return false
 		}
 		there = there && c.near[at] > 0
 	}
-	if !there && (len(c.near) > 0 || !c.self) { // the first of a group may be anywhere
-		return "node(s) didn't match pod affinity rules"
-	}
-	return ""
+	return there || len(c.near) == 0 && c.self // the first of a group may be anywhere
 }
 
 // likes is what a node is worth by the preferences of all.

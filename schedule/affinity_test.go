@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
@@ -82,6 +83,15 @@ func TestPlace_Company(t *testing.T) {
 		{"near two that nobody is at once", labelled("p", "app=x", near(rule("rack", "app=web"), rule("rack", "app=lonely"))),
 			"0/4 nodes are available: 4 node(s) didn't match pod affinity rules."},
 		{"the first of a group", labelled("p", "app=new", near(rule("rack", "app=new"))), "a b c"},
+		{"near nobody, and a foe of one", labelled("p", "app=lonely", near(rule("rack", "app=new"))), "0/4 nodes are available: 4 node(s) didn't match pod affinity rules."},
+		{"every reason, as upstream asks for them", labelled("p", "app=lonely", func(p *corev1.Pod) {
+			near(rule(corev1.LabelHostname, "app=lonely"))(p)
+			p.Spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{rule("rack", "app=lonely")}}
+		}), "0/4 nodes are available: 1 node(s) didn't match pod anti-affinity rules, 3 node(s) didn't match pod affinity rules."},
+		{"no room, and no company either", labelled("p", "app=x", func(p *corev1.Pod) {
+			near(rule(corev1.LabelHostname, "app=web"))(p)
+			p.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse("4")
+		}), "0/4 nodes are available: 2 Insufficient cpu (requested 4, free 3900m), 2 node(s) didn't match pod affinity rules."},
 		{"near nobody", labelled("p", "app=x", near(rule("rack", "app=new"))), "0/4 nodes are available: 4 node(s) didn't match pod affinity rules."},
 		{"apart by rack", labelled("p", "app=x", apart(rule("rack", "app=web"))), "c d"},
 		{"apart by host", labelled("p", "app=x", apart(rule(corev1.LabelHostname, "app=web"))), "b c d"},

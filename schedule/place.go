@@ -67,7 +67,7 @@ func (x *Index) search(q *question) *node {
 		for _, n := range here {
 			free := n.free()
 			bound.raise(free)
-			if !free.fits(q.need.amount) || q.refuses(n) != nil {
+			if !free.fits(q.need.amount) || q.refuses(n) != nil || q.company.refuses(n) != "" {
 				continue
 			}
 			found++

@@ -20,8 +20,8 @@ type refusal struct {
 	show  func(int64) string // nil without numbers
 }
 
-// refuses gives the first reason why a node does not take the Pod, its room left aside. A Pod that
-// names its node is asked by named.
+// refuses gives the first reason why a node does not take the Pod, its room and its company left aside, after
+// which upstream asks in this order. A Pod that names its node is asked by named.
 func (q *question) refuses(n *node) *refusal {
 	if n.object != nil && n.object.Spec.Unschedulable &&
 		untolerated([]corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}, q.pod.Spec.Tolerations) != nil {
@@ -49,9 +49,6 @@ func (q *question) mismatch(n *node) *refusal {
 	}
 	if slices.ContainsFunc(q.need.ports, n.ports.has) {
 		return &refusal{words: "node(s) didn't have free ports for the requested pod ports"}
-	}
-	if words := q.company.refuses(n); words != "" && q.pod.Spec.NodeName == "" {
-		return &refusal{words: words}
 	}
 	return nil
 }
@@ -105,8 +102,12 @@ func (x *Index) explain(q *question) string {
 			note(*r)
 			continue
 		}
-		for _, r := range q.room(n) {
+		short := q.room(n)
+		for _, r := range short {
 			note(r)
+		}
+		if words := q.company.refuses(n); words != "" && len(short) == 0 {
+			note(refusal{words: words})
 		}
 	}
 	if len(x.nodes) == 0 {
