@@ -8,7 +8,8 @@ import (
 )
 
 // amount is what Pods take and nodes have: milli-CPUs, bytes, bytes and a number of Pods, and of whatever else
-// there is, huge pages in bytes and devices in numbers, by name. The map is one amount's own: copy makes another.
+// there is, huge pages in bytes and devices in numbers, by name. The map is one amount's own, copy makes another,
+// and has no zeros: a node lists every size of huge page, and mostly has none, which costs a search nothing.
 type amount struct {
 	cpu, memory, storage, pods int64
 	more                       map[corev1.ResourceName]int64
@@ -21,12 +22,7 @@ func (a *amount) copy() amount {
 }
 
 func (a *amount) empty() bool {
-	for _, n := range a.more {
-		if n != 0 {
-			return false
-		}
-	}
-	return a.cpu == 0 && a.memory == 0 && a.storage == 0 && a.pods == 0
+	return a.cpu == 0 && a.memory == 0 && a.storage == 0 && a.pods == 0 && len(a.more) == 0
 }
 
 func (a *amount) add(b amount, sign int64) {
@@ -40,10 +36,14 @@ func (a *amount) add(b amount, sign int64) {
 }
 
 func (a *amount) set(name corev1.ResourceName, n int64) {
-	if a.more == nil {
-		a.more = map[corev1.ResourceName]int64{}
+	switch {
+	case n == 0:
+		delete(a.more, name)
+	case a.more == nil:
+		a.more = map[corev1.ResourceName]int64{name: n}
+	default:
+		a.more[name] = n
 	}
-	a.more[name] = n
 }
 
 func (a *amount) raise(b amount) {

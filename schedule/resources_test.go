@@ -57,6 +57,23 @@ func TestPlace_OtherResources(t *testing.T) {
 	}
 }
 
+// What a node has none of costs nothing, however many kinds it lists.
+func TestAmount_HasNoZeros(t *testing.T) {
+	zero := resource.MustParse("0")
+	a := amountOf(corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), "hugepages-2Mi": zero, "hugepages-1Gi": zero})
+	if a.more != nil || a.cpu != 4000 {
+		t.Errorf("a node without huge pages: %+v", a)
+	}
+	one := amountOf(corev1.ResourceList{"example.com/gpu": resource.MustParse("1")})
+	a.add(one, 1)
+	if a.more["example.com/gpu"] != 1 || one.empty() {
+		t.Errorf("with a device: %+v", a)
+	}
+	if a.add(one, -1); len(a.more) != 0 {
+		t.Errorf("after it is gone: %+v", a)
+	}
+}
+
 // Sidecars add to what runs, init containers raise it, the Pod's own requests replace it, overhead comes on top.
 func TestNeedOf(t *testing.T) {
 	always := corev1.ContainerRestartPolicyAlways

@@ -284,7 +284,9 @@ func BenchmarkPlace(b *testing.B) {
 	const nodes = 5000
 	var records []*state.Record
 	for i := range nodes {
-		records = append(records, nodeRecord(fmt.Sprintf("n%04d", i), nil))
+		records = append(records, nodeRecord(fmt.Sprintf("n%04d", i), func(_ *corev1.Node, s *corev1.NodeStatus) {
+			s.Allocatable["hugepages-2Mi"], s.Allocatable["hugepages-1Gi"] = resource.MustParse("0"), resource.MustParse("0")
+		}))
 	}
 	pods := make([]*corev1.Pod, 10000)
 	for i := range pods {
