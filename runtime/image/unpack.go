@@ -40,7 +40,11 @@ func unpack(ctx context.Context, root string, r io.Reader, diffID string, lim li
 		return extent{}, corrupt(ctx, blame(root, err))
 	}
 	// What follows the end of the tar belongs to the digest too.
-	if _, err := io.Copy(io.Discard, stream); err != nil {
+	rest, err := io.Copy(io.Discard, stream)
+	if err == nil {
+		err = lim.whole.spend(extent{bytes: rest}) // it costs time, if no room
+	}
+	if err != nil {
 		return extent{}, corrupt(ctx, err)
 	}
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != diffID {

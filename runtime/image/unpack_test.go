@@ -200,6 +200,19 @@ func TestUnpack_Bounds(t *testing.T) {
 	}
 }
 
+// What follows the end of the tar is read for the digest, and so counts.
+func TestUnpack_BoundsWhatFollowsTheEnd(t *testing.T) {
+	data := append(pack(t, regular("a", "text")), make([]byte, 1<<20)...)
+	for allowed, refused := range map[int64]bool{1 << 20: true, 2 << 20: false} {
+		lim := defaultLimits()
+		lim.whole = &budget{allowed: extent{bytes: allowed, files: 10}}
+		_, err := unpack(t.Context(), t.TempDir(), bytes.NewReader(data), digestOf(data), lim)
+		if refused != errors.Is(err, ErrCorrupt) || !refused && err != nil {
+			t.Errorf("%d bytes of %d allowed: got %v, want refused: %v", len(data), allowed, err, refused)
+		}
+	}
+}
+
 func TestFilter_CountsHolesOfSparseFiles(t *testing.T) {
 	f := newFilter(limits{layer: 1 << 30, entries: 10})
 	if _, err := f.accept(&tar.Header{Name: "hole", Typeflag: tar.TypeGNUSparse, Size: 8 << 30}); !errors.Is(err, ErrCorrupt) {
