@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type worker struct {
 	// leaving is how far an evicted Pod is on its way out; limited, that it may use only so much of the disk.
 	leaving atomic.Int32
 	limited bool
+	inits   []string // its init containers
 
 	// ---
 	ctx      context.Context // of the daemon; steps end with it, containers do not
@@ -80,15 +82,21 @@ type ContainerSnapshot struct {
 }
 
 func newWorker(r *Runtime, rec *state.Record) *worker {
-	return &worker{
+	w := &worker{
 		r: r, ref: rec.Ref, uid: rec.UID, paths: r.cfg.pod(rec.Ref.Namespace, rec.Ref.Name, rec.UID),
-		limited: rec.Pod() != nil && pressure.Limited(rec.Pod()),
-		bell:    make(chan struct{}, 1), done: make(chan struct{}),
+		bell: make(chan struct{}, 1), done: make(chan struct{}),
 		record: rec, o: Observed{Containers: map[string]*Observation{}, RecursiveReadOnly: volume.KernelMakesRecursive()},
 		probes: map[string]context.CancelFunc{}, lives: map[string]context.CancelFunc{}, hooks: map[string]context.CancelFunc{},
 		pulls: map[string]context.CancelFunc{}, stops: map[string]context.CancelFunc{},
 		backoffs: map[string]string{},
 	}
+	if pod := rec.Pod(); pod != nil {
+		w.limited = pressure.Limited(pod)
+		for i := range pod.Spec.InitContainers {
+			w.inits = append(w.inits, pod.Spec.InitContainers[i].Name)
+		}
+	}
+	return w
 }
 
 // ring wakes the worker: something may have changed.
@@ -292,10 +300,13 @@ func (w *worker) event(kind, reason, format string, args ...any) {
 	w.tell("", kind, reason, fmt.Sprintf(format, args...))
 }
 
-// about is an event of one container.
+// about is an event of one container, also of what runs beside the worker. The image of a volume is the Pod's.
 func (w *worker) about(c *corev1.Container, kind, reason, format string, args ...any) {
 	field := "spec.containers{" + c.Name + "}"
-	if initContainer(w.desired.Pod, c) {
+	switch {
+	case strings.HasPrefix(c.Name, volumePrefix):
+		field = ""
+	case slices.Contains(w.inits, c.Name):
 		field = "spec.initContainers{" + c.Name + "}"
 	}
 	w.tell(field, kind, reason, fmt.Sprintf(format, args...))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,6 +41,38 @@ func (g *rig) status(name string) *corev1.PodStatus {
 		g.t.Fatalf("%s has no status", name)
 	}
 	return s
+}
+
+// worker is who looks after a Pod.
+func (g *rig) worker(name string) *worker {
+	g.t.Helper()
+	w, err := g.r.find(g.t.Context(), "default", name)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return w
+}
+
+// in runs f in a worker and waits until nothing happens any more.
+func (g *rig) in(w *worker, f func()) {
+	w.post(f)
+	settle()
+}
+
+// An event says which container it is about, also from beside the worker, which owns what the Pod is to be; the image
+// of a volume is the Pod's.
+func TestWorker_EventsNameTheirContainer(t *testing.T) {
+	var got []string
+	r := &Runtime{record: func(e state.Event) { got = append(got, e.Field) }}
+	w := newWorker(r, &state.Record{Ref: manifest.PodRef("default", "web"), UID: "u", Object: pod("web", "img", func(p *corev1.Pod) {
+		p.Spec.InitContainers = []corev1.Container{{Name: "init"}}
+	})})
+	for _, name := range []string{"main", "init", volumePrefix + "data"} {
+		w.about(&corev1.Container{Name: name}, corev1.EventTypeNormal, "Pulling", "")
+	}
+	if want := []string{"spec.containers{main}", "spec.initContainers{init}", ""}; !slices.Equal(got, want) {
+		t.Errorf("events are about %q, want %q", got, want)
+	}
 }
 
 func TestWorker_RestartBackOff(t *testing.T) {
@@ -98,11 +131,7 @@ func TestWorker_AnswerOfAStartGetsLost(t *testing.T) {
 			t.Errorf("container is %+v with %d restarts, want running with 1", c.State, c.RestartCount)
 		}
 		id := strings.TrimPrefix(c.ContainerID, runtimeName+"://")
-		w, err := g.r.find(t.Context(), "default", "web")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if root := w.paths.rootfs(id); !exists(root) {
+		if root := g.worker("web").paths.rootfs(id); !exists(root) {
 			t.Errorf("%s of the running container is gone", root)
 		}
 	})
