@@ -47,7 +47,8 @@ func (w *worker) begin() {
 
 // prepare makes the sandbox, or finds it with all that runs in it.
 func (w *worker) prepare() {
-	if (w.ending.Load() || w.o.Failed != nil || !w.admit()) && !exists(w.paths.run) {
+	ends := w.record.Deletion != nil || w.desired.Gone // not what is on its way to this worker: the next plan goes by the same
+	if (ends || w.o.Failed != nil || !w.admit()) && !exists(w.paths.run) {
 		w.o.Sandbox.succeed() // nothing runs, and nothing is to
 		return
 	}
