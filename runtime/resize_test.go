@@ -180,6 +180,34 @@ func TestResize_Restarts(t *testing.T) {
 	})
 }
 
+// A container that was started with what it is to have is not started again because nobody heard of it.
+func TestResize_AnswerOfTheStartGetsLost(t *testing.T) {
+	restart := func(p *corev1.Pod) {
+		p.Spec.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: corev1.ResourceMemory, RestartPolicy: corev1.RestartContainer}}
+	}
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", sized("web", "100m 64Mi", "200m 128Mi", restart))
+		settle()
+		s := g.shims.one(t)
+		s.mu.Lock()
+		s.mute = true
+		s.mu.Unlock()
+		g.world.adopt(t, node, "c2", sized("web", "100m 64Mi", "200m 256Mi", restart))
+		after(time.Minute)
+		if got := s.said(&s.starts); got != "main 0, main 1" {
+			t.Errorf("starts are %q, want one more than the first", got)
+		}
+		if got := has(g.status("web")); got != "100m 64Mi of 200m 256Mi" || resizing(g.status("web")) != "" || g.count("ResizeCompleted") != 1 {
+			t.Errorf("it has %s, %q, %d completed", got, resizing(g.status("web")), g.count("ResizeCompleted"))
+		}
+		g.in(g.worker("web"), func() {
+			if w := g.worker("web"); w.o.Containers["main"].Resized {
+				t.Error("the run that came of it counts as ended for it")
+			}
+		})
+	})
+}
+
 func TestResize_NoRoom(t *testing.T) {
 	cpus := goruntime.NumCPU()
 	bubble(t, func(t *testing.T, g *rig) {

@@ -45,7 +45,7 @@ func (w *worker) start(c *corev1.Container, level int) {
 		w.about(c, corev1.EventTypeNormal, "Created", "Container created")
 		w.about(c, corev1.EventTypeWarning, "Failed", "Error: %v", err)
 	case errors.Is(err, shim.ErrExists):
-		w.resync()
+		w.unanswered(c, id)
 		return
 	default:
 		if w.ctx.Err() != nil {
@@ -53,7 +53,7 @@ func (w *worker) start(c *corev1.Container, level int) {
 		}
 		switch held := w.clear(id); {
 		case errors.Is(held, shim.ErrExists): // the answer was lost, not the container
-			w.resync()
+			w.unanswered(c, id)
 			return
 		case held != nil:
 			w.r.log.Debug("files of a container stay", "pod", w.ref.String(), "err", held)
@@ -61,7 +61,6 @@ func (w *worker) start(c *corev1.Container, level int) {
 		w.notCreated(c, oc, err)
 		return
 	}
-	oc.Create, oc.CreateReason, oc.Resized = Attempt{}, "", false
 	w.actuated(c)
 	old := oc.Last
 	w.observe(made)
@@ -108,6 +107,14 @@ func (w *worker) clear(id string) error {
 		return shim.ErrExists
 	}
 	return w.removeFiles(id)
+}
+
+// unanswered takes over a container that the shim made without this daemon hearing of it.
+func (w *worker) unanswered(c *corev1.Container, id string) {
+	w.resync()
+	if r := w.o.container(c.Name).Run; r != nil && r.ID == id {
+		w.actuated(c)
+	}
 }
 
 // resync asks the shim what there is.
