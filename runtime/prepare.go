@@ -86,13 +86,7 @@ func (w *worker) await(err error) {
 		return
 	}
 	w.o.Sandbox.Retry = time.Now().Add(max(lack.RetryAfter(), time.Second))
-	w.task(func() {
-		select {
-		case <-lack.Ready():
-			w.post(func() { w.o.Sandbox.Retry = time.Time{} })
-		case <-w.ctx.Done():
-		}
-	})
+	w.retryOn(lack.Ready(), &w.o.Sandbox)
 }
 
 func (w *worker) makeSandbox(ctx context.Context) error {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,14 +39,30 @@ func (w *worker) notMounted(name string, err error) {
 // awaitAnswer tries again when a file system that did not answer does.
 func (w *worker) awaitAnswer(err error, attempt *Attempt) {
 	var hung *volume.HungError
-	if !errors.As(err, &hung) || w.awaited == hung.Over {
+	if errors.As(err, &hung) {
+		w.retryOn(hung.Over, attempt)
+	}
+}
+
+// retryOn tries again at once when a channel is closed. However often it is asked, one goroutine waits for each.
+func (w *worker) retryOn(ready <-chan struct{}, attempt *Attempt) {
+	waiting := w.awaited[ready]
+	if slices.Contains(waiting, attempt) {
 		return
 	}
-	w.awaited = hung.Over
+	w.awaited[ready] = append(waiting, attempt)
+	if len(waiting) > 0 {
+		return
+	}
 	w.task(func() {
 		select {
-		case <-hung.Over:
-			w.post(func() { attempt.Retry = time.Time{} })
+		case <-ready:
+			w.post(func() {
+				for _, a := range w.awaited[ready] {
+					a.Retry = time.Time{}
+				}
+				delete(w.awaited, ready)
+			})
 		case <-w.ctx.Done():
 		}
 	})

@@ -63,7 +63,7 @@ type worker struct {
 	settled  bool // what was found of the Pod at the start is known, and told
 	stale    bool // what volumes are made of may have changed
 	tokens   map[tokenKey]token.Token
-	awaited  <-chan struct{} // of a volume that does not answer: closed when it does
+	awaited  map[<-chan struct{}][]*Attempt // what is tried again when the channel is closed
 }
 
 // Snapshot is a Pod as others of this process may see it.
@@ -88,7 +88,7 @@ func newWorker(r *Runtime, rec *state.Record) *worker {
 		record: rec, o: Observed{Containers: map[string]*Observation{}, RecursiveReadOnly: volume.KernelMakesRecursive()},
 		probes: map[string]context.CancelFunc{}, lives: map[string]context.CancelFunc{}, hooks: map[string]context.CancelFunc{},
 		pulls: map[string]context.CancelFunc{}, stops: map[string]context.CancelFunc{},
-		backoffs: map[string]string{},
+		backoffs: map[string]string{}, awaited: map[<-chan struct{}][]*Attempt{},
 	}
 	if pod := rec.Pod(); pod != nil {
 		w.limited = pressure.Limited(pod)
