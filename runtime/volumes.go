@@ -11,21 +11,27 @@ import (
 )
 
 // volumes makes all volumes of the Pod. One that cannot be made holds the Pod back
-// and is tried again, at once when what it waits for appears.
+// and is tried again, at once when what it waits for appears. The others are made
+// beside it: containers that an earlier daemon started may be using them.
 func (w *worker) volumes() {
 	w.findImages()
 	f, set := w.facts(), w.volumeSet()
+	var errs []error
 	for i := range w.desired.Pod.Spec.Volumes {
 		v := &w.desired.Pod.Spec.Volumes[i]
-		if err := set.Prepare(w.ctx, f, v); err != nil {
-			if w.ctx.Err() != nil {
-				return
-			}
-			w.o.Volumes.fail(err, time.Now())
-			w.awaitAnswer(err, &w.o.Volumes)
-			w.notMounted(v.Name, err)
+		err := set.Prepare(w.ctx, f, v)
+		if w.ctx.Err() != nil {
 			return
 		}
+		if err != nil {
+			errs = append(errs, err)
+			w.awaitAnswer(err, &w.o.Volumes)
+			w.notMounted(v.Name, err)
+		}
+	}
+	if len(errs) > 0 {
+		w.o.Volumes.fail(errors.Join(errs...), time.Now())
+		return
 	}
 	w.o.Volumes.succeed()
 	w.o.Refresh = w.refreshAt(time.Now())
