@@ -22,13 +22,13 @@ func mounts(claim string) func(*corev1.Pod) {
 	}
 }
 
-// bindClaim puts a claim with a volume that is a folder of the node.
-func (f *world) bindClaim(t *testing.T, claim, volume string) {
+// bindClaim puts a claim with a volume that is a folder of a node.
+func (f *world) bindClaim(t testing.TB, on state.Node, claim, volume string) {
 	t.Helper()
 	f.decide(t, state.Batch{Puts: []state.Put{{Ref: manifest.ClaimRef("default", claim), Origin: state.Derived, Allocation: &state.Allocation{Volume: volume},
 		Object: &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: claim}}}}})
 	uid := f.World().Get(manifest.ClaimRef("default", claim)).UID
-	f.decide(t, state.Batch{Puts: []state.Put{{Ref: manifest.VolumeRef(volume), Origin: state.Derived, Node: node, Allocation: &state.Allocation{Claim: &state.Claimed{Namespace: "default", Name: claim, UID: uid}},
+	f.decide(t, state.Batch{Puts: []state.Put{{Ref: manifest.VolumeRef(volume), Origin: state.Derived, Node: on, Allocation: &state.Allocation{Claim: &state.Claimed{Namespace: "default", Name: claim, UID: uid}},
 		Object: &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: volume, Annotations: map[string]string{state.ProvisionedBy: state.LocalProvisioner}}}}}})
 }
 
@@ -41,7 +41,7 @@ func TestClaim_FromBindingToRemoval(t *testing.T) {
 		if s := g.status("db"); s.Phase != corev1.PodPending || !strings.Contains(strings.Join(g.told, "\n"), `FailedMount: MountVolume.SetUp failed for volume "v" : error processing PVC default/data: failed to fetch PVC from API server: persistentvolumeclaims "data" not found`) {
 			t.Fatalf("without a claim: %s\n%s", s.Phase, strings.Join(g.told, "\n"))
 		}
-		g.world.bindClaim(t, "data", "pvc-1")
+		g.world.bindClaim(t, node, "data", "pvc-1")
 		settle()
 		files := filepath.Join(VolumesDir(g.r.cfg.DataDir), "pvc-1", "files")
 		if !ready(g.status("db")) {

@@ -22,7 +22,7 @@ const gpu corev1.ResourceName = "example.com/gpu"
 func (b *bed) plugin(change func(*deviceplugin.Plugin)) *deviceplugin.Plugin {
 	b.t.Helper()
 	dir := b.r.cfg.Resources.DevicePlugins
-	b.await("the node listens for plugins", func() bool { return exists(filepath.Join(dir, "kubelet.sock")) })
+	b.eventually("the node listens for plugins", func() bool { return exists(filepath.Join(dir, "kubelet.sock")) })
 	p := deviceplugin.Start(b.t, dir, string(gpu), change)
 	if err := p.Register(b.t, api.Version); err != nil {
 		b.t.Fatal(err)
@@ -30,20 +30,10 @@ func (b *bed) plugin(change func(*deviceplugin.Plugin)) *deviceplugin.Plugin {
 	return p
 }
 
-// await waits until something is so.
-func (b *bed) await(what string, ok func() bool) {
-	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			b.t.Fatalf("not after 30s: %s", what)
-		}
-	}
-}
-
 // counted waits until the node says that it has, and can give, so many devices.
 func (b *bed) counted(capacity, allocatable int64) {
 	b.t.Helper()
-	b.await("the node counts its devices", func() bool {
+	b.eventually("the node counts its devices", func() bool {
 		s, ok := b.world.World().Get(manifest.NodeRef(string(b.cfg.Node))).Status.(*corev1.NodeStatus)
 		if !ok {
 			return false
@@ -119,5 +109,5 @@ func TestDevicePlugin(t *testing.T) {
 	b.world.end(t, "default", "one", 0)
 	b.world.await(t, "default", "one", "gone", 30*time.Second, gone)
 	b.world.decide(t, remove("one"))
-	b.await("the device of a pod that is gone is free", func() bool { return len(b.r.devices.Given(string(one.UID), "main")) == 0 })
+	b.eventually("the device of a pod that is gone is free", func() bool { return len(b.r.devices.Given(string(one.UID), "main")) == 0 })
 }

@@ -90,21 +90,23 @@ func (b *bed) processes() []int {
 	return out
 }
 
-// After a boot a Pod goes on as its policy says: it begins with its init containers, disks of emptyDirs are as
+// After a boot a Pod goes on as its policy says: it begins with its init containers, claims and disks of emptyDirs are as
 // they were and those in memory are new; one that never restarts has failed; one that was done stays done.
 func TestLife_NodeRestart(t *testing.T) {
 	b := newBed(t)
+	b.world.bindClaim(t, b.cfg.Node, "data", "pvc-1")
 	b.world.adopt(t, b.cfg.Node, "c1",
 		pod("web", busyboxImage, func(p *corev1.Pod) {
-			p.Spec.Volumes = []corev1.Volume{
+			mounts("data")(p)
+			p.Spec.Volumes = append(p.Spec.Volumes, []corev1.Volume{
 				{Name: "disk", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 				{Name: "mem", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
-			}
-			mounts := []corev1.VolumeMount{{Name: "disk", MountPath: "/disk"}, {Name: "mem", MountPath: "/mem"}}
-			p.Spec.InitContainers = []corev1.Container{initial("one", "echo boot >>/disk/log; echo boot >>/mem/log")}
-			p.Spec.InitContainers[0].VolumeMounts = mounts
+			}...)
+			shown := append(p.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "disk", MountPath: "/disk"}, corev1.VolumeMount{Name: "mem", MountPath: "/mem"})
+			p.Spec.InitContainers = []corev1.Container{initial("one", "echo boot >>/disk/log; echo boot >>/mem/log; echo boot >>/data/log")}
+			p.Spec.InitContainers[0].VolumeMounts = shown
 			idle(p)
-			p.Spec.Containers[0].VolumeMounts = mounts
+			p.Spec.Containers[0].VolumeMounts = shown
 		}),
 		pod("never", busyboxImage, func(p *corev1.Pod) { idle(p); p.Spec.RestartPolicy = corev1.RestartPolicyNever }),
 		pod("done", busyboxImage, func(p *corev1.Pod) { sh("echo hello")(p); p.Spec.RestartPolicy = corev1.RestartPolicyNever }))
@@ -119,8 +121,8 @@ func TestLife_NodeRestart(t *testing.T) {
 	if last == nil || last.ExitCode != 137 || last.Reason != shim.ReasonUnknown || initStatus(s, 0).RestartCount != 1 || initStatus(s, 0).State.Terminated == nil {
 		t.Errorf("after a boot: %s", s)
 	}
-	if got := b.output("web", "sh", "-c", "cat /disk/log; echo -; cat /mem/log"); got != "boot\nboot\n-\nboot\n" {
-		t.Errorf("emptyDirs hold %q, want the one on disk as it was and the one in memory new", got)
+	if got := b.output("web", "sh", "-c", "cat /data/log; echo -; cat /disk/log; echo -; cat /mem/log"); got != "boot\nboot\n-\nboot\nboot\n-\nboot\n" {
+		t.Errorf("claim and emptyDirs hold %q, want claim and disk as they were and the one in memory new", got)
 	}
 	b.awaitEvent("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
 	s = b.world.await(t, "default", "never", "failed", patience, func(s *corev1.PodStatus) bool { return s.Phase == corev1.PodFailed })
@@ -166,16 +168,20 @@ func TestLife_AllProcessesLost(t *testing.T) {
 	}
 }
 
-// A boot in the middle of an end: nothing is started again, the emptyDirs go with the Pod.
+// A boot in the middle of an end: nothing is started again, the emptyDirs go with the Pod, and its claims keep their data.
 func TestLife_NodeRestartInAnEnd(t *testing.T) {
 	b := newBed(t)
 	long := int64(600)
+	b.world.bindClaim(t, b.cfg.Node, "data", "pvc-1")
 	b.world.adopt(t, b.cfg.Node, "c1", pod("deaf", busyboxImage, func(p *corev1.Pod) {
-		command("sleep", "1000")(p)
+		mounts("data")(p)
+		command("sh", "-c", "echo kept >/data/log; exec sleep 1000")(p)
 		p.Spec.TerminationGracePeriodSeconds = &long
-		p.Spec.Volumes = []corev1.Volume{{Name: "disk", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
-		p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "disk", MountPath: "/disk"}}
+		p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "disk", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+		p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "disk", MountPath: "/disk"})
 	}))
+	kept := filepath.Join(b.cfg.DataDir, "volumes", "pvc-1", "files", "log")
+	b.eventually("the note of the container", func() bool { return exists(kept) })
 	b.isReady("deaf")
 	uid := b.world.World().Get(manifest.PodRef("default", "deaf")).UID
 	b.world.end(t, "default", "deaf", long)
@@ -188,6 +194,9 @@ func TestLife_NodeRestartInAnEnd(t *testing.T) {
 	}
 	if dir := b.cfg.pod("default", "deaf", uid).data; exists(dir) {
 		t.Errorf("%s is left", dir)
+	}
+	if text, err := os.ReadFile(kept); err != nil || string(text) != "kept\n" {
+		t.Errorf("its claim holds %q, %v", text, err)
 	}
 }
 
