@@ -76,16 +76,16 @@ func (f *sessionFlags) run(cmd *cobra.Command, object string, q control.ExecQuer
 	return nil
 }
 
-// raw puts the caller's terminal into raw mode and feeds its size. restore undoes both.
+// raw puts the caller's terminal into raw mode and feeds its size. restore undoes both. A terminal whose keys
+// are passed to nobody stays as it is, so that they still interrupt this command.
 func raw(s *control.ExecStreams) (restore func(), err error) {
-	if s.Stdin == nil {
-		s.Stdin = io.LimitReader(os.Stdin, 0)
-	}
 	if !terminal(os.Stdin) {
 		return nil, errors.New("-t: standard input is not a terminal")
 	}
 	c := console.Current()
-	if err := c.SetRaw(); err != nil {
+	if s.Stdin == nil {
+		s.Stdin = io.LimitReader(os.Stdin, 0)
+	} else if err := c.SetRaw(); err != nil {
 		return nil, fmt.Errorf("-t: %w", err)
 	}
 	sizes, signals, done := make(chan control.Size, 1), make(chan os.Signal, 1), make(chan struct{})
