@@ -46,8 +46,8 @@ test: lint unit kernel ## everything: lint, unit tests, kernel tests
 unit: deps-unit ## tests that need no root
 	$(GO) test -tags '$(TAGS)' ./...
 
-kernel: deps-test ## tests that need root: runc, network namespaces, nftables, mounts
-	@fixtures/kernel/run.sh '$(TAGS)'
+kernel: deps-test build images ## tests that need root: runc, network namespaces, nftables, mounts
+	@WRIT_BIN='$(CURDIR)/bin' fixtures/kernel/run.sh '$(TAGS)'
 
 lint: deps ## gofmt, go vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
