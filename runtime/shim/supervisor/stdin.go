@@ -16,6 +16,7 @@ import (
 // for writing too and so never sees an end, also when no shim is there.
 type stdin struct {
 	once bool
+	path string
 	mu   sync.Mutex
 	file *os.File
 }
@@ -39,14 +40,15 @@ func (c *container) openStdin(once bool) (*os.File, error) {
 
 // joinStdin opens the shim's end.
 func (c *container) joinStdin(once bool) error {
-	file, err := openFIFO(c.pod.fifo(c.id, stdinName), unix.O_NONBLOCK)
+	path := c.pod.fifo(c.id, stdinName)
+	file, err := openFIFO(path, unix.O_NONBLOCK)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	c.stdin = &stdin{once: once, file: file}
+	c.stdin = &stdin{once: once, path: path, file: file}
 	return nil
 }
 
@@ -71,9 +73,12 @@ func (s *stdin) held() *os.File {
 	return s.file
 }
 
-// end is called when an attached client is done.
+// end is called when an attached client is done. The file goes first: the next
+// shim would open it for writing, and a container that is not yet at the end of
+// its input would never see it.
 func (s *stdin) end() {
 	if s.once {
+		_ = os.Remove(s.path)
 		s.close()
 	}
 }

@@ -278,3 +278,51 @@ func TestUpgrade_BadPrograms(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUpgrade_KeepsTheEndOfInput: what a client has ended stays ended, also if the container comes to it only
+// with the next shim.
+func TestUpgrade_KeepsTheEndOfInput(t *testing.T) {
+	for name, next := range map[string]func(*rig){
+		"upgraded": func(r *rig) { r.upgrade(shared.next) },
+		"killed":   func(r *rig) { r.killShim(); r.launch() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := pod(t)
+			once := r.request("once", "while [ ! -e /tmp/go ]; do sleep 0.02; done; cat; echo end")
+			once.Stdin, once.StdinOnce = true, true
+			r.start(once)
+			hello, err := r.client.Hello(r.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(r.ctx)
+			done := make(chan error, 1)
+			go func() {
+				_, err := r.client.Attach(ctx, "once", shim.Streams{Stdin: strings.NewReader("typed\n")})
+				done <- err
+			}()
+			wait(t, "the end of the input", func() bool { return !holds(hello.PID, filepath.Join(r.dir, "c", "once", "stdin")) })
+			cancel()
+			<-done
+			next(r)
+			r.exec("once", "/bin/touch", "/tmp/go")
+			if c := r.exited("once"); c.ExitCode != 0 {
+				t.Errorf("once: %+v", c)
+			}
+			if want := []line{{"stdout", "F", "typed"}, {"stdout", "F", "end"}}; !sameLines(r.lines("once"), want) {
+				t.Errorf("logged %v, want %v", r.lines("once"), want)
+			}
+		})
+	}
+}
+
+// holds reports whether a process has a file open.
+func holds(pid int, path string) bool {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, path) {
+			return true
+		}
+	}
+	return false
+}
