@@ -32,8 +32,9 @@ type output struct {
 	stopping chan struct{}
 	done     sync.WaitGroup
 	sources  []*source
-	terminal *terminal // instead of sources
-	kept     []byte    // of the terminal, a line that an earlier program had begun
+	terminal *terminal     // instead of sources
+	left     chan struct{} // closed when the terminal is not read any more: nobody had it open
+	kept     []byte        // of the terminal, a line that an earlier program had begun
 	started  bool
 	standing atomic.Pointer[standstill]
 }
@@ -104,7 +105,8 @@ func (o *output) start() {
 		o.done.Go(func() { o.follow(s) })
 	}
 	if o.terminal != nil {
-		o.done.Go(func() { o.followTerminal(o.terminal) })
+		o.left = make(chan struct{})
+		o.done.Go(func() { defer close(o.left); o.followTerminal(o.terminal) })
 	}
 }
 

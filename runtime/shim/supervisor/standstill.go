@@ -52,6 +52,8 @@ func (o *output) standTerminal(limit time.Duration) (kept []byte, again func(), 
 	select {
 	case kept = <-p.parked:
 		return kept, again, nil
+	case <-o.left:
+		return nil, again, nil
 	case <-time.After(limit):
 		again()
 		return nil, nil, errLogHangs

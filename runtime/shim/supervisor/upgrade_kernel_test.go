@@ -326,3 +326,20 @@ func holds(pid int, path string) bool {
 	}
 	return false
 }
+
+// TestUpgrade_ContainerLeftItsTerminal: nobody reads a terminal that nobody has open, and nobody is waited for.
+func TestUpgrade_ContainerLeftItsTerminal(t *testing.T) {
+	r := pod(t)
+	tty := r.request("tty", "exec sleep 1000 </dev/null >/dev/null 2>&1")
+	tty.Spec.Process.Terminal = true
+	c := r.start(tty)
+	wait(t, "it to leave the terminal", func() bool {
+		return !holds(c.PID, "/dev/pts/") && !holds(c.PID, "/dev/console") && holds(c.PID, "/dev/null")
+	})
+	if hello := r.upgrade(shared.next); hello.Build != "two" {
+		t.Errorf("hello: %+v", hello)
+	}
+	if now := r.state("tty"); now.PID != c.PID || now.Status != shim.StatusRunning {
+		t.Errorf("tty: %+v, was %+v", now, c)
+	}
+}
