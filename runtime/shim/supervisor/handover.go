@@ -146,7 +146,7 @@ func (p *pod) pauseOutput() (terminals map[string]handedLines, resume func(), er
 	p.mu.Lock()
 	var running []*container
 	for _, c := range p.containers {
-		if c.state.Status == shim.StatusRunning {
+		if c.state.Status == shim.StatusRunning && c.output != nil { // it is nil where a takeover failed early
 			running = append(running, c)
 		}
 	}

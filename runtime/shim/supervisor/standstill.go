@@ -25,7 +25,7 @@ func (p *standstill) park(kept []byte) {
 // is an error if that takes longer than limit, as with a log on a disk that hangs.
 func (o *output) stand(limit time.Duration) (kept []byte, again func(), err error) {
 	if !o.started {
-		return nil, func() {}, nil
+		return o.kept, func() {}, nil
 	}
 	if o.terminal != nil {
 		return o.standTerminal(limit)
