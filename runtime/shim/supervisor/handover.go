@@ -28,7 +28,8 @@ type handover struct {
 	Client    int                    `json:"client"` // who asked, and waits for the answer
 	Old       int                    `json:"old"`    // the program before, and how it was called
 	Args      []string               `json:"args"`
-	Keep      []int                  `json:"keep"` // FIFOs: what is in them goes with the last holder
+	Score     *int                   `json:"score,omitempty"` // oom_score_adj of containers that ask for none; the shim's own is another
+	Keep      []int                  `json:"keep"`            // FIFOs: what is in them goes with the last holder
 	Terminals map[string]handedLines `json:"terminals,omitempty"`
 	// Failed is why the new program gave everything back to the old one.
 	Failed string `json:"failed,omitempty"`
@@ -188,7 +189,7 @@ func (c *conversation) become(binary string, terminals map[string]handedLines) e
 	}
 	var d descriptors
 	defer d.close()
-	h := handover{Lock: d.dup(c.lock), Listener: d.dup(c.listener), Client: d.dup(client), Old: d.dup(old), Args: c.again, Terminals: terminals}
+	h := handover{Lock: d.dup(c.lock), Listener: d.dup(c.listener), Client: d.dup(client), Old: d.dup(old), Args: c.again, Score: &c.pod.host.defaultScore, Terminals: terminals}
 	c.pod.mu.Lock()
 	for id, ctr := range c.pod.containers {
 		if ctr.state.Status != shim.StatusRunning {

@@ -87,6 +87,9 @@ func prepare(ctx context.Context, cfg Config, handed *handover) (s *server, err 
 	p.entered = sync.OnceValue(func() error { return enterCgroup(cfg.Cgroup) })
 	if handed != nil {
 		p.entered = func() error { return nil } // this process is in it
+		if handed.Score != nil {
+			p.host.defaultScore = *handed.Score
+		}
 	}
 	go func() {
 		if err := p.entered(); err != nil {

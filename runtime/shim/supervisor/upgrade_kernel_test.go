@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -341,5 +342,37 @@ func TestUpgrade_ContainerLeftItsTerminal(t *testing.T) {
 	}
 	if now := r.state("tty"); now.PID != c.PID || now.Status != shim.StatusRunning {
 		t.Errorf("tty: %+v, was %+v", now, c)
+	}
+}
+
+// TestUpgrade_OOMScore: how the shim is protected itself is not for containers that ask for no score.
+func TestUpgrade_OOMScore(t *testing.T) {
+	r := pod(t)
+	r.killShim()
+	score := func(pid int) string { return fmt.Sprintf("/proc/%d/oom_score_adj", pid) }
+	set := func(pid, to int) {
+		if err := os.WriteFile(score(pid), []byte(strconv.Itoa(to)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err := os.ReadFile(score(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.WriteFile(score(os.Getpid()), own, 0)
+	const started = 500
+	set(os.Getpid(), started) // what the shim is started with is the containers'
+	r.launch()
+	hello, err := r.client.Hello(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(hello.PID, 400) // protects it, as it does itself where it may
+	for i, to := range []string{shared.next, shared.binary} {
+		r.upgrade(to)
+		c := r.start(r.request(fmt.Sprint("c", i), "sleep", "1000"))
+		if got, err := os.ReadFile(score(c.PID)); err != nil || strings.TrimSpace(string(got)) != strconv.Itoa(started) {
+			t.Errorf("after upgrade %d oom_score_adj is %q, %v, want %d", i, got, err, started)
+		}
 	}
 }
