@@ -39,8 +39,11 @@ const foreignPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 // than they are, and pass over fields that they do not know.
 const foreignVersion = "1.0.2"
 
-// foreignLimit is how long one call of the program may take.
-const foreignLimit = 2 * time.Minute
+const (
+	// foreignLimit is how long one call of the program may take, and signalLimit one that only signals.
+	foreignLimit = 2 * time.Minute
+	signalLimit  = 10 * time.Second
+)
 
 // foreignOf is the program's side of a request, nil if the container is run by the library.
 func (p paths) foreignOf(r shim.StartRequest) *foreign {
@@ -98,8 +101,8 @@ func (f *foreign) command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // call runs the program to its end and gives what it printed. The reaper leaves it alone meanwhile.
-func (f *foreign) call(args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), foreignLimit)
+func (f *foreign) call(limit time.Duration, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if f.reaper != nil {
 		defer f.reaper.begin()()
@@ -177,19 +180,19 @@ func (f *foreign) readPID(name string) (int, error) {
 }
 
 func (f *foreign) start() error {
-	_, err := f.call("start", f.id)
+	_, err := f.call(foreignLimit, "start", f.id)
 	return err
 }
 
 // created reports whether the process still waits to be started.
 func (f *foreign) created() bool {
-	out, err := f.call("state", f.id)
+	out, err := f.call(foreignLimit, "state", f.id)
 	var state specs.State
 	return err == nil && json.Unmarshal(out, &state) == nil && state.Status == specs.StateCreated
 }
 
 func (f *foreign) kill(sig syscall.Signal) error {
-	_, err := f.call("kill", f.id, strconv.Itoa(int(sig)))
+	_, err := f.call(signalLimit, "kill", f.id, strconv.Itoa(int(sig)))
 	return err
 }
 
@@ -197,21 +200,21 @@ func (f *foreign) update(r *specs.LinuxResources) error {
 	if err := writeJSON(f.file("resources.json"), r, survivesKill); err != nil {
 		return err
 	}
-	_, err := f.call("update", "--resources", f.file("resources.json"), f.id)
+	_, err := f.call(foreignLimit, "update", "--resources", f.file("resources.json"), f.id)
 	return err
 }
 
 // remove forgets the container, whatever state it is in. It may be repeated.
 func (f *foreign) remove() error {
-	_, err := f.call("delete", "--force", f.id)
+	_, err := f.call(foreignLimit, "delete", "--force", f.id)
 	if _, gone := os.Stat(filepath.Join(f.Root, f.id)); errors.Is(gone, os.ErrNotExist) {
 		err = nil
 	}
 	return errors.Join(err, os.RemoveAll(f.file("bundle")))
 }
 
-// killAll kills what is in the container's cgroup: the program's own way may not reach all of it.
+// killAll kills what is in the container's cgroup, and then asks the program: it may hang, or not reach all of it.
 func (f *foreign) killAll() {
-	_ = f.kill(unix.SIGKILL)
 	killIn(f.cgroup)
+	_ = f.kill(unix.SIGKILL)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"writ/runtime/shim"
 )
@@ -187,5 +188,36 @@ func TestForeign_SharedProcesses(t *testing.T) {
 	}
 	if got := r.state("second"); got.Status != shim.StatusRunning {
 		t.Errorf("the other one is %s", got.Status)
+	}
+}
+
+// TestForeign_ProgramThatHangs: the kill at the end of the grace does not wait for the program.
+func TestForeign_ProgramThatHangs(t *testing.T) {
+	by := otherRuntime(t)
+	r := pod(t)
+	gate, program := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), by.Name)
+	script := "#!/bin/sh\ncase \"$*\" in *' kill '*) exec cat " + gate + ";; esac\nexec " + by.Path + " \"$@\"\n"
+	if err := errors.Join(unix.Mkfifo(gate, 0o600), os.WriteFile(program, []byte(script), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	r.start(foreignRequest(r, "runs", &shim.Runtime{Name: by.Name, Path: program}, "sleep 600"))
+	stopped := make(chan error, 1)
+	go func() { _, err := r.client.StopWith(r.ctx, "runs", 1e8, ""); stopped <- err }()
+	if got := r.exited("runs"); got.ExitCode != 137 || got.Signal != 9 {
+		t.Errorf("stopped: %+v", got)
+	}
+	select {
+	case err := <-stopped:
+		t.Errorf("the program did not hang: %v", err)
+	default: // it hangs still, and the container has ended all the same
+	}
+	open, err := os.OpenFile(gate, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(gate) // the next call fails
+	open.Close()        // whoever opened it meanwhile is at its end
+	if err := <-stopped; err != nil {
+		t.Error(err)
 	}
 }

@@ -1,9 +1,14 @@
 package supervisor
 
 import (
+	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"writ/runtime/shim"
 )
@@ -20,6 +25,64 @@ func (p *pod) running(t *testing.T, id string) *container {
 	c := newContainer(p, shim.Container{ID: id, Status: shim.StatusRunning})
 	p.containers[id] = c
 	return c
+}
+
+// TestStop_NotWhileThePodStandsStill: a stop that meets an upgrade has begun wholly or not at all. One that
+// had only noted its deadline would never send its signal.
+func TestStop_NotWhileThePodStandsStill(t *testing.T) {
+	p := emptyPod(t)
+	c := p.running(t, "c")
+	sleep := exec.Command("sleep", "1000")
+	if err := sleep.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sleep.Process.Kill(); sleep.Wait() })
+	var err error
+	if c.pidfd, err = openPidfd(sleep.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	defer c.pidfd.close()
+	deadline := func() time.Time {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return c.state.StopDeadline
+	}
+
+	p.still.Lock()
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := p.stop(ctx, shim.StopRequest{ID: "c", GraceMillis: 600_000, Signal: "TERM"})
+		stopped <- err
+	}()
+	for range 50 {
+		if at := deadline(); !at.IsZero() {
+			t.Fatalf("a stop until %s began while the pod stood still", at)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p.still.Unlock()
+	if err := c.pidfd.wait(); err != nil {
+		t.Fatal(err)
+	}
+	if status, known := peekPID(c); !known || status.Signal() != unix.SIGTERM {
+		t.Errorf("it ended with %v, want SIGTERM", status)
+	}
+	if deadline().IsZero() {
+		t.Error("the stop has no deadline")
+	}
+	cancel()
+	<-stopped
+	p.change(c, survivesKill, func(s *shim.Container) { s.Status = shim.StatusExited })
+	p.work.Wait()
+}
+
+func peekPID(c *container) (unix.WaitStatus, bool) {
+	stat, err := readStat(c.pidfd.pid)
+	if err != nil {
+		return 0, false
+	}
+	return c.pidfd.exitStatus(stat.start)
 }
 
 // TestPauseOutput_OfAHalfTakenPod: a takeover that failed gives everything back, whatever it had come to.

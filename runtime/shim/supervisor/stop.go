@@ -34,7 +34,9 @@ func (p *pod) stop(ctx context.Context, r shim.StopRequest) (shim.Container, err
 		return shim.Container{}, err
 	}
 	if done, err := c.use(); err == nil {
+		p.still.RLock() // the deadline, or that and the signal
 		c.beginStop(sig, time.Duration(max(r.GraceMillis, 0))*time.Millisecond)
+		p.still.RUnlock()
 		done()
 	}
 	return c.awaitEnd(ctx, time.Duration(r.WaitMillis)*time.Millisecond)
@@ -118,12 +120,12 @@ func (c *container) beginStop(sig syscall.Signal, grace time.Duration) {
 			s.StopDeadline = deadline
 		}
 	})
+	c.armStop() // before the signal, which another runtime's program may hang over
 	if first && grace > 0 {
 		if err := c.send(sig); err != nil {
 			c.pod.log.Warn("signal container", "container", c.id, "err", err)
 		}
 	}
-	c.armStop()
 }
 
 // armStop makes sure that somebody waits for the deadline, and looks again.
