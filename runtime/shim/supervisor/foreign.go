@@ -43,6 +43,8 @@ const (
 	// foreignLimit is how long one call of the program may take, and signalLimit one that only signals.
 	foreignLimit = 2 * time.Minute
 	signalLimit  = 10 * time.Second
+	// outputLimit is how long what the program left running may hold its output after its end.
+	outputLimit = time.Second
 )
 
 // foreignOf is the program's side of a request, nil if the container is run by the library.
@@ -97,6 +99,7 @@ func (f *foreign) command(ctx context.Context, args ...string) *exec.Cmd {
 	all := append([]string{"--root", f.Root, "--log", f.file("runtime.log"), "--log-format", "json"}, args...)
 	cmd := exec.CommandContext(ctx, f.Path, all...)
 	cmd.Dir, cmd.Env = f.dir, []string{foreignPath}
+	cmd.WaitDelay = outputLimit
 	return cmd
 }
 
@@ -118,7 +121,11 @@ func (f *foreign) call(limit time.Duration, args ...string) ([]byte, error) {
 
 func (f *foreign) run(cmd *exec.Cmd) error {
 	_ = os.Remove(f.file("runtime.log"))
-	return cmd.Run()
+	err := cmd.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		return nil // it ended well; what it left running holds its output
+	}
+	return err
 }
 
 // why is what the program logged last as an error, else what it printed, else err.

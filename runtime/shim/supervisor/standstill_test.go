@@ -5,6 +5,10 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,5 +100,38 @@ func TestPauseOutput_OfAHalfTakenPod(t *testing.T) {
 	defer resume()
 	if err != nil || len(terminals) != 1 || string(terminals["tty"].Kept) != "begun " {
 		t.Errorf("terminals: %v, %v, want the line that was begun", terminals, err)
+	}
+}
+
+// TestForeign_OutputHeldByWhatItLeaves: a program that has ended is not waited for any longer.
+func TestForeign_OutputHeldByWhatItLeaves(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nsleep 1000 &\necho $! >"+filepath.Join(dir, "left")+"\necho said\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f := &foreign{Runtime: shim.Runtime{Name: "program", Path: program, Root: dir}, id: "c", dir: dir}
+	t.Cleanup(func() {
+		left, _ := os.ReadFile(filepath.Join(dir, "left"))
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(left))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	type answer struct {
+		out string
+		err error
+	}
+	called := make(chan answer, 1)
+	go func() {
+		out, err := f.call(foreignLimit, "state", "c")
+		called <- answer{string(out), err}
+	}()
+	select {
+	case got := <-called:
+		if got.err != nil || got.out != "said\n" {
+			t.Errorf("it printed %q, %v", got.out, got.err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the call did not end with its program")
 	}
 }
