@@ -3,11 +3,15 @@
 package supervisor_test
 
 import (
+	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -146,6 +150,61 @@ func TestHang_StartIsGivenUp(t *testing.T) {
 	wait(t, "its files to go", func() bool { return r.client.Remove(r.ctx, "mounter") == nil })
 	if hello := r.upgrade(shared.next); hello.Build != "two" {
 		t.Errorf("hello: %+v", hello)
+	}
+}
+
+// TestHang_ProcessOne: process 1 of a shared pid namespace cannot end before everything else in it has. A start
+// that waits for that holds up nobody who asks for something else.
+func TestHang_ProcessOne(t *testing.T) {
+	r := newRig(t)
+	box := r.sandbox()
+	box.SharePIDs, box.PauseRoot = true, t.TempDir()
+	if _, err := r.client.Sandbox(r.ctx, box); err != nil {
+		t.Fatal(err)
+	}
+	r.start(r.request("first", "sleep 600"))
+	var record struct{ Pause int }
+	if data, err := os.ReadFile(filepath.Join(r.dir, "sandbox.json")); err != nil || json.Unmarshal(data, &record) != nil || record.Pause == 0 {
+		t.Fatal("no process 1", err)
+	}
+	// A process of the namespace that nobody reaps: its parent is outside, and stands still.
+	parent := exec.Command("nsenter", "--target", strconv.Itoa(record.Pause), "--pid", "sleep", "600")
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	goOn := func() { _ = parent.Process.Signal(unix.SIGCONT) }
+	t.Cleanup(func() { _ = parent.Process.Kill(); goOn(); _ = parent.Wait() })
+	wait(t, "the process in the namespace", func() bool {
+		child, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", parent.Process.Pid))
+		name, _ := os.ReadFile("/proc/" + strings.TrimSpace(string(child)) + "/comm")
+		return strings.TrimSpace(string(name)) == "sleep"
+	})
+	if err := parent.Process.Signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(record.Pause, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.exited("first")
+	started := make(chan error, 1)
+	go func() { _, err := r.client.Start(r.ctx, r.request("second", "sleep 600")); started <- err }()
+	wait(t, "the start to look after process 1", func() bool {
+		said, _ := os.ReadFile(shim.LogPath(r.dir))
+		return strings.Contains(string(said), "process 1 of the pod is gone")
+	})
+	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
+	defer cancel()
+	if _, err := r.client.State(ctx); err != nil {
+		t.Errorf("state while a start waits: %v", err)
+	}
+	select {
+	case err := <-started:
+		t.Errorf("the start waited for nothing: %v", err)
+	default:
+	}
+	goOn()
+	if err := <-started; err != nil {
+		t.Error(err)
 	}
 }
 

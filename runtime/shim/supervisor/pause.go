@@ -27,72 +27,77 @@ const (
 )
 
 // startPause starts process 1 of a pod whose containers share their processes. A
-// sandbox without is left as it is. pod.mu is held, or nobody knows the sandbox yet.
-func (p *pod) startPause(state *shim.SandboxState) error {
+// sandbox without has none.
+func (p *pod) startPause(state *shim.SandboxState) (pause identity, err error) {
 	if !state.SharePIDs {
-		return nil
+		return pause, nil
 	}
 	if err := p.removePause(*state); err != nil {
-		return fmt.Errorf("remove process 1: %w", err)
+		return pause, fmt.Errorf("remove process 1: %w", err)
 	}
 	spec, err := p.pauseSpec(state)
 	if err != nil {
-		return fmt.Errorf("start process 1: %w", err)
+		return pause, fmt.Errorf("start process 1: %w", err)
 	}
 	config, err := p.config(pauseID, spec)
 	if err != nil {
-		return fmt.Errorf("start process 1: %w", err)
+		return pause, fmt.Errorf("start process 1: %w", err)
 	}
 	process, err := newProcess(spec.Process)
 	if err != nil {
-		return err
+		return pause, err
 	}
 	process.Init = true
 	if err := p.entered(); err != nil {
-		return err
+		return pause, err
 	}
 	// Nobody waits for it: the reaper takes it when it ends, as it does after a takeover.
 	end := p.reaper.begin()
 	defer end()
 	handle, err := libcontainer.Create(p.runc(), pauseID, config)
 	if err != nil {
-		return fmt.Errorf("start process 1: %w", err)
+		return pause, fmt.Errorf("start process 1: %w", err)
 	}
 	if err := handle.Run(process); err != nil {
-		return fmt.Errorf("start process 1: %s", startMessage(err))
+		return pause, fmt.Errorf("start process 1: %s", startMessage(err))
 	}
 	pid, err := process.Pid()
 	if err != nil {
-		return err
+		return pause, err
 	}
-	if p.pause, err = identify(pid, p.bootID); err != nil {
-		return err
+	if pause, err = identify(pid, p.bootID); err != nil {
+		return pause, err
 	}
 	state.PIDPath = shim.PIDPath(p.dir)
-	return mountNamespace("/proc/"+strconv.Itoa(pid)+"/ns/pid", state.PIDPath)
+	return pause, mountNamespace("/proc/"+strconv.Itoa(pid)+"/ns/pid", state.PIDPath)
 }
 
 // keepPause makes sure that process 1 is there before a container is started. Where
-// it died every container of the pod died with it, and the next ones get another.
+// it died every container of the pod died with it, and the next ones get another. It
+// may wait for a process that cannot be killed: only other starts wait with it.
 func (p *pod) keepPause(box *shim.SandboxState) error {
 	if !box.SharePIDs {
 		return nil
 	}
+	p.pausing.Lock()
+	defer p.pausing.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pause.alive(p.bootID) && !exiting(p.pause.pid) {
-		*box = *p.sandbox
-		return nil
+	state, pause := *p.sandbox, p.pause
+	p.mu.Unlock()
+	if !pause.alive(p.bootID) || exiting(pause.pid) {
+		p.log.Warn("process 1 of the pod is gone, another one is started", "pid", pause.pid)
+		var err error
+		if pause, err = p.startPause(&state); err != nil {
+			return err
+		}
+		if err := p.recordSandbox(state, pause); err != nil {
+			return err
+		}
+		p.mu.Lock()
+		p.sandbox, p.pause = &state, pause
+		p.mu.Unlock()
 	}
-	p.log.Warn("process 1 of the pod is gone, another one is started", "pid", p.pause.pid)
-	state := *p.sandbox
-	if err := p.startPause(&state); err != nil {
-		return err
-	}
-	if err := p.recordSandbox(state); err != nil {
-		return err
-	}
-	p.sandbox, *box = &state, state
+	*box = state
 	return nil
 }
 

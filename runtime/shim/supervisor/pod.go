@@ -38,6 +38,8 @@ type pod struct {
 	changed    chan struct{} // closed and replaced when seq grows
 	closing    bool          // Shutdown was granted
 
+	pausing sync.Mutex // one at a time looks after process 1; pod.mu is taken while it is held
+
 	work sync.WaitGroup // goroutines of containers
 
 	// still is held for reading by what a kill would tear: a start, an exec or

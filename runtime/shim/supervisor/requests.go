@@ -88,11 +88,12 @@ func (p *pod) update(r shim.UpdateRequest) error {
 
 func (p *pod) updatePod(resources *specs.LinuxResources) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.sandbox == nil || p.sandbox.CgroupPath == "" {
+	box := p.sandbox
+	p.mu.Unlock() // a lower limit takes until the kernel has got the memory back
+	if box == nil || box.CgroupPath == "" {
 		return shim.Errorf(shim.CodeConflict, "the pod has no cgroup")
 	}
-	m, converted, err := podCgroup(p.sandbox.CgroupPath, resources)
+	m, converted, err := podCgroup(box.CgroupPath, resources)
 	if err != nil {
 		return err
 	}

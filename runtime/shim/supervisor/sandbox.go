@@ -44,18 +44,19 @@ func (p *pod) makeSandbox(want shim.Sandbox) (shim.SandboxState, error) {
 			return shim.SandboxState{}, fmt.Errorf("create pod cgroup: %w", err)
 		}
 	}
-	if err := p.startPause(&state); err != nil {
+	pause, err := p.startPause(&state)
+	if err != nil {
 		return shim.SandboxState{}, err
 	}
-	if err := p.recordSandbox(state); err != nil {
+	if err := p.recordSandbox(state, pause); err != nil {
 		return shim.SandboxState{}, err
 	}
-	p.sandbox = &state
+	p.sandbox, p.pause = &state, pause
 	return state, nil
 }
 
-func (p *pod) recordSandbox(state shim.SandboxState) error {
-	record := sandboxRecord{SandboxState: state, BootID: p.bootID, Pause: p.pause.pid, PauseStart: p.pause.start}
+func (p *pod) recordSandbox(state shim.SandboxState, pause identity) error {
+	record := sandboxRecord{SandboxState: state, BootID: p.bootID, Pause: pause.pid, PauseStart: pause.start}
 	if err := writeJSON(p.paths.sandbox(), record, survivesKill); err != nil {
 		return fmt.Errorf("record sandbox: %w", err)
 	}
