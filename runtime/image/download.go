@@ -39,7 +39,7 @@ type resuming struct {
 func (t *resuming) RoundTrip(r *http.Request) (*http.Response, error) {
 	from, marked := r.Context().Value(downloadKey{}).(*trail)
 	if !marked || r.Method != http.MethodGet {
-		return t.base.RoundTrip(r)
+		return document(t.base.RoundTrip(r))
 	}
 	if isBlob(r.URL.Path) {
 		from.first = r
@@ -56,6 +56,17 @@ func (t *resuming) RoundTrip(r *http.Request) (*http.Response, error) {
 	d.size, d.body = resp.ContentLength, resp.Body
 	resp.Body = d
 	return resp, nil
+}
+
+// document is an answer that comes into memory as a whole.
+func document(resp *http.Response, err error) (*http.Response, error) {
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{&bounded{r: resp.Body, left: mostDocument}, resp.Body}
+	}
+	return resp, err
 }
 
 // closing ends a request with its body.

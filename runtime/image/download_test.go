@@ -220,6 +220,21 @@ func TestPull_LiesAboutSizes(t *testing.T) {
 	}
 }
 
+// A registry cannot fill the memory with a manifest, which nothing says the size of.
+func TestPull_EndlessManifest(t *testing.T) {
+	reg := registry.Start(t)
+	ref := push(t, reg, small(t, nil, map[string]string{"a": "1"}), "app:v")
+	reg.Alter(func(r *http.Request, body []byte) []byte {
+		if strings.Contains(r.URL.Path, "/manifests/") {
+			return append(bytes.Clone(body), bytes.Repeat([]byte(" "), mostDocument)...)
+		}
+		return body
+	})
+	if _, err := openStore(t, t.TempDir()).Pull(t.Context(), ref, Access{}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "larger than allowed") {
+		t.Errorf("got %v, want %v: larger than allowed", err, ErrCorrupt)
+	}
+}
+
 // Nothing is left of an image that is refused, not even its good layers.
 func TestPull_RefusedImageLeavesNothing(t *testing.T) {
 	img := small(t, nil, map[string]string{"a": "1"}, map[string]string{"b": "2"}, map[string]string{"c": "3"})

@@ -20,8 +20,11 @@ type limits struct {
 // extent is what something takes on disk, holes included.
 type extent struct{ bytes, files int64 }
 
+// mostDocument bounds a manifest, a list, a configuration and any other answer of a registry but a layer, in bytes.
+const mostDocument = 8 << 20
+
 func defaultLimits() limits {
-	return limits{document: 8 << 20, layer: 64 << 30, entries: 4 << 20, layers: 499,
+	return limits{document: mostDocument, layer: 64 << 30, entries: 4 << 20, layers: 499,
 		image: extent{bytes: defaultMaxBytes, files: defaultMaxFiles}}
 }
 
