@@ -230,6 +230,9 @@ func readJSON(f files, name string, lim limits, into any) error {
 	if err != nil {
 		return err
 	}
+	if err := fewEntries(raw); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("read %s: %w: %w", name, ErrCorrupt, err)
 	}

@@ -58,6 +58,9 @@ func (s *Store) take(ctx context.Context, b bundle) (id string, rec record, unpi
 
 // check reads the configuration and holds it against the bundle, the limits and this node.
 func (s *Store) check(b bundle) ([]string, *v1.ConfigFile, error) {
+	if err := fewEntries(b.config); err != nil {
+		return nil, nil, err
+	}
 	cfg, err := v1.ParseConfigFile(bytes.NewReader(b.config))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read image configuration: %w: %w", ErrCorrupt, err)

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -74,6 +75,17 @@ func (b *bounded) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("%w: larger than allowed", ErrCorrupt)
 	}
 	return n, err
+}
+
+// mostListed bounds the entries of a document: some that are written in three bytes take a hundred in memory.
+const mostListed = 100_000
+
+// fewEntries is called before a document is parsed. The error is ErrCorrupt.
+func fewEntries(document []byte) error {
+	if bytes.Count(document, []byte(",")) > mostListed {
+		return fmt.Errorf("%w: a document of more than %d entries", ErrCorrupt, mostListed)
+	}
+	return nil
 }
 
 func readAll(r io.Reader, most int64) ([]byte, error) {

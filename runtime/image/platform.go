@@ -35,6 +35,9 @@ func isList(m types.MediaType, raw []byte) bool {
 // ambiguous refuses a document that is both a manifest and a list: two readers would see two images under
 // one digest (CVE-2021-41190).
 func ambiguous(raw []byte) error {
+	if err := fewEntries(raw); err != nil {
+		return err
+	}
 	var doc struct{ Manifests, Config, Layers json.RawMessage }
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		return fmt.Errorf("read manifest: %w: %w", ErrCorrupt, err)

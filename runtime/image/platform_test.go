@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,6 +114,33 @@ func TestPull_ListsWithinLists(t *testing.T) {
 		}
 		if errors.Is(err, ErrPlatform) && !strings.Contains(err.Error(), "this node is linux/"+arch) {
 			t.Errorf("%s: %v does not say what this node is", c.name, err)
+		}
+	}
+}
+
+// A few bytes of a document can be many in memory.
+func TestDocuments_ManySmallEntries(t *testing.T) {
+	many := strings.TrimSuffix(strings.Repeat("{},", 2<<20), ",")
+	s, _ := archiveStore(t)
+	for name, read := range map[string]func() error{
+		"list":     func() error { _, err := readList([]byte(`{"manifests":[` + many + `]}`)); return err },
+		"manifest": func() error { _, err := readManifest([]byte(`{"layers":[` + many + `]}`)); return err },
+		"configuration": func() error {
+			_, _, err := s.check(bundle{config: []byte(`{"history":[` + many + `]}`)})
+			return err
+		},
+		"layout": func() error {
+			_, err := s.Load(t.Context(), bytes.NewReader(pack(t, regular("index.json", `{"manifests":[`+many+`]}`))))
+			return err
+		},
+	} {
+		peak := heapWhile(t, func() {
+			if err := read(); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "entries") {
+				t.Errorf("%s: got %v, want %v: too many entries", name, err, ErrCorrupt)
+			}
+		})
+		if peak > 128<<20 {
+			t.Errorf("%s: the heap grew by %d MiB", name, peak>>20)
 		}
 	}
 }
