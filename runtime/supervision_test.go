@@ -160,6 +160,23 @@ func TestUpgrade_TriesUntilThePodIsQuiet(t *testing.T) {
 	})
 }
 
+// A session may be open for hours: each try starts a program and makes requests wait.
+func TestUpgrade_SeldomWhileThePodIsBusy(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img", nil))
+		settle()
+		g.stop()
+		g.shims.upgrade = func() (string, error) { return "", shim.Errorf(shim.CodeConflict, "an exec is open") }
+		g.up()
+		after(time.Hour)
+		g.shims.mu.Lock()
+		defer g.shims.mu.Unlock()
+		if n := g.shims.upgrades; n < 12 || n > 25 {
+			t.Errorf("%d upgrades were asked for in an hour, want from a second to five minutes apart", n)
+		}
+	})
+}
+
 func TestUpgrade_LeavesWhatCannot(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {
 		g.world.adopt(t, node, "c1", pod("web", "img", nil))

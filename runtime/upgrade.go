@@ -11,9 +11,8 @@ import (
 const (
 	// upgradesAtOnce is how many shims become another program at the same time.
 	upgradesAtOnce = 2
-	// upgradeLongest is between two tries for a Pod that is never quiet, and after a
-	// program that could not take over.
-	upgradeLongest = 5 * time.Minute
+	// upgradeFirst is between the first two tries for a Pod that is busy; it doubles up to backoffMax.
+	upgradeFirst = time.Second
 )
 
 // upgradeShim makes a shim that an earlier daemon started the program that this one
@@ -33,7 +32,7 @@ func (w *worker) upgradeShim() {
 				w.r.log.Warn("shim is not upgraded", "pod", w.ref.String(), "err", err)
 			}
 			select {
-			case <-time.After(min(retryDelay(failures), upgradeLongest)):
+			case <-time.After(doubling(upgradeFirst, failures-1)):
 			case <-w.ctx.Done():
 				return
 			case <-w.done:
