@@ -114,17 +114,16 @@ func (s *Store) lastUse(id string, r record) time.Time {
 func (s *Store) fold(x *index) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	layers := map[string]bool{}
 	for id, r := range x.Images {
 		if t := s.used[id]; t.After(r.Used) {
 			r.Used = t
 			x.Images[id] = r
 		}
-		for _, d := range r.Layers {
-			layers[d] = true
-			if e, ok := s.extents[d]; ok {
-				x.Extents[d] = savedExtent{Bytes: e.bytes, Files: e.files}
-			}
+	}
+	layers := x.layers()
+	for d := range layers {
+		if e, ok := s.extents[d]; ok {
+			x.Extents[d] = savedExtent{Bytes: e.bytes, Files: e.files}
 		}
 	}
 	maps.DeleteFunc(x.Extents, func(d string, _ savedExtent) bool { return !layers[d] })

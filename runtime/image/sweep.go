@@ -21,10 +21,11 @@ func (s *Store) sweep() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("prune layers: %w", err)
 	}
+	needed := s.current.Load().layers()
 	var errs []error
 	var freed int64
 	for _, e := range entries {
-		if mounted(e.Name()) {
+		if needed["sha256:"+e.Name()] || mounted(e.Name()) {
 			continue
 		}
 		n, err := s.sweepLayer(e.Name())
@@ -71,6 +72,17 @@ func (s *Store) unname(hex, to string) (int64, error) {
 	}
 	delete(s.extents, id)
 	return takes, s.dropShortcut(hex)
+}
+
+// layers are those that images have.
+func (x *index) layers() map[string]bool {
+	out := map[string]bool{}
+	for _, r := range x.Images {
+		for _, d := range r.Layers {
+			out[d] = true
+		}
+	}
+	return out
 }
 
 // names says that some image has the layer.
