@@ -63,7 +63,7 @@ func hold(dir, id string) (*output, error) {
 	held := &output{}
 	for _, name := range []string{"stdout", "stderr"} {
 		path := filepath.Join(dir, "c", id, name)
-		fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0) // without O_NONBLOCK: for that each line would wake the poller of the daemon
 		if err == unix.ENOENT {
 			continue
 		}
