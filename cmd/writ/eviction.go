@@ -34,7 +34,7 @@ func (c *evictionConfig) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.transition, "eviction-pressure-transition-period", pressure.DefaultTransition, "how long a pressure condition of the node stays after its shortage")
 	f.Int64Var(&c.maxPodGrace, "eviction-max-pod-grace-period", 0, "most seconds that a pod has to end after a soft threshold; negative for its own grace period")
 	f.StringVar(&c.logSize, "container-log-max-size", "10Mi", "size at which the log of a container is rotated")
-	f.IntVar(&c.endedPods, "terminated-pod-gc-threshold", reconcile.DefaultEndedPods, "how many pods that have ended are kept, evicted ones and then the oldest go first; negative for all")
+	f.IntVar(&c.endedPods, "terminated-pod-gc-threshold", reconcile.DefaultEndedPods, "how many pods that have ended are kept, evicted ones and then the oldest go first; 0 or less for all")
 	f.IntVar(&c.logFiles, "container-log-max-files", 5, "files kept of the log of a container, at least 2")
 }
 
@@ -101,4 +101,13 @@ func (c *evictionConfig) apply(cfg *noderuntime.Config) {
 	cfg.Eviction, _ = c.settings()
 	size := resource.MustParse(c.logSize)
 	cfg.LogMaxSize, cfg.LogMaxFiles = size.Value(), c.logFiles
+}
+
+// ended is how many Pods that have ended are kept. What bounds nothing for Kubernetes' controller, 0 or less,
+// is negative here.
+func (c *evictionConfig) ended() int {
+	if c.endedPods <= 0 {
+		return -1
+	}
+	return c.endedPods
 }

@@ -58,3 +58,17 @@ func TestEviction_Flags(t *testing.T) {
 		})
 	}
 }
+
+func TestEviction_EndedPods(t *testing.T) {
+	for args, want := range map[string]int{"": 12500, "--terminated-pod-gc-threshold=3": 3, "--terminated-pod-gc-threshold=0": -1, "--terminated-pod-gc-threshold=-7": -1} {
+		var c evictionConfig
+		f := pflag.NewFlagSet("up", pflag.ContinueOnError)
+		c.flags(f)
+		if err := f.Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ended(); got != want {
+			t.Errorf("%s: %d pods that have ended are kept, want %d", args, got, want)
+		}
+	}
+}
