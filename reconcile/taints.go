@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -89,25 +90,18 @@ func boundAt(r *state.Record) time.Time {
 	return r.Created
 }
 
-// toleratedUntil is until when a taint is tolerated: by upstream's rule the shortest time that any
-// matching toleration gives, from when both taint and Pod were there, and without end if none gives one.
+// toleratedUntil is until when a taint is tolerated: for as long as the first toleration that matches says,
+// as upstream has it, from when both taint and Pod were there; without end if it does not say.
 func toleratedUntil(t *corev1.Taint, tolerations []corev1.Toleration, bound time.Time) (until time.Time, tolerated bool) {
-	least := int64(-1)
-	for i := range tolerations {
-		if !schedule.Tolerates(&tolerations[i], t) {
-			continue
-		}
-		tolerated = true
-		if s := tolerations[i].TolerationSeconds; s != nil && (least < 0 || *s < least) {
-			least = max(*s, 0)
-		}
-	}
-	if !tolerated || least < 0 {
-		return time.Time{}, tolerated
+	at := slices.IndexFunc(tolerations, func(o corev1.Toleration) bool { return schedule.Tolerates(&o, t) })
+	if at < 0 || tolerations[at].TolerationSeconds == nil {
+		return time.Time{}, at >= 0
 	}
 	since := bound
 	if t.TimeAdded != nil && t.TimeAdded.After(since) {
 		since = t.TimeAdded.Time
 	}
-	return since.Add(time.Duration(least) * time.Second), true
+	// What is no duration any more is longer than anything that runs.
+	seconds := min(max(*tolerations[at].TolerationSeconds, 0), math.MaxInt64/int64(time.Second))
+	return since.Add(time.Duration(seconds) * time.Second), true
 }
