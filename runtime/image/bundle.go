@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -56,6 +57,22 @@ func (s *Store) take(ctx context.Context, b bundle) (id string, rec record, unpi
 	return id, rec, unpin, err
 }
 
+// mostKept bounds what is kept of a configuration, in bytes: no program is started with more.
+const mostKept = 1 << 20
+
+// kept is what containers need of a configuration. All of it would be in memory, and in every index that is written.
+func kept(c *v1.Config) (v1.Config, error) {
+	out := v1.Config{User: c.User, Env: c.Env, Entrypoint: c.Entrypoint, Cmd: c.Cmd, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal, Volumes: c.Volumes}
+	text, err := json.Marshal(out)
+	if err != nil {
+		return out, fmt.Errorf("keep image configuration: %w", err)
+	}
+	if len(text) > mostKept {
+		return out, fmt.Errorf("%w: environment, command and volumes of %d bytes, at most %d are allowed", ErrCorrupt, len(text), mostKept)
+	}
+	return out, nil
+}
+
 // check reads the configuration and holds it against the bundle, the limits and this node.
 func (s *Store) check(b bundle) ([]string, *v1.ConfigFile, error) {
 	if err := fewEntries(b.config); err != nil {
@@ -83,5 +100,6 @@ func (s *Store) check(b bundle) ([]string, *v1.ConfigFile, error) {
 		}
 		diffIDs[i] = h.String()
 	}
-	return diffIDs, cfg, nil
+	cfg.Config, err = kept(&cfg.Config)
+	return diffIDs, cfg, err
 }

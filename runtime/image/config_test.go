@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"writ/fixtures/registry"
@@ -50,6 +52,39 @@ func TestPull_BoundOfTheWholeImage(t *testing.T) {
 				t.Errorf("%s is here: %v, want %v", c.ref, found, c.want == "")
 			}
 		}
+	}
+}
+
+// What is kept of a configuration, in memory and in every index, is bounded.
+func TestPull_HugeConfigurations(t *testing.T) {
+	base := small(t, nil, map[string]string{"a": "1"})
+	for name, c := range map[string]struct {
+		config  v1.Config
+		refused bool
+	}{
+		"labels":      {v1.Config{Labels: map[string]string{"l": strings.Repeat("x", 4<<20)}, User: "7"}, false},
+		"environment": {v1.Config{Env: []string{"E=" + strings.Repeat("x", mostKept)}}, true},
+	} {
+		cf, err := base.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cf = cf.DeepCopy()
+		cf.Config = c.config
+		img, err := mutate.ConfigFile(base, cf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reg := registry.Start(t)
+		s := openStore(t, t.TempDir())
+		got, err := s.Pull(t.Context(), push(t, reg, img, "app:v"), Access{})
+		if c.refused != errors.Is(err, ErrCorrupt) || !c.refused && (err != nil || got.Config.User != "7") {
+			t.Errorf("%s: user %q, %v; want it refused: %v", name, got.Config.User, err, c.refused)
+		}
+		if st, err := os.Stat(s.indexPath()); err == nil && st.Size() > 10_000 {
+			t.Errorf("%s: the index has %d bytes", name, st.Size())
+		}
+		noTraces(t, s)
 	}
 }
 
