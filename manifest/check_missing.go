@@ -100,6 +100,8 @@ func isThere(ref Ref) bool {
 		return ref.Name == "kube-root-ca.crt"
 	case "Service":
 		return ref == ServiceRef("default", "kubernetes") || ref == ServiceRef("kube-system", "kube-dns")
+	case "StorageClass":
+		return ref.Name == localClass
 	case "PriorityClass":
 		return ref.Name == "system-cluster-critical" || ref.Name == "system-node-critical"
 	case "ClusterRole":

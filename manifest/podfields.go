@@ -13,7 +13,7 @@ var tables = allTables()
 
 func allTables() map[reflect.Type]fields {
 	all := map[reflect.Type]fields{}
-	for _, t := range []map[reflect.Type]fields{podTables(), placementTables(), containerTables(), volumeTables(), kindTables(), serviceTables()} {
+	for _, t := range []map[reflect.Type]fields{podTables(), placementTables(), containerTables(), volumeTables(), storageTables(), kindTables(), serviceTables()} {
 		maps.Copy(all, t)
 	}
 	return all

@@ -17,7 +17,7 @@ func volumeTables() map[reflect.Type]fields {
 		"image":                 works,
 		"iscsi":                 notYet("an iSCSI volume is"),
 		"nfs":                   works,
-		"persistentVolumeClaim": notYet("a persistent volume claim is"),
+		"persistentVolumeClaim": works,
 		"projected":             works,
 		"secret":                works,
 	}

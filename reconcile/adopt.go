@@ -125,7 +125,7 @@ func (d *draft) diff() (*difference, error) {
 			continue
 		}
 		f.held++
-		if _, declared := d.set.Get(r.Ref); !declared && r.Deletion == nil {
+		if _, declared := d.set.Get(r.Ref); !declared && r.Deletion == nil && !r.HasFolder() {
 			f.prune = append(f.prune, r)
 		}
 	}
@@ -140,10 +140,10 @@ func (d *draft) diff() (*difference, error) {
 // compare adds what an item changes to the difference, or says why it cannot take its object's place.
 func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, err error) {
 	r := d.w.Get(item.Ref)
-	if r != nil && r.Deletion != nil && item.Ref.Kind == "Pod" {
+	if r != nil && r.Deletion != nil && lingers(item.Ref) {
 		return nil, nil // it ends first, and is made again then
 	}
-	if r != nil && r.Origin == state.Authored && r.Deletion == nil && d.unchanged(item) {
+	if r != nil && r.Origin == state.Authored && r.Deletion == nil && d.unchanged(item) && !classless(r) {
 		return nil, nil
 	}
 	object, err := d.admitted(item, r)
@@ -161,7 +161,7 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 		if pod, ok := object.(*corev1.Pod); ok {
 			put.Status = pending(pod)
 		}
-	case r.Deletion != nil || r.Origin == state.Derived && item.Ref.Kind != "Node":
+	case r.Deletion != nil || r.Origin == state.Derived && item.Ref.Kind != "Node" && d.claimOf(r) == nil:
 		f.again = append(f.again, r)
 	case r.Origin == state.Authored && sameObject(r.Object, object):
 		return nil, nil
@@ -171,7 +171,7 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 	default:
 		put.Why = "changed in " + item.Source.Path
 		if standsAuthored(r) {
-			if mistakes = item.Hide(manifest.ValidateUpdate(r.Object, object)); len(mistakes) > 0 {
+			if mistakes = item.Hide(d.refusals(r, object)); len(mistakes) > 0 {
 				return f.replace(r, put, mistakes), nil
 			}
 		}
@@ -198,6 +198,11 @@ func (d *draft) admitted(item manifest.Item, r *state.Record) (manifest.Object, 
 			return admit.Keep(r.Pod(), o), nil
 		}
 		return admit.Pod(d.declared(), o)
+	case *corev1.PersistentVolumeClaim:
+		if r != nil && r.Claim() != nil {
+			return admit.KeepClaim(d.declared(), r, o), nil
+		}
+		return admit.Claim(d.declared(), o), nil
 	case *corev1.Node:
 		return d.withRange(d.taintedSince(o, r), nodeBits), nil
 	}
@@ -221,7 +226,7 @@ func (d *draft) carryOut(f *difference) {
 			puts = append(puts, state.Put{Ref: r.Ref, Object: d.builtin(r.Ref), Origin: state.Builtin, Why: "no longer declared"})
 		case r.Ref.Kind == "Pod":
 			ends = append(ends, r)
-		case r.Ref.Kind == "Namespace":
+		case r.Ref.Kind == "Namespace", lingers(r.Ref):
 			puts = append(puts, state.Put{Ref: r.Ref, Deletion: &state.Deletion{At: d.now, Reason: "no longer declared"}, Why: "no longer declared"})
 		default:
 			deletes = append(deletes, state.Delete{Ref: r.Ref, UID: r.UID, Why: "no longer declared"})

@@ -30,6 +30,7 @@ func (d *draft) builtins(ref manifest.Ref) {
 		}
 		d.ensure(manifest.ServiceRef(metav1.NamespaceDefault, kubernetesService))
 		d.ensure(manifest.ServiceRef(metav1.NamespaceSystem, dnsService))
+		d.ensureClass()
 		return
 	}
 	if ns := d.w.Get(ref); ns != nil && ns.Deletion == nil {
@@ -83,6 +84,8 @@ func builtin(ref manifest.Ref) manifest.Object {
 				})
 			}
 		}
+	case ref == manifest.StorageClassRef(state.LocalClass):
+		return localClass(true)
 	case ref.Kind == "ServiceAccount" && ref.Name == "default":
 		return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name}}
 	case ref.Kind == "ConfigMap" && ref.Name == rootCA:

@@ -18,6 +18,8 @@ type Options struct {
 	// RootCA is the certificate of the cluster's authority (PEM), which every namespace shows in
 	// kube-root-ca.crt; empty leaves what is there.
 	RootCA string
+	// Volumes is the folder that a node keeps the folders of volumes in, as PersistentVolumes show it.
+	Volumes string
 	// EndedPods is how many Pods that have ended are kept, 0 for DefaultEndedPods, negative for all.
 	EndedPods int
 	// Set is that of the adopted commit, from which a declared Pod that was lost is made again. Nil
@@ -114,6 +116,14 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 		d.replicaSetStatus(r)
 	case deploymentStatus:
 		d.deploymentStatus(r)
+	case claims:
+		d.claim(r)
+	case volumes:
+		d.volume(r)
+	case claimStatus:
+		d.claimStatus(r)
+	case volumeStatus:
+		d.volumeStatus(r)
 	case namespaces:
 		d.namespace(r)
 	}
@@ -134,6 +144,14 @@ func keysFor(ref manifest.Ref, yield func(Key)) {
 		yield(Key{mirrors, ref})
 	case "Pod":
 		yield(Key{pods, ref})
+	case "PersistentVolumeClaim":
+		yield(Key{claims, ref})
+		yield(Key{claimStatus, ref})
+	case "PersistentVolume":
+		yield(Key{volumes, ref})
+		yield(Key{volumeStatus, ref})
+	case "StorageClass":
+		yield(Key{Concern: builtins})
 	case "Deployment":
 		if ref.Group == "apps" {
 			yield(Key{rollout, ref})

@@ -27,16 +27,29 @@ func facts(p *state.Put) string {
 		fmt.Fprintf(&b, " deletion=%ds", p.Deletion.Grace)
 	}
 	if a := p.Allocation; a != nil {
-		fmt.Fprintf(&b, " ip=%s", strings.Join(a.ClusterIPs, ","))
-		for _, port := range slices.Sorted(maps.Keys(a.NodePorts)) {
-			fmt.Fprintf(&b, " %s=%d", port, a.NodePorts[port])
-		}
+		b.WriteString(AllocationText(a))
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Annotations)) {
 		fmt.Fprintf(&b, " %s=%s", key[strings.LastIndexByte(key, '/')+1:], p.Annotations[key])
 	}
 	if p.Status != nil {
 		b.WriteString(StatusText(p.Status))
+	}
+	return b.String()
+}
+
+// AllocationText shows what was allocated, each after a space.
+func AllocationText(a *state.Allocation) string {
+	switch {
+	case a.Volume != "":
+		return " volume=" + a.Volume
+	case a.Claim != nil:
+		return " claim=" + a.Claim.Namespace + "/" + a.Claim.Name
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, " ip=%s", strings.Join(a.ClusterIPs, ","))
+	for _, port := range slices.Sorted(maps.Keys(a.NodePorts)) {
+		fmt.Fprintf(&b, " %s=%d", port, a.NodePorts[port])
 	}
 	return b.String()
 }
@@ -110,6 +123,17 @@ func StatusText(s state.Status) string {
 		return text
 	case *corev1.NamespaceStatus:
 		return " phase=" + string(s.Phase)
+	case *corev1.PersistentVolumeClaimStatus:
+		text := " phase=" + string(s.Phase)
+		if size, ok := s.Capacity[corev1.ResourceStorage]; ok {
+			text += " capacity=" + size.String()
+		}
+		if c := pendingIn(s); c != nil {
+			text += fmt.Sprintf(" %s=%q", c.Reason, c.Message)
+		}
+		return text
+	case *corev1.PersistentVolumeStatus:
+		return strings.TrimSuffix(fmt.Sprintf(" phase=%s %s", s.Phase, s.Reason), " ")
 	case *corev1.NodeStatus:
 		for _, c := range s.Conditions {
 			if c.Type == corev1.NodeReady {

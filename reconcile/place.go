@@ -22,9 +22,7 @@ const arrival = 10 * time.Second
 // placement binds every Pod that waits, the most important and oldest first, or says why it waits.
 func (d *draft) placement() {
 	var waiting []*state.Record
-	if d.capacity == nil {
-		d.capacity = newCapacity(d.w)
-	}
+	d.room()
 	d.collectEnded()
 	for ref := range d.capacity.waiting {
 		if r := d.w.Get(ref); r != nil && r.Node == "" && active(r) && !d.uses(r) {
@@ -61,6 +59,7 @@ func (d *draft) placement() {
 			puts = d.refuse(puts, r, corev1.PodReasonUnschedulable, why)
 			continue
 		}
+		d.occupy(r, to)
 		d.capacity.nodes.Assume(r.UID, r.Pod(), to)
 		status := scheduled(r, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: d.stamp()})
 		puts = append(puts, state.Put{Ref: r.Ref, Node: to, Status: status})

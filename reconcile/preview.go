@@ -26,7 +26,7 @@ func (d *draft) declared() *state.World {
 			if _, ok := d.set.Get(account); !ok && d.w.Get(account) == nil {
 				add(account, builtin(account), state.Builtin)
 			}
-		case "ServiceAccount", "PriorityClass", "RuntimeClass":
+		case "ServiceAccount", "PriorityClass", "RuntimeClass", "StorageClass":
 			add(item.Ref, item.Object, state.Authored)
 		}
 	}

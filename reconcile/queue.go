@@ -18,17 +18,21 @@ const (
 	rollout
 	replicas
 	pods
+	claims
+	volumes
 	placement
 	endpoints
 	mirrors
 	replicaSetStatus
 	deploymentStatus
+	claimStatus
+	volumeStatus
 	namespaces
 )
 
 func (c Concern) String() string {
-	names := [...]string{"", "builtins", "registration", "allocation", "rollout", "replicas", "pods", "placement",
-		"endpoints", "mirrors", "replicaset status", "deployment status", "namespaces"}
+	names := [...]string{"", "builtins", "registration", "allocation", "rollout", "replicas", "pods", "claims", "volumes", "placement",
+		"endpoints", "mirrors", "replicaset status", "deployment status", "claim status", "volume status", "namespaces"}
 	if int(c) >= len(names) {
 		return "unknown"
 	}

@@ -38,6 +38,13 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 				yield(Key{mirrors, manifest.EndpointsRef(c.Ref.Namespace, service)})
 			}
 		}
+	case "PersistentVolumeClaim":
+		claimWakes(c, yield)
+	case "PersistentVolume":
+		volumeWakes(w, c, yield)
+	case "StorageClass.storage.k8s.io":
+		yield(Key{Concern: placement})
+		unboundClaims(w, yield)
 	case "Namespace":
 		if gone(c) {
 			yield(Key{Concern: builtins})
@@ -73,6 +80,7 @@ func owned(w *state.World, owner *state.Record, yield func(Key)) {
 }
 
 func podWakes(w *state.World, c *state.Change, yield func(Key)) {
+	podClaimWakes(c, yield)
 	for _, r := range []*state.Record{c.Old, c.New} {
 		if r == nil {
 			continue
@@ -144,6 +152,9 @@ func nodeWakes(w *state.World, c *state.Change, yield func(Key)) {
 	yield(Key{Concern: registration})
 	yield(Key{Concern: placement})
 	came := c.Old == nil || c.New == nil
+	if came || nodeReady(c.Old) != nodeReady(c.New) || c.Old.Object != c.New.Object {
+		unboundClaims(w, yield)
+	}
 	moved, driven := zone(c.Old) != zone(c.New), driven(c.Old, c.New)
 	if !came && !moved && !driven {
 		return

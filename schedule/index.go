@@ -24,9 +24,10 @@ type Index struct {
 	bound  map[types.UID]*bonds         // of Pods on a node, those that have rules for their company
 	spaces map[string]map[string]string // labels of namespaces
 	shy    int                          // nodes that would rather not have every Pod
-	last   *corev1.Pod                  // that Place looked at, with its need: Assume mostly follows
-	asked  need
-	stale  bool // names, nodes and blocks have to be made again
+	storage
+	last  *corev1.Pod // that Place looked at, with its need: Assume mostly follows
+	asked need
+	stale bool // names, nodes and blocks have to be made again
 }
 
 // node is what placement looks at of one node.
@@ -51,7 +52,7 @@ type placed struct {
 
 // NewIndex is the Index of a World.
 func NewIndex(w *state.World) *Index {
-	x := &Index{byName: map[string]*node{}, pods: map[types.UID]placed{}, bound: map[types.UID]*bonds{}, spaces: map[string]map[string]string{}, stale: true}
+	x := &Index{byName: map[string]*node{}, pods: map[types.UID]placed{}, bound: map[types.UID]*bonds{}, spaces: map[string]map[string]string{}, storage: newStorage(w), stale: true}
 	for r := range w.List("", "Namespace", "") {
 		x.setNamespace(r.Ref.Name, r)
 	}
@@ -64,17 +65,24 @@ func NewIndex(w *state.World) *Index {
 	return x
 }
 
-// Update takes in what changed. Changes of other kinds than Node, Pod and Namespace are passed over.
+// Update takes in what changed. Changes of kinds that placement does not look at are passed over.
 func (x *Index) Update(changes []state.Change) {
 	for _, c := range changes {
 		switch {
 		case c.Ref.Group != "":
+			if c.Ref.Kind == "StorageClass" {
+				x.setClass(c.Ref.Name, c.New)
+			}
 		case c.Ref.Kind == "Node":
 			x.setNode(c.Ref.Name, c.New)
 		case c.Ref.Kind == "Pod":
 			x.setPod(c.Old, c.New)
 		case c.Ref.Kind == "Namespace":
 			x.setNamespace(c.Ref.Name, c.New)
+		case c.Ref.Kind == "PersistentVolumeClaim":
+			x.setClaim(c.Ref, c.New)
+		case c.Ref.Kind == "PersistentVolume":
+			x.setVolume(c.Ref.Name, c.New)
 		}
 	}
 }
@@ -172,6 +180,7 @@ func (x *Index) add(uid types.UID, to string, need need, pod *corev1.Pod) {
 		n.ports = taken{}
 	}
 	n.ports.add(need.ports)
+	x.use(need.claims, 1)
 	x.pods[uid] = placed{node: to, need: need, person: personOf(pod)}
 	if b := bondsOf(pod); b != nil {
 		x.bound[uid] = b
@@ -189,6 +198,7 @@ func (x *Index) remove(uid types.UID) {
 	n.used.add(p.need.amount, -1)
 	n.scored.add(p.need.scored, -1)
 	n.ports.remove(p.need.ports)
+	x.use(p.need.claims, -1)
 	x.loosen(n)
 	x.forget(n)
 }

@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
+
+	"writ/manifest"
 )
 
 // amount is what Pods take and nodes have: milli-CPUs, bytes, bytes and a number of Pods, and of whatever else
@@ -99,6 +101,7 @@ type need struct {
 	amount
 	scored amount
 	ports  []hostPort
+	claims []manifest.Ref
 }
 
 // needOf is what a Pod takes. While it is resized, that is the most of what it has and what it is to have.
@@ -114,7 +117,7 @@ func needOf(pod *corev1.Pod) need {
 	if n.scored.memory == 0 {
 		n.scored.memory = assumedMemory
 	}
-	n.ports = portsOf(pod)
+	n.ports, n.claims = portsOf(pod), claimsOf(pod)
 	return n
 }
 

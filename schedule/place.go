@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"fmt"
 	"hash/fnv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,7 +19,10 @@ const enough = 64
 func (x *Index) Place(pod *corev1.Pod) (to state.Node, why string) {
 	x.settle()
 	q := question{pod: pod, need: x.needOf(pod), affinity: nodeaffinity.GetRequiredNodeAffinity(pod), company: x.companyOf(pod)}
-	q.wishes = x.wishesOf(pod, q.company)
+	q.wishes, q.wants = x.wishesOf(pod, q.company), x.wantsOf(pod, q.need.claims)
+	if q.wants != nil && q.wants.why != "" {
+		return "", fmt.Sprintf("0/%d nodes are available: %s.", len(x.nodes), q.wants.why)
+	}
 	if len(pod.Spec.NodeSelector) == 0 && (pod.Spec.Affinity == nil || pod.Spec.Affinity.NodeAffinity == nil) {
 		q.anyLabels = true
 	}
@@ -46,6 +50,7 @@ type question struct {
 	anyLabels bool // neither nodeSelector nor node affinity
 	company   *company
 	wishes    *wishes
+	wants     *wants
 }
 
 func (x *Index) search(q *question) *node {

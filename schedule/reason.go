@@ -50,6 +50,9 @@ func (q *question) mismatch(n *node) *refusal {
 	if slices.ContainsFunc(q.need.ports, n.ports.has) {
 		return &refusal{words: "node(s) didn't have free ports for the requested pod ports"}
 	}
+	if words := q.wants.refuses(n); words != "" {
+		return &refusal{words: words}
+	}
 	return nil
 }
 

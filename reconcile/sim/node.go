@@ -46,6 +46,7 @@ func (n Node) Step(v state.View, now time.Time) (state.Batch, time.Time) {
 	s.node(self)
 	if !n.Down {
 		s.pods()
+		s.volumes()
 	}
 	return b, s.wake
 }
@@ -125,6 +126,16 @@ func (s *stepper) pods() {
 		next := s.pod(p, used)
 		if next != nil && !equality.Semantic.DeepEqual(next, p.PodStatus()) {
 			s.batch.Puts = append(s.batch.Puts, state.Put{Ref: p.Ref, UID: p.UID, Status: next})
+		}
+	}
+}
+
+// volumes removes the folders of volumes that are to go.
+func (s *stepper) volumes() {
+	for v := range s.v.Volumes() {
+		status, _ := v.Status.(*corev1.PersistentVolumeStatus)
+		if v.Deletion != nil && v.HasFolder() && (status == nil || status.Reason != state.VolumeRemoved) {
+			s.batch.Puts = append(s.batch.Puts, state.Put{Ref: v.Ref, UID: v.UID, Status: &corev1.PersistentVolumeStatus{Phase: corev1.VolumeReleased, Reason: state.VolumeRemoved}})
 		}
 	}
 }

@@ -1,0 +1,68 @@
+package reconcile
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// claimWakes: what a claim is bound to, and the Pods that wait for it.
+func claimWakes(c *state.Change, yield func(Key)) {
+	for _, r := range []*state.Record{c.Old, c.New} {
+		if r == nil {
+			continue
+		}
+		if r.Allocation != nil && r.Allocation.Volume != "" {
+			keysFor(manifest.VolumeRef(r.Allocation.Volume), yield)
+		}
+	}
+	if decided(c) {
+		yield(Key{Concern: placement})
+	}
+}
+
+// volumeWakes: its claim, and all that might get it.
+func volumeWakes(w *state.World, c *state.Change, yield func(Key)) {
+	for _, r := range []*state.Record{c.Old, c.New} {
+		if r != nil && r.Allocation != nil && r.Allocation.Claim != nil {
+			keysFor(manifest.ClaimRef(r.Allocation.Claim.Namespace, r.Allocation.Claim.Name), yield)
+		}
+	}
+	if decided(c) {
+		yield(Key{Concern: placement})
+		unboundClaims(w, yield)
+	}
+}
+
+// decided says that a claim or a volume changed in more than its status.
+func decided(c *state.Change) bool {
+	return c.Old == nil || c.New == nil || newer(c) || c.Old.Object != c.New.Object || c.Old.Allocation != c.New.Allocation ||
+		(c.Old.Deletion == nil) != (c.New.Deletion == nil)
+}
+
+// unboundClaims yields the keys of all claims that have no volume, or have lost it.
+func unboundClaims(w *state.World, yield func(Key)) {
+	for r := range w.List("", "PersistentVolumeClaim", "") {
+		s, ok := r.Status.(*corev1.PersistentVolumeClaimStatus)
+		if r.Allocation == nil || r.Allocation.Volume == "" || !ok || s.Phase != corev1.ClaimBound {
+			keysFor(r.Ref, yield)
+		}
+	}
+}
+
+// podClaimWakes: the claims of a Pod that came, went, was placed or has ended.
+func podClaimWakes(c *state.Change, yield func(Key)) {
+	if c.Old != nil && c.New != nil && !newer(c) && c.Old.Node == c.New.Node && terminal(c.Old) == terminal(c.New) &&
+		c.Old.Object == c.New.Object && (c.Old.Deletion == nil) == (c.New.Deletion == nil) {
+		return
+	}
+	for _, r := range []*state.Record{c.Old, c.New} {
+		if r == nil {
+			continue
+		}
+		for name := range manifest.PodClaims(r.Pod()) {
+			keysFor(manifest.ClaimRef(r.Ref.Namespace, name), yield)
+		}
+	}
+}
