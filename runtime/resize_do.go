@@ -24,7 +24,7 @@ import (
 )
 
 // resizeRetry is how long a resize that the node has no room for waits before it is looked at again; room that is
-// made by a Pod of this node that ends is noticed at once.
+// made by a Pod of this node that goes is noticed at once.
 const resizeRetry = 30 * time.Second
 
 func (p podPaths) resources() string { return filepath.Join(p.data, "resources") }
@@ -199,9 +199,9 @@ func (w *worker) actuate(ctx context.Context) error {
 		return err
 	}
 	slices.SortStableFunc(change, func(a, b *corev1.Container) int { // what shrinks makes room first
-		return int(grows(before, b)) - int(grows(before, a))
+		return grows(before, a) - grows(before, b)
 	})
-	for _, c := range slices.Backward(change) {
+	for _, c := range change {
 		if err := w.bound(ctx, w.o.Containers[c.Name].Run.ID, oci.ContainerResources(m, pod, c)); err != nil {
 			return fmt.Errorf("container %s: %w", c.Name, err)
 		}
@@ -215,7 +215,7 @@ func (w *worker) actuate(ctx context.Context) error {
 }
 
 // grows is 1 for a container whose memory limit grows, else 0.
-func grows(before *corev1.Pod, c *corev1.Container) byte {
+func grows(before *corev1.Pod, c *corev1.Container) int {
 	old := oci.Container(&before.Spec, c.Name)
 	if old != nil && c.Resources.Limits.Memory().Cmp(*old.Resources.Limits.Memory()) > 0 {
 		return 1
