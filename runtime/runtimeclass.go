@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -80,14 +81,6 @@ func (c *ResourceConfig) runtimeHandlers() []corev1.NodeRuntimeHandler {
 	for _, h := range c.Handlers {
 		list = append(list, corev1.NodeRuntimeHandler{Name: h.Name, Features: &corev1.NodeRuntimeHandlerFeatures{}})
 	}
-	slices.SortFunc(list, func(a, b corev1.NodeRuntimeHandler) int {
-		switch {
-		case a.Name < b.Name:
-			return -1
-		case a.Name > b.Name:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(list, func(a, b corev1.NodeRuntimeHandler) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
