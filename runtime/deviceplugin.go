@@ -167,7 +167,7 @@ func nodeDevice(name string) (oci.Device, error) {
 	if err := unix.Lstat(name, &st); err != nil {
 		return oci.Device{}, err
 	}
-	d := oci.Device{Path: name, Mode: st.Mode & 0o777, Major: int64(unix.Major(uint64(st.Rdev))), Minor: int64(unix.Minor(uint64(st.Rdev)))}
+	d := oci.Device{Path: name, Mode: st.Mode & 0o777, Major: int64(unix.Major(uint64(st.Rdev))), Minor: int64(unix.Minor(uint64(st.Rdev))), UID: st.Uid, GID: st.Gid}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFCHR:
 		d.Type = "c"

@@ -121,14 +121,8 @@ func deviceNodes() []oci.Device {
 		case d.Type()&fs.ModeDevice == 0 || name == "/dev/console":
 			return nil
 		}
-		var st unix.Stat_t
-		if unix.Lstat(name, &st) == nil {
-			kind := "b"
-			if st.Mode&unix.S_IFMT == unix.S_IFCHR {
-				kind = "c"
-			}
-			out = append(out, oci.Device{Path: name, Type: kind, Mode: st.Mode & 0o777,
-				Major: int64(unix.Major(uint64(st.Rdev))), Minor: int64(unix.Minor(uint64(st.Rdev)))})
+		if found, err := nodeDevice(name); err == nil { // it may be gone already
+			out = append(out, found)
 		}
 		return nil
 	})

@@ -144,6 +144,19 @@ func TestDefaults_Seccomp(t *testing.T) {
 	}
 }
 
+// TestDefaults_DevicesOfPrivileged: they have the owner and mode that they have on the node, as with containerd, so that
+// a privileged container's user who is not root opens no disk.
+func TestDefaults_DevicesOfPrivileged(t *testing.T) {
+	yes := true
+	m := Machine{Devices: []Device{{Path: "/dev/sda", Type: "b", Major: 8, Mode: 0o660, GID: 6}, {Path: "/dev/kmsg", Type: "c", Major: 1, Minor: 11, Mode: 0o644, UID: 3}}}
+	s := &specs.Spec{Linux: &specs.Linux{Resources: &specs.LinuxResources{}}}
+	setDevices(&m, Privileged(&corev1.Container{SecurityContext: &corev1.SecurityContext{Privileged: &yes}}), s)
+	want := `[{"path":"/dev/sda","type":"b","major":8,"minor":0,"fileMode":432,"uid":0,"gid":6},{"path":"/dev/kmsg","type":"c","major":1,"minor":11,"fileMode":420,"uid":3,"gid":0}]`
+	if got := text(s.Linux.Devices); got != want {
+		t.Errorf("devices are %s, want %s", got, want)
+	}
+}
+
 func text(v any) string {
 	data, _ := json.Marshal(v)
 	return string(data)

@@ -1,6 +1,8 @@
 package oci
 
 import (
+	"os"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -10,6 +12,14 @@ type Device struct {
 	Type         string // "c" or "b"
 	Major, Minor int64
 	Mode         uint32
+	UID, GID     uint32
+}
+
+// node is the device as it is on the machine, with its owner and mode: who is not root in a container opens what they
+// could open outside.
+func (d *Device) node() specs.LinuxDevice {
+	mode, uid, gid := os.FileMode(d.Mode), d.UID, d.GID
+	return specs.LinuxDevice{Path: d.Path, Type: d.Type, Major: d.Major, Minor: d.Minor, FileMode: &mode, UID: &uid, GID: &gid}
 }
 
 // setDevices gives a privileged container every device of the machine, others
@@ -20,7 +30,7 @@ func setDevices(m *Machine, privileged bool, spec *specs.Spec) {
 		return
 	}
 	spec.Linux.Resources.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
-	for _, d := range m.Devices {
-		spec.Linux.Devices = append(spec.Linux.Devices, specs.LinuxDevice{Path: d.Path, Type: d.Type, Major: d.Major, Minor: d.Minor})
+	for i := range m.Devices {
+		spec.Linux.Devices = append(spec.Linux.Devices, m.Devices[i].node())
 	}
 }

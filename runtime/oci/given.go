@@ -2,7 +2,6 @@ package oci
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -47,9 +46,8 @@ func Give(spec *specs.Spec, own map[string]string, g *Given) {
 		spec.Mounts = append(spec.Mounts, m)
 	}
 	for _, d := range g.Devices {
-		mode := os.FileMode(d.Mode)
 		spec.Linux.Devices = slices.DeleteFunc(spec.Linux.Devices, func(o specs.LinuxDevice) bool { return o.Path == d.Path })
-		spec.Linux.Devices = append(spec.Linux.Devices, specs.LinuxDevice{Path: d.Path, Type: d.Type, Major: d.Major, Minor: d.Minor, FileMode: &mode})
+		spec.Linux.Devices = append(spec.Linux.Devices, d.node())
 		major, minor := d.Major, d.Minor
 		spec.Linux.Resources.Devices = append(spec.Linux.Resources.Devices,
 			specs.LinuxDeviceCgroup{Allow: true, Type: d.Type, Major: &major, Minor: &minor, Access: d.Access})
