@@ -110,7 +110,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	n.loop, err = loop.New(loop.Config{
 		Commits: n.commits, Ancestor: n.mirror.Ancestor, Adopted: n.adoptedBefore, Record: n.events.Record, Progress: n.passed,
 		Loader:  loader,
-		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH, RootCA: n.rootCA, EndedPods: cfg.eviction.ended()},
+		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH, RootCA: n.rootCA, Volumes: noderuntime.VolumesDir(cfg.dataDir), EndedPods: cfg.eviction.ended()},
 	}, n.store, log)
 	if err != nil {
 		return n, err
