@@ -63,6 +63,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.fullNames()
 	w.nodePortClashes()
 	w.crowded()
+	w.exclusiveClaims()
 	w.autoscalers()
 	w.dependencies()
 	w.immutableChanges()

@@ -73,6 +73,8 @@ func storageTables() map[reflect.Type]fields {
 		}),
 		rows[corev1.TopologySelectorTerm](fields{"matchLabelExpressions": works}),
 		rows[corev1.TopologySelectorLabelRequirement](fields{"key": works, "values": works}),
+		rows[corev1.EphemeralVolumeSource](fields{"volumeClaimTemplate": works}),
+		rows[corev1.PersistentVolumeClaimTemplate](fields{"metadata": works, "spec": works}),
 		rows[corev1.PersistentVolumeClaimVolumeSource](fields{"claimName": works, "readOnly": works}),
 	)
 }

@@ -12,7 +12,7 @@ func volumeTables() map[reflect.Type]fields {
 		"csi":                   notYet("a CSI volume is"),
 		"downwardAPI":           works,
 		"emptyDir":              works,
-		"ephemeral":             notYet("an ephemeral volume claim is"),
+		"ephemeral":             works,
 		"hostPath":              works,
 		"image":                 works,
 		"iscsi":                 notYet("an iSCSI volume is"),

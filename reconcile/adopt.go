@@ -96,13 +96,16 @@ type difference struct {
 	prune []*state.Record
 	again []*state.Record // to be deleted first: it was going, and is declared
 	ended []*state.Record // Pods to be replaced
+	going []*state.Record // claims and volumes to be replaced
 	// What cannot become what is written and is deleted for it, and of that what leaves its dependents behind.
 	replaced []manifest.Ref
 	orphaned []*state.Record
 	held     int // authored objects that the World has
 }
 
-func (f *difference) empty() bool { return len(f.puts)+len(f.prune)+len(f.again)+len(f.ended) == 0 }
+func (f *difference) empty() bool {
+	return len(f.puts)+len(f.prune)+len(f.again)+len(f.ended)+len(f.going) == 0
+}
 
 func standsAuthored(r *state.Record) bool {
 	return r.Origin == state.Authored || r.Origin == state.Restored
@@ -142,6 +145,10 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 	r := d.w.Get(item.Ref)
 	if r != nil && r.Deletion != nil && lingers(item.Ref) {
 		return nil, nil // it ends first, and is made again then
+	}
+	if r != nil && r.Origin == state.Derived && r.Claim() != nil {
+		f.going = append(f.going, r)
+		return nil, nil
 	}
 	if r != nil && r.Origin == state.Authored && r.Deletion == nil && d.unchanged(item) && !classless(r) {
 		return nil, nil
@@ -218,6 +225,9 @@ func (d *draft) carryOut(f *difference) {
 	}
 	for _, r := range f.again {
 		deletes = append(deletes, state.Delete{Ref: r.Ref, UID: r.UID, Why: "made again"})
+	}
+	for _, r := range f.going {
+		puts = append(puts, state.Put{Ref: r.Ref, Deletion: &state.Deletion{At: d.now, Reason: "made again"}, Why: "made again"})
 	}
 	var ends []*state.Record
 	for _, r := range f.prune {

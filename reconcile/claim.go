@@ -145,13 +145,8 @@ func (d *draft) claimGoes(r *state.Record) {
 // usedBy is a Pod on a node that has not ended and mounts a claim, nil if there is none.
 func (d *draft) usedBy(r *state.Record) *state.Record {
 	for p := range d.w.Pods(r.Ref.Namespace) {
-		if p.Node == "" || terminal(p) && p.Deletion == nil {
-			continue
-		}
-		for name := range manifest.PodClaims(p.Pod()) {
-			if name == r.Ref.Name {
-				return p
-			}
+		if p.Node != "" && (!terminal(p) || p.Deletion != nil) && mounts(p, r.Ref.Name) {
+			return p
 		}
 	}
 	return nil
@@ -160,7 +155,7 @@ func (d *draft) usedBy(r *state.Record) *state.Record {
 // removeDeclared takes away a record that was to go, and makes the object again if the commit declares it by now.
 func (d *draft) removeDeclared(r *state.Record, why string) {
 	item, ok := manifest.Item{}, false
-	if d.set != nil && standsAuthored(r) {
+	if d.set != nil {
 		item, ok = d.set.Get(r.Ref)
 	}
 	if !ok {

@@ -29,6 +29,9 @@ const (
 	externalProvisioning = "ExternalProvisioning"
 )
 
+// noProvisioner is what upstream calls the provisioner of classes without any.
+const noProvisioner = volume.NotSupportedProvisioner
+
 // claimStatus states how a claim is.
 func (d *draft) claimStatus(r *state.Record) {
 	if r.Claim() == nil {
@@ -111,9 +114,9 @@ func (d *draft) unbound(r *state.Record) (kind, reason, message string) {
 		return warning, provisioningFailed, nodes.Provisions(c).Error()
 	case nodes.Delayed(c) && len(pods) == 0:
 		return normal, firstConsumer, "waiting for first consumer to be created before binding"
-	case class.Provisioner == state.LocalProvisioner || class.Provisioner == volume.NotSupportedProvisioner && nodes.Delayed(c):
+	case class.Provisioner == state.LocalProvisioner || class.Provisioner == noProvisioner && nodes.Delayed(c):
 		return d.localUnbound(r, class, pods)
-	case class.Provisioner == volume.NotSupportedProvisioner:
+	case class.Provisioner == noProvisioner:
 		return warning, provisioningFailed, fmt.Sprintf("no volume plugin matched name: %s", class.Provisioner)
 	}
 	return normal, externalProvisioning, fmt.Sprintf("Waiting for a volume to be created either by the external provisioner '%s' or manually by the system administrator. "+
@@ -126,6 +129,7 @@ func (d *draft) localUnbound(r *state.Record, class *storagev1.StorageClass, pod
 	switch {
 	case class.Provisioner == state.LocalProvisioner && err != nil:
 		return corev1.EventTypeWarning, provisioningFailed, err.Error()
+	case !d.room().nodes.Delayed(r.Claim()):
 	case len(pods) == 1:
 		return corev1.EventTypeNormal, podScheduled, fmt.Sprintf("waiting for pod %s to be scheduled", pods[0])
 	case len(pods) > 1:
@@ -137,13 +141,8 @@ func (d *draft) localUnbound(r *state.Record, class *storagev1.StorageClass, pod
 // unplacedUsers are the names of the Pods that use a claim and are on no node.
 func (d *draft) unplacedUsers(r *state.Record) (names []string) {
 	for p := range d.w.Pods(r.Ref.Namespace) {
-		if p.Node != "" || !active(p) {
-			continue
-		}
-		for name := range manifest.PodClaims(p.Pod()) {
-			if name == r.Ref.Name {
-				names = append(names, p.Ref.Name)
-			}
+		if p.Node == "" && active(p) && mounts(p, r.Ref.Name) {
+			names = append(names, p.Ref.Name)
 		}
 	}
 	return names

@@ -8,7 +8,7 @@ import (
 )
 
 // claimWakes: what a claim is bound to, and the Pods that wait for it.
-func claimWakes(c *state.Change, yield func(Key)) {
+func claimWakes(w *state.World, c *state.Change, yield func(Key)) {
 	for _, r := range []*state.Record{c.Old, c.New} {
 		if r == nil {
 			continue
@@ -20,6 +20,23 @@ func claimWakes(c *state.Change, yield func(Key)) {
 	if decided(c) {
 		yield(Key{Concern: placement})
 	}
+	if gone(c) { // a Pod may have to make its own
+		for p := range w.Pods(c.Ref.Namespace) {
+			if p.Node == "" && mounts(p, c.Ref.Name) {
+				yield(Key{pods, p.Ref})
+			}
+		}
+	}
+}
+
+// mounts says that a Pod has a claim among its volumes.
+func mounts(p *state.Record, claim string) bool {
+	for name := range manifest.PodClaims(p.Pod()) {
+		if name == claim {
+			return true
+		}
+	}
+	return false
 }
 
 // volumeWakes: its claim, and all that might get it.

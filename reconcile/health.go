@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 
 	"writ/manifest"
 	"writ/state"
@@ -66,8 +67,12 @@ func Health(w *state.World, ref manifest.Ref) (State, string) {
 		return serviceHealth(w, r, o)
 	case *corev1.Node:
 		return nodeHealth(r, o)
-	case *corev1.Namespace:
-		return Healthy, ""
+	case *corev1.PersistentVolumeClaim:
+		return claimHealth(r)
+	case *corev1.PersistentVolume:
+		return volumeHealth(r)
+	case *storagev1.StorageClass:
+		return classHealth(o)
 	}
 	return Healthy, ""
 }

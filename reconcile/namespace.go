@@ -23,6 +23,8 @@ func (d *draft) namespace(r *state.Record) {
 		switch {
 		case o.Ref.Kind == "Pod":
 			d.end(o, "its namespace is going")
+		case o.Claim() != nil:
+			d.endClaim(o, "its namespace is going")
 		case o.Origin == state.Authored:
 			left = true // only an adoption takes it away
 			continue

@@ -38,7 +38,9 @@ func (d *draft) pod(r *state.Record) {
 				return
 			}
 		}
-		d.held(r)
+		if !d.held(r) && !terminal(r) {
+			d.ownClaims(r)
+		}
 		return
 	}
 	switch {

@@ -35,8 +35,12 @@ func (f *difference) replace(r *state.Record, put state.Put, mistakes []string) 
 		}
 		return mistakes
 	}
-	if r.Ref.Kind == "Pod" && r.Ref.Group == "" {
+	switch {
+	case r.Ref.Kind == "Pod" && r.Ref.Group == "":
 		f.ended = append(f.ended, r) // with its grace; then the new one is made
+		return nil
+	case lingers(r.Ref): // until nothing uses it any more
+		f.going = append(f.going, r)
 		return nil
 	}
 	f.again = append(f.again, r)

@@ -9,12 +9,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"writ/manifest"
 	"writ/schedule"
 	"writ/state"
 )
 
-// A new Pod may have no place while an old one runs: they ask for the same port of the node, or do not fit
-// beside each other. Then an old one goes first, as far as maxUnavailable allows, and of the old ones
+// A new Pod may have no place while an old one runs: they ask for the same port of the node or for a volume that
+// one Pod has for itself, or do not fit beside each other. Then an old one goes first, as far as maxUnavailable allows, and of the old ones
 // that which is in the way. Where it does not allow any, the status says what the rollout waits for and
 // what to change; nobody would notice otherwise.
 
@@ -25,6 +26,7 @@ const blockedCondition = "writ.dev/Blocked"
 // Reasons of blockedCondition.
 const (
 	portTaken   = "HostPortTaken"
+	volumeTaken = "VolumeTaken"
 	doesNotFit  = "DoesNotFit"
 	stopsFirst  = "StoppingFirst"
 	blockedWord = "RolloutBlocked"
@@ -42,7 +44,7 @@ func (x *deployment) leaving() []*revision {
 	for _, v := range x.old {
 		old := &corev1.Pod{Spec: v.rs.Spec.Template.Spec}
 		switch {
-		case schedule.SharedPort(next, old) != "":
+		case schedule.SharedPort(next, old) != "", x.sharedClaim(next, old) != "":
 			rank[v] = -2
 		case homeless && schedule.MakesRoom(old, next):
 			rank[v] = -1
@@ -97,6 +99,9 @@ func (x *deployment) blocked() *block {
 		if port := schedule.SharedPort(p.Pod(), o.Pod()); port != "" {
 			return &block{corev1.ConditionTrue, portTaken, fmt.Sprintf("pod %s waits for %s of the node, which the old pod %s has: %s", p.Ref.Name, port, o.Ref.Name, x.remedy())}
 		}
+		if claim := x.sharedClaim(p.Pod(), o.Pod()); claim != "" {
+			return &block{corev1.ConditionTrue, volumeTaken, fmt.Sprintf("pod %s waits for the volume of persistentvolumeclaim %q, which the old pod %s has for itself (ReadWriteOncePod): %s", p.Ref.Name, claim, o.Ref.Name, x.remedy())}
+		}
 	}
 	for o := range x.d.w.Owned(x.next.r.UID) {
 		if o.Ref.Kind != "Pod" || o.Node == "" || terminal(o) {
@@ -104,6 +109,9 @@ func (x *deployment) blocked() *block {
 		}
 		if port := schedule.SharedPort(p.Pod(), o.Pod()); port != "" {
 			return &block{corev1.ConditionTrue, portTaken, fmt.Sprintf("pod %s waits for %s of the node, which pod %s of the same template has: a node has it once; set spec.replicas to the number of nodes", p.Ref.Name, port, o.Ref.Name)}
+		}
+		if claim := x.sharedClaim(p.Pod(), o.Pod()); claim != "" {
+			return &block{corev1.ConditionTrue, volumeTaken, fmt.Sprintf("pod %s waits for the volume of persistentvolumeclaim %q, which pod %s of the same template has for itself (ReadWriteOncePod); set spec.replicas to 1", p.Ref.Name, claim, o.Ref.Name)}
 		}
 	}
 	if len(staying) == 0 {
@@ -113,6 +121,22 @@ func (x *deployment) blocked() *block {
 		return nil
 	}
 	return &block{corev1.ConditionTrue, doesNotFit, fmt.Sprintf("pod %s does not fit beside the old pods (%s): %s", p.Ref.Name, strings.TrimSuffix(why, "."), x.remedy())}
+}
+
+// sharedClaim is a claim that two Pods ask for and one Pod has for itself, empty if there is none.
+func (x *deployment) sharedClaim(a, b *corev1.Pod) string {
+	for name := range manifest.PodClaims(a) {
+		r := x.d.w.Get(manifest.ClaimRef(x.r.Ref.Namespace, name))
+		if r == nil || r.Claim() == nil || !slices.Contains(r.Claim().Spec.AccessModes, corev1.ReadWriteOncePod) {
+			continue
+		}
+		for other := range manifest.PodClaims(b) {
+			if other == name {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 // arriving says that a new Pod has a place and is not available yet, or ends: something goes on by itself.

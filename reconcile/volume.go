@@ -19,7 +19,7 @@ func (d *draft) volume(r *state.Record) {
 	}
 	if r.HasFolder() {
 		if s, ok := r.Status.(*corev1.PersistentVolumeStatus); ok && s.Reason == state.VolumeRemoved {
-			d.delete(r, "nothing of it is left")
+			d.removeDeclared(r, "nothing of it is left")
 		}
 		return
 	}

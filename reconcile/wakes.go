@@ -39,7 +39,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 			}
 		}
 	case "PersistentVolumeClaim":
-		claimWakes(c, yield)
+		claimWakes(w, c, yield)
 	case "PersistentVolume":
 		volumeWakes(w, c, yield)
 	case "StorageClass.storage.k8s.io":

@@ -157,7 +157,7 @@ func (w *wants) add(pod *corev1.Pod, ref manifest.Ref) (why string) {
 		w.bound = append(w.bound, v)
 		return ""
 	}
-	if uses := manifest.NotYet(c); len(uses) > 0 && r.Origin == state.Authored {
+	if uses := manifest.NotYet(c); len(uses) > 0 {
 		return fmt.Sprintf("persistentvolumeclaim %q is not bound: %s: %s", ref.Name, uses[0].Path, uses[0].Reason)
 	}
 	if !w.in.Delayed(c) || c.Spec.VolumeName != "" {
