@@ -42,9 +42,7 @@ func (r *Record) Full() manifest.Object {
 		setStatus(&o.Status, r.Status)
 	case *corev1.Node:
 		setStatus(&o.Status, r.Status)
-		if r.Status != nil {
-			o.Spec.Taints = WithConditionTaints(o.Spec.Taints, &o.Status)
-		}
+		o.Spec.Taints = r.nodeTaints(o)
 	case *corev1.Namespace:
 		setStatus(&o.Status, r.Status)
 	case *corev1.PersistentVolumeClaim:
@@ -63,6 +61,18 @@ func (r *Record) Full() manifest.Object {
 		setStatus(&o.Status, r.Status)
 	}
 	return o
+}
+
+// nodeTaints are those that were authored and those that upstream's node lifecycle controller adds.
+func (r *Record) nodeTaints(n *corev1.Node) []corev1.Taint {
+	taints := n.Spec.Taints
+	if r.Status != nil {
+		taints = WithConditionTaints(taints, &n.Status)
+	}
+	if n.Spec.Unschedulable {
+		taints = withTaint(taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
+	}
+	return taints
 }
 
 func cmpOr(a, b string) string {

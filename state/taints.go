@@ -44,9 +44,14 @@ func conditionTaintsOf(s *corev1.NodeStatus) []corev1.Taint {
 // WithConditionTaints adds the taints that the conditions of a node stand for to those that were authored.
 func WithConditionTaints(taints []corev1.Taint, s *corev1.NodeStatus) []corev1.Taint {
 	for _, t := range conditionTaintsOf(s) {
-		if !slices.ContainsFunc(taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
-			taints = append(taints, t)
-		}
+		taints = withTaint(taints, t)
 	}
 	return taints
+}
+
+func withTaint(taints []corev1.Taint, t corev1.Taint) []corev1.Taint {
+	if slices.ContainsFunc(taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
+		return taints
+	}
+	return append(taints, t)
 }

@@ -21,6 +21,7 @@ func TestFull_NodeTaints(t *testing.T) {
 	tests := map[string]struct {
 		authored   []corev1.Taint
 		conditions []corev1.NodeCondition // nil: it has not reported
+		cordoned   bool
 		want       string
 	}{
 		"healthy":          {conditions: []corev1.NodeCondition{ready, is(corev1.NodeDiskPressure, corev1.ConditionFalse)}},
@@ -31,10 +32,14 @@ func TestFull_NodeTaints(t *testing.T) {
 			want: "node.kubernetes.io/memory-pressure:NoSchedule node.kubernetes.io/disk-pressure:NoSchedule node.kubernetes.io/pid-pressure:NoSchedule"},
 		"authored as well": {authored: []corev1.Taint{{Key: "a", Effect: corev1.TaintEffectNoExecute}, {Key: corev1.TaintNodeDiskPressure, Effect: corev1.TaintEffectNoSchedule}},
 			conditions: []corev1.NodeCondition{ready, is(corev1.NodeDiskPressure, corev1.ConditionTrue)}, want: "a:NoExecute node.kubernetes.io/disk-pressure:NoSchedule"},
+		"cordoned":                        {conditions: []corev1.NodeCondition{ready}, cordoned: true, want: "node.kubernetes.io/unschedulable:NoSchedule"},
+		"cordoned before it has reported": {cordoned: true, want: "node.kubernetes.io/unschedulable:NoSchedule"},
+		"cordoned, and authored as well": {authored: []corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}},
+			conditions: []corev1.NodeCondition{ready}, cordoned: true, want: "node.kubernetes.io/unschedulable:NoSchedule"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			n := &corev1.Node{Spec: corev1.NodeSpec{Taints: tt.authored}}
+			n := &corev1.Node{Spec: corev1.NodeSpec{Taints: tt.authored, Unschedulable: tt.cordoned}}
 			r := &Record{Ref: manifest.NodeRef("n"), Object: n}
 			if tt.conditions != nil {
 				r.Status = &corev1.NodeStatus{Conditions: tt.conditions}
