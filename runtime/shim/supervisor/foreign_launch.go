@@ -18,9 +18,10 @@ func (c *container) launchForeign(r shim.StartRequest) (shim.Container, error) {
 	var process libcontainer.Process // only takes the container's ends of its streams
 	s := &streams{c: c}
 	defer s.close()
-	if err := c.openOutput(r.Log); err != nil {
+	if err := c.prepareOutput(r.Log); err != nil {
 		return shim.Container{}, err
 	}
+	c.output.open()
 	var console *consoleListener
 	if r.Spec.Process.Terminal {
 		var err error

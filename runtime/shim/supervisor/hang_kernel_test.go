@@ -236,3 +236,42 @@ func TestHang_LogDoesNotHideAnExit(t *testing.T) {
 		t.Errorf("hello: %+v", hello)
 	}
 }
+
+// TestHang_LogDoesNotHoldTakeovers: neither by a shim that was started, nor by one that was executed.
+func TestHang_LogDoesNotHoldTakeovers(t *testing.T) {
+	for name, replace := range map[string]func(r *rig){
+		"after a kill":     func(r *rig) { r.killShim(); r.launch() },
+		"after an upgrade": func(r *rig) { r.upgrade(shared.next) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := pod(t)
+			r.start(r.request("writer", "echo begun; sleep 1000"))
+			request := r.request("typed", "echo begun; sleep 1000")
+			request.Spec.Process.Terminal = name == "after an upgrade"
+			r.start(request)
+			wait(t, "the first lines", func() bool { return len(r.lines("writer")) == 1 && len(r.lines("typed")) == 1 })
+			log := filepath.Join(r.logs, "writer", "0.log")
+			for _, path := range []string{log, filepath.Join(r.logs, "typed", "0.log")} {
+				if err := errors.Join(os.Rename(path, path+".kept"), unix.Mkfifo(path, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			replace(r)
+			r.others("beside")
+			if _, err := r.client.Stop(r.ctx, "typed", 0); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+			file, err := os.OpenFile(log, os.O_RDWR, 0) // the disk is back
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			r.exec("writer", "echo after > /proc/1/fd/1")
+			got := make([]byte, 200)
+			n, err := file.Read(got)
+			if err != nil || !strings.HasSuffix(string(got[:n]), " stdout F after\n") {
+				t.Errorf("logged %q, %v", got[:n], err)
+			}
+		})
+	}
+}

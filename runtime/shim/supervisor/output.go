@@ -27,6 +27,7 @@ type output struct {
 	journal *journal
 	peeker  *peeker
 	taps    taps
+	settled bool // what a killed shim left
 	failing bool // the last write failed; said once
 
 	stopping chan struct{}
@@ -66,15 +67,36 @@ func newOutput(log *slog.Logger, file *crilog.Log, journalPath string) (*output,
 	return &output{log: log, file: file, journal: j, peeker: p, stopping: make(chan struct{})}, nil
 }
 
-// add takes up a FIFO. After a kill it first settles what was under way.
+// add takes up a FIFO, before start.
 func (o *output) add(stream crilog.Stream, path string) error {
 	file, err := openFIFO(path, unix.O_NONBLOCK)
-	if err != nil {
-		return err
+	if err == nil {
+		o.sources = append(o.sources, &source{stream: stream, file: file})
 	}
-	s := &source{stream: stream, file: file}
-	o.sources = append(o.sources, s)
-	return control(file, func(fd int) error { return o.recover(s, fd) })
+	return err
+}
+
+// open makes sure that the log is there. One that cannot be opened is no reason not to go on: what is printed
+// is dropped and counted until it can.
+func (o *output) open() {
+	if err := o.file.Open(); err != nil {
+		o.log.Warn("log cannot be opened", "err", err)
+	}
+}
+
+// settle comes before the first step, and not with add: it needs the log, which may hang, and a takeover waits
+// for no log. It is for all streams at once: what is cut off the log is at its end still.
+func (o *output) settle() {
+	if o.settled {
+		return
+	}
+	o.settled = true
+	o.open()
+	for _, s := range o.sources {
+		if err := control(s.file, func(fd int) error { return o.recover(s, fd) }); err != nil {
+			o.log.Error("what a killed shim left cannot be settled, lines may be in the log twice", "stream", s.stream, "err", err)
+		}
+	}
 }
 
 // recover settles a step that a killed shim left: a part in the log is cut off
@@ -141,6 +163,7 @@ func (o *output) stopped() bool {
 func (o *output) step(s *source, fd int, end crilog.End) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.settle()
 	buf := scratches.Get().(*scratch)
 	defer scratches.Put(buf)
 

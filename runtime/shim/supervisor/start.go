@@ -312,22 +312,19 @@ func (c *container) openStreams(r shim.StartRequest, process *libcontainer.Proce
 			s.close()
 		}
 	}()
-	if err := c.openOutput(r.Log); err != nil {
+	if err := c.prepareOutput(r.Log); err != nil {
 		return nil, err
 	}
+	c.output.open()
 	if r.Spec.Process.Terminal {
 		return s, s.openTerminal(process)
 	}
 	return s, s.openFIFOs(r, process)
 }
 
-// openOutput prepares the log. One that cannot be opened is no reason not to
-// start: what is printed is dropped and counted until it can.
-func (c *container) openOutput(cfg shim.LogConfig) error {
+// prepareOutput makes the way into the log, and does not touch the log yet.
+func (c *container) prepareOutput(cfg shim.LogConfig) error {
 	file := crilog.New(crilog.Config{Path: cfg.Path, MaxSize: cfg.MaxSize, MaxFiles: cfg.MaxFiles, Mode: os.FileMode(cfg.Mode)})
-	if err := file.Open(); err != nil {
-		c.pod.log.Warn("log cannot be opened", "container", c.id, "err", err)
-	}
 	out, err := newOutput(c.pod.log.With("container", c.id), file, c.pod.journal(c.id))
 	if err != nil {
 		return err

@@ -140,7 +140,7 @@ func (c *container) rejoin(who identity) error {
 
 // rejoinOutput opens the FIFOs again. A terminal is there only if it was handed over.
 func (c *container) rejoinOutput(r shim.StartRequest) error {
-	if err := c.openOutput(r.Log); err != nil {
+	if err := c.prepareOutput(r.Log); err != nil {
 		return err
 	}
 	if r.Spec.Process.Terminal {
