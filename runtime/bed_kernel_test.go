@@ -112,7 +112,7 @@ func newBed(t testing.TB) *bed {
 	t.Helper()
 	kernel.Require(t)
 	shim, archive := build(t)
-	id := fmt.Sprintf("wrt%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)
+	id := fmt.Sprintf("wrt%d-%09d", os.Getpid(), time.Now().UnixNano()%1e9) // none is how another begins
 	dir := filepath.Join(os.TempDir(), id)
 	if err := os.MkdirAll(filepath.Join(dir, "archives"), 0o711); err != nil { // users of a pod pass through it
 		t.Fatal(err)
@@ -134,8 +134,10 @@ func newBed(t testing.TB) *bed {
 	if b.images, err = image.Open(image.Config{Dir: filepath.Join(dir, "data", "layers"), Archives: filepath.Join(dir, "archives")}, log); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.images.LoadArchives(t.Context()); err != nil {
-		t.Fatal(err)
+	for again := true; again; { // while a process that is just made by another test holds the file open
+		if again, err = b.images.LoadArchives(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.cfg = Config{Node: state.Node(id), DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"), LogDir: filepath.Join(dir, "logs"),
 		LogLinks: filepath.Join(dir, "links"), Shim: shim, NodeIP: netip.MustParseAddr("127.0.0.1"), Version: "v1.36.3",

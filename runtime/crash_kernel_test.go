@@ -17,6 +17,7 @@ import (
 // The daemon ends at twenty random moments while Pods come and go: each comes up
 // once, none that runs is restarted, none that is deleted stays.
 func TestPod_RandomCrashes(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	b.world.adopt(t, b.cfg.Node, "c0", pod("steady", busyboxImage, sh("trap exit TERM; sleep 1000 & wait")))

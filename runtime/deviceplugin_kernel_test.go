@@ -63,6 +63,7 @@ func deviceHealth(s *corev1.PodStatus) string {
 }
 
 func TestDevicePlugin(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	node := &corev1.Node{}
 	node.Name = string(b.cfg.Node)

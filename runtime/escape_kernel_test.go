@@ -13,6 +13,7 @@ import (
 
 // TestSecurity_NoWayOut: what shares something with the node still does not get at what is the daemon's, or the kernel's.
 func TestSecurity_NoWayOut(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	hostPath := func(path string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {

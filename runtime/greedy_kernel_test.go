@@ -65,6 +65,7 @@ func (b *bed) awaitLog(name, text string) {
 
 // A container that takes more memory than it may is killed, says so, and backs off.
 func TestGreedy_Memory(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("quiet", busyboxImage, command("sleep", "1000")),
 		pod("hog", busyboxImage, all(sh("x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 1000"), func(p *corev1.Pod) {

@@ -104,6 +104,7 @@ func (b *bed) heard(part string) bool {
 }
 
 func TestImages_PrivateRegistry(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	reg := registry.Start(t)
 	ref := pushed(t, reg, busybox(t), "team/app:v")
@@ -144,6 +145,7 @@ func TestImages_PrivateRegistry(t *testing.T) {
 }
 
 func TestImages_FormsOfLayers(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	reg := registry.Start(t)
 	file := func(name string, mode int64) tar.Header {
@@ -170,6 +172,7 @@ func TestImages_FormsOfLayers(t *testing.T) {
 
 // Each hostile image is refused with its reason or safely contained, and the node goes on.
 func TestImages_Hostile(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	reg := registry.Start(t)
 	type h = tar.Header
@@ -228,6 +231,7 @@ func TestImages_Hostile(t *testing.T) {
 
 // A registry in trouble is left alone for as long as it asks, and that is seen.
 func TestImages_RegistryInTrouble(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	reg := registry.Start(t)
 	ref := pushed(t, reg, busybox(t), "app:v")
@@ -247,6 +251,7 @@ func TestImages_RegistryInTrouble(t *testing.T) {
 
 // Images go when nothing keeps them: no container, no Pod, not one of two commits, no archive.
 func TestImages_Collected(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	reg := registry.Start(t)
 	ref := map[string]string{}

@@ -22,6 +22,7 @@ import (
 
 // TestSecurity_Refusals: what cannot be run as it asks is refused in upstream's words.
 func TestSecurity_Refusals(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	yes, long, lost := true, strings.Repeat("h", 40), "lost.json"
 	id := func(n int64) *int64 { return &n }
@@ -108,6 +109,7 @@ func (b *bed) warned(pod, reason string) bool {
 // TestSecurity_SharedProcesses: process 1 belongs to no container, reaps for all, obeys none, and outlives the shim; when
 // it is killed the Pod's containers are started again around another.
 func TestSecurity_SharedProcesses(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	yes := true
 	b.world.adopt(t, b.cfg.Node, "c1", pod("shared", witnessImage, func(p *corev1.Pod) {
@@ -235,6 +237,7 @@ func (b *bed) pauseOf(pod string) int {
 
 // TestSecurity_OwnUsers: root of the Pod is nobody on the node, while files keep the users that they have in the Pod.
 func TestSecurity_OwnUsers(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	no, writer, group := false, int64(1000), int64(2000)
 	own := func(name string) *corev1.Pod {

@@ -85,6 +85,7 @@ func main0(s *corev1.PodStatus) *corev1.ContainerStatus {
 }
 
 func TestLife_HooksInOrder(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	signal := corev1.SIGUSR1
 	b.world.adopt(t, b.cfg.Node, "c1", pod("hooked", busyboxImage, func(p *corev1.Pod) {
@@ -117,6 +118,7 @@ func TestLife_HooksInOrder(t *testing.T) {
 }
 
 func TestLife_HooksThatFail(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	tcp := &corev1.LifecycleHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(1)}}
 	b.world.adopt(t, b.cfg.Node, "c1",
@@ -168,6 +170,7 @@ func TestLife_HooksThatFail(t *testing.T) {
 // A preStop that takes longer than the grace period goes on for the two seconds more that there are for the
 // signal; a program that does not listen is killed.
 func TestLife_OverrunningEnd(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1",
 		pod("slow", busyboxImage, func(p *corev1.Pod) {
@@ -200,6 +203,7 @@ func TestLife_OverrunningEnd(t *testing.T) {
 }
 
 func TestLife_HTTPHooks(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	asked := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

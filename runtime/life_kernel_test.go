@@ -20,6 +20,7 @@ import (
 )
 
 func TestPod_RunsAndIsDeleted(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	begun := time.Now()
 	b.world.adopt(t, b.cfg.Node, "c1", pod("web", busyboxImage, command("sleep", "1000")))
@@ -60,6 +61,7 @@ func (b *bed) log1(name string, o LogOptions) string {
 }
 
 func TestPod_OutlivesTheDaemon(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1",
 		pod("web", busyboxImage, command("sleep", "1000")),
@@ -83,6 +85,7 @@ func TestPod_OutlivesTheDaemon(t *testing.T) {
 }
 
 func TestPod_OutlivesItsShim(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("web", busyboxImage, sh("while true; do sleep 0.1; done")))
 	before := b.isReady("web").ContainerStatuses[0]
@@ -115,6 +118,7 @@ func TestPod_OutlivesItsShim(t *testing.T) {
 }
 
 func TestPod_CrashLoop(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("crash", busyboxImage, func(p *corev1.Pod) {
 		sh("echo attempt; echo sorry >/dev/termination-log; exit 3")(p)
@@ -143,6 +147,7 @@ func TestPod_CrashLoop(t *testing.T) {
 }
 
 func TestPod_EndsOfContainers(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	never := func(change func(*corev1.Pod)) func(*corev1.Pod) {
 		return func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever; change(p) }
@@ -194,6 +199,7 @@ func TestPod_EndsOfContainers(t *testing.T) {
 }
 
 func TestPod_WaitsForItsConfig(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("app", busyboxImage, func(p *corev1.Pod) {
 		command("sleep", "1000")(p)
@@ -222,6 +228,7 @@ func configMap(name string, data map[string]string) *corev1.ConfigMap {
 }
 
 func TestPod_Volumes(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	if err := os.MkdirAll(filepath.Join(b.dir, "shown"), 0o755); err != nil {
 		t.Fatal(err)
@@ -281,6 +288,7 @@ func TestPod_Volumes(t *testing.T) {
 }
 
 func TestPod_HostPathOfTheDaemonIsRefused(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("thief", busyboxImage, func(p *corev1.Pod) {
 		p.Spec.Volumes = []corev1.Volume{{Name: "own", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: filepath.Join(b.cfg.DataDir, "layers")}}}}

@@ -25,6 +25,7 @@ func idle(p *corev1.Pod) { command("sh", "-c", "trap exit TERM; sleep 1000 & wai
 
 // A Pod on the node's network has the address 127.0.0.1 here, where the test itself answers.
 func TestLife_GRPCProbe(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,6 +51,7 @@ func TestLife_GRPCProbe(t *testing.T) {
 }
 
 func TestLife_HTTPProbeIsWarned(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://elsewhere.example/", http.StatusFound)
@@ -79,6 +81,7 @@ func TestLife_HTTPProbeIsWarned(t *testing.T) {
 
 // A probe with a grace period of its own: the container that does not listen is killed after that one.
 func TestLife_GraceOfAProbe(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	own, long := int64(2), int64(600)
 	sick := func(p *corev1.Pod) *corev1.Probe {
@@ -112,6 +115,7 @@ func TestLife_GraceOfAProbe(t *testing.T) {
 }
 
 func TestLife_ReadinessGate(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("gated", busyboxImage, func(p *corev1.Pod) {
 		idle(p)
@@ -127,6 +131,7 @@ func TestLife_ReadinessGate(t *testing.T) {
 
 // A deadline is counted from the Pod's start, also by a daemon that came later.
 func TestLife_DeadlineOverARestart(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	limit := int64(4)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("late", busyboxImage, func(p *corev1.Pod) {

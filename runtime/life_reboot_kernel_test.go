@@ -56,10 +56,15 @@ func (b *bed) killAll() {
 		if time.Now().After(end) {
 			b.t.Fatalf("processes %v do not end", left)
 		}
-		for _, pid := range left {
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				b.t.Fatal(err)
-			}
+		b.kill(left)
+	}
+}
+
+func (b *bed) kill(pids []int) {
+	b.t.Helper()
+	for _, pid := range pids {
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			b.t.Fatal(err)
 		}
 	}
 }
@@ -93,6 +98,7 @@ func (b *bed) processes() []int {
 // After a boot a Pod goes on as its policy says: it begins with its init containers, claims and disks of emptyDirs are as
 // they were and those in memory are new; one that never restarts has failed; one that was done stays done.
 func TestLife_NodeRestart(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.bindClaim(t, b.cfg.Node, "data", "pvc-1")
 	b.world.adopt(t, b.cfg.Node, "c1",
@@ -156,7 +162,7 @@ func TestLife_AllProcessesLost(t *testing.T) {
 	}))
 	before := b.isReady("web")
 	ip := before.PodIP
-	b.killAll()
+	b.kill(b.processes()) // those that come after them stay
 	s := b.world.await(t, "default", "web", "ready again", patience, func(s *corev1.PodStatus) bool {
 		return ready(s) && main0(s).RestartCount == 1 && s.ContainerStatuses[1].RestartCount == 1
 	})
@@ -170,6 +176,7 @@ func TestLife_AllProcessesLost(t *testing.T) {
 
 // A boot in the middle of an end: nothing is started again, the emptyDirs go with the Pod, and its claims keep their data.
 func TestLife_NodeRestartInAnEnd(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	long := int64(600)
 	b.world.bindClaim(t, b.cfg.Node, "data", "pvc-1")
@@ -202,6 +209,7 @@ func TestLife_NodeRestartInAnEnd(t *testing.T) {
 
 // The daemon and the shim die in the middle of an end, the containers do not: what was left of the grace is kept.
 func TestLife_GraceIsKeptWithoutItsShim(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	const grace = 6
 	b.world.adopt(t, b.cfg.Node, "c1", pod("deaf", busyboxImage, func(p *corev1.Pod) { command("sleep", "1000")(p) }))

@@ -90,6 +90,7 @@ func (b *bed) bounded(name string, f cgroupFile, container, pod string) {
 }
 
 func TestResources_AsTheContainerSees(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	always := corev1.ContainerRestartPolicyAlways
 	list := func(cpu, memory string) corev1.ResourceList {
@@ -147,6 +148,7 @@ func TestResources_AsTheContainerSees(t *testing.T) {
 func mib(n int64) string { return strconv.FormatInt(n<<20, 10) }
 
 func TestResize_RealContainers(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	shape := func(requests, limits string) *corev1.Pod {
 		return sized("web", requests, limits, func(p *corev1.Pod) {
@@ -201,6 +203,7 @@ func handlers(t *testing.T) []RuntimeHandler {
 }
 
 func TestRuntimeClass(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.stop()
 	b.cfg.Resources.Handlers = handlers(t)

@@ -162,6 +162,7 @@ type witnessOf struct {
 }
 
 func TestSecurity_Fields(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.stop()
 	b.cfg.UnsafeSysctls = []string{"kernel.msg*", "net.core.somaxconn"}

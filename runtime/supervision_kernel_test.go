@@ -40,6 +40,7 @@ func (b *bed) cutShim(name string) {
 // TestSupervision_RandomKills kills the daemon, the shims, or both, at random moments of the life of Pods with
 // an init container, a sidecar and a main one: each comes up, none that ran is started again, nothing is left.
 func TestSupervision_RandomKills(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -111,6 +112,7 @@ func TestSupervision_RandomKills(t *testing.T) {
 
 // TestSupervision_ShimThatHangs stops a shim: it is replaced, and its containers do not notice.
 func TestSupervision_ShimThatHangs(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("web", busyboxImage, sh("trap exit TERM; sleep 1000 & wait")))
 	before := b.isReady("web").ContainerStatuses[0]
@@ -146,6 +148,7 @@ func TestSupervision_ShimThatHangs(t *testing.T) {
 // TestSupervision_UpgradeOfEveryForm has the shims of Pods of every form become another program: shared
 // processes, users of their own, a program of a runtime class, a terminal.
 func TestSupervision_UpgradeOfEveryForm(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.stop()
 	b.cfg.Resources.Handlers = handlers(t)

@@ -11,6 +11,7 @@ import (
 
 // Every source of a variable, as a container sees it.
 func TestVolumes_Environment(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	no, yes := false, true
 	ref := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
@@ -73,6 +74,7 @@ func TestVolumes_Environment(t *testing.T) {
 // Files of a volume follow what they are made of: labels and annotations of the Pod, ConfigMaps that
 // come later, modes as they are asked for.
 func TestVolumes_FilesFollow(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	mode, wide, yes, group := int32(0o400), int32(0o644), true, int64(3000)
 	ref := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }

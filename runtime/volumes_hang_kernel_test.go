@@ -56,6 +56,7 @@ func deadMount(t *testing.T, dir string) (end func()) {
 // A volume on a dead file system holds its own Pods back and nothing else: others start and
 // stop, the daemon ends and starts again, and when the file system is gone the Pods run.
 func TestVolumes_DeadFileSystem(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	dir := filepath.Join(b.dir, "net", "export")
 	end := deadMount(t, dir)
@@ -100,6 +101,7 @@ func TestVolumes_DeadFileSystem(t *testing.T) {
 
 // What a container mounted in a volume of its Pod is taken off at the end, even if it is dead.
 func TestVolumes_DeadFileSystemInAVolume(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("app", busyboxImage, volumes(nil, emptyDir("disk"))))
 	b.isReady("app")
@@ -132,6 +134,7 @@ func TestVolumes_DeadFileSystemInAVolume(t *testing.T) {
 
 // A file system that dies under a running container holds back its restart, not the Pod's end.
 func TestVolumes_DeadFileSystemLater(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	dir := filepath.Join(b.dir, "export")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -12,6 +12,7 @@ import (
 
 // A termination message is read wherever its path lies, in a volume too, as with containerd.
 func TestVolumes_MessageInAVolume(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("app", busyboxImage, volumes(func(p *corev1.Pod, c *corev1.Container) {
 		p.Spec.RestartPolicy = corev1.RestartPolicyNever
@@ -26,6 +27,7 @@ func TestVolumes_MessageInAVolume(t *testing.T) {
 
 // A daemon that starts leaves the volumes of what runs as containers made them.
 func TestVolumes_KeptOverARestart(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	memory := emptyDir("memory")
 	memory.EmptyDir.Medium = corev1.StorageMediumMemory

@@ -79,6 +79,7 @@ func (b *bed) prints(pod string, want map[string]string) {
 // A subPath shows a part of its volume: made with the volume's own mode where there is
 // none, a file or a folder, and as it was at the container's start.
 func TestVolumes_SubPath(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	shown := filepath.Join(b.dir, "shown")
 	if err := os.MkdirAll(filepath.Join(shown, "there"), 0o755); err != nil {
@@ -123,6 +124,7 @@ func TestVolumes_SubPath(t *testing.T) {
 
 // Whatever a symbolic link in a volume says, a container sees its volume or does not start.
 func TestVolumes_SubPathLeaves(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	shown := filepath.Join(b.dir, "shown")
 	if err := os.MkdirAll(shown, 0o755); err != nil {
@@ -161,6 +163,7 @@ func TestVolumes_SubPathLeaves(t *testing.T) {
 
 // A link that is swapped while containers start never shows what is outside the volume.
 func TestVolumes_SubPathSwapped(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	shown, outside := filepath.Join(b.dir, "shown"), filepath.Join(b.dir, "outside")
 	for dir, text := range map[string]string{filepath.Join(shown, "inside"): "inside", outside: "outside"} {

@@ -21,6 +21,7 @@ import (
 // An image as a volume: its files, read-only, not to be run, whole or a part; pulled as a container's
 // image is, so that one that is missing is told in the same words.
 func TestVolumes_Image(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	ofImage := func(name, ref string, policy corev1.PullPolicy) corev1.Volume {
 		return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: ref, PullPolicy: policy}}}
@@ -66,6 +67,7 @@ func TestVolumes_Image(t *testing.T) {
 
 // What a privileged container mounts in a volume, others of the Pod see that ask for it.
 func TestVolumes_Propagation(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	both, host, yes := corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, true
 	b.world.adopt(t, b.cfg.Node, "c1", pod("app", busyboxImage, volumes(func(p *corev1.Pod, c *corev1.Container) {
@@ -118,6 +120,7 @@ func privateMount(t *testing.T, dir string) string {
 
 // Read-only holds for what is mounted below a volume only where that is asked for, and the status says so.
 func TestVolumes_RecursiveReadOnly(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	shown := filepath.Join(b.dir, "shown")
 	privateMount(t, filepath.Join(shown, "below"))
@@ -150,6 +153,7 @@ func TestVolumes_RecursiveReadOnly(t *testing.T) {
 // What a volume of the node is not, or what its kernel has not, is told in upstream's words, and the
 // rest of the node goes on.
 func TestVolumes_NotThere(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	at := func(name string) string { return filepath.Join(b.dir, name) }
 	if err := os.MkdirAll(at("dir"), 0o755); err != nil {
@@ -200,6 +204,7 @@ func TestVolumes_NotThere(t *testing.T) {
 
 // Devices and sockets of the node, and memory in huge pages where it has them.
 func TestVolumes_KindsOfFiles(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	kind := corev1.HostPathCharDev
 	null := hostPath("null", "/dev/null")

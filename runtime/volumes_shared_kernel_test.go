@@ -18,6 +18,7 @@ import (
 // none of them along when a container was made of it or ends; what the node mounts later is seen by who
 // asks for that, and what a container mounts comes to the node where that is asked for.
 func TestVolumes_SharedMounts(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	shared := privateMount(t, filepath.Join(b.dir, "shared"))
 	if err := unix.Mount("", shared, "", unix.MS_SHARED, ""); err != nil {
@@ -80,6 +81,7 @@ func TestVolumes_SharedMounts(t *testing.T) {
 
 // What a container bound into its volume from the node is taken off before the volume is deleted.
 func TestVolumes_DeletesNothingOfTheNode(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	precious := filepath.Join(b.dir, "precious")
 	if err := os.MkdirAll(precious, 0o755); err != nil {

@@ -29,6 +29,7 @@ func tokenVolume(name, audience string, seconds int64) corev1.Volume {
 // A Pod carries a token of its account, bound to it, that whoever has the published keys can
 // verify; it is made anew before it ends, and belongs to who runs in the Pod.
 func TestVolumes_Token(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	keys, err := pki.Open(filepath.Join(b.dir, "pki"))
 	if err != nil {
@@ -152,6 +153,7 @@ func (b *bed) secrets(texts ...string) map[string]bool {
 
 // A Pod whose account is gone waits with an event that says so.
 func TestVolumes_TokenWithoutAccount(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	keys, err := pki.Open(filepath.Join(b.dir, "pki"))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 // A Pod with users of its own sees every kind of volume as others do.
 func TestVolumes_OwnUsers(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	no, user, group := false, int64(1000), int64(3000)
 	ref := corev1.LocalObjectReference{Name: "files"}

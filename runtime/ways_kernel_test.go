@@ -18,6 +18,7 @@ import (
 )
 
 func TestPod_InitContainersAndSidecar(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	always := corev1.ContainerRestartPolicyAlways
 	shared := []corev1.VolumeMount{{Name: "work", MountPath: "/work"}}
@@ -46,6 +47,7 @@ func TestPod_InitContainersAndSidecar(t *testing.T) {
 }
 
 func TestPod_Probes(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	exec := func(args ...string) corev1.ProbeHandler {
 		return corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: args}}
@@ -85,6 +87,7 @@ func TestPod_Probes(t *testing.T) {
 }
 
 func TestPod_WayOut(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	if err := os.MkdirAll(filepath.Join(b.dir, "trace"), 0o777); err != nil {
 		t.Fatal(err)
@@ -128,6 +131,7 @@ func TestPod_WayOut(t *testing.T) {
 }
 
 func TestPod_GraceGoesOnOverARestart(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	grace := int64(3)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("deaf", busyboxImage, func(p *corev1.Pod) {
@@ -146,6 +150,7 @@ func TestPod_GraceGoesOnOverARestart(t *testing.T) {
 }
 
 func TestPod_UnknownIsRemovedOnlyAfterAdoption(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("web", busyboxImage, command("sleep", "1000")))
 	b.isReady("web")
@@ -181,6 +186,7 @@ func TestPod_UnknownIsRemovedOnlyAfterAdoption(t *testing.T) {
 }
 
 func TestPod_Security(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	yes, no, uid := true, false, int64(1234)
 	b.world.adopt(t, b.cfg.Node, "c1",
@@ -221,6 +227,7 @@ func TestPod_Security(t *testing.T) {
 }
 
 func TestPod_ImageTrouble(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1",
 		pod("absent", "localhost:1/none:1", nil),
@@ -236,6 +243,7 @@ func TestPod_ImageTrouble(t *testing.T) {
 }
 
 func TestPod_NewImageInPlace(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("app", "writ.example/demo:blue", nil))
 	old := b.isReady("app").ContainerStatuses[0]
@@ -249,6 +257,7 @@ func TestPod_NewImageInPlace(t *testing.T) {
 }
 
 func TestPod_LongLine(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.world.adopt(t, b.cfg.Node, "c1", pod("loud", busyboxImage, func(p *corev1.Pod) {
 		p.Spec.RestartPolicy = corev1.RestartPolicyNever
