@@ -116,7 +116,7 @@ func resetAt(pod *corev1.Pod, o *Observed) time.Time {
 		if oc == nil || !oc.Run.Exited() || oc.Run.Past || !resets(c, oc.Run) {
 			continue
 		}
-		if _, due := next(pod, c, oc.Run); due.After(at) {
+		if _, due := next(pod, c, oc); due.After(at) {
 			at = due
 		}
 	}

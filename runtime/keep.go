@@ -18,10 +18,7 @@ func (p *Plan) keep(d *Desired, o *Observed, c *corev1.Container, now time.Time)
 	if oc.Run != nil && !oc.Run.Exited() {
 		return // being started
 	}
-	level, due := next(d.Pod, c, oc.Run)
-	if oc.Resized {
-		level, due = 0, time.Time{}
-	}
+	level, due := next(d.Pod, c, oc)
 	if level < 0 {
 		return
 	}
@@ -44,18 +41,20 @@ func (p *Plan) keep(d *Desired, o *Observed, c *corev1.Container, now time.Time)
 
 // next is the back-off level of the run after one that ended, and from when on it may start. The level is
 // -1 if there is none.
-func next(pod *corev1.Pod, c *corev1.Container, r *Run) (level int, due time.Time) {
-	was := 0
+func next(pod *corev1.Pod, c *corev1.Container, oc *Observation) (level int, due time.Time) {
+	r, was := oc.Run, 0
 	if r != nil {
 		was, _ = strconv.Atoi(r.Labels[labelLevel])
 	}
 	switch {
-	case r == nil, r.Labels[labelImage] != c.Image:
+	case r == nil, oc.Anew:
 		return 0, due
 	case r.Past && (again(pod, c, r) || initContainer(pod, c)):
 		return was, due // if there was something to wait for, it was waited for before
 	case !restarts(pod, c, r.ExitCode):
-		return -1, due
+		return -1, due // also with another image
+	case r.Labels[labelImage] != c.Image:
+		return 0, due
 	}
 	level = levelAfter(was, ran(r))
 	return level, r.FinishedAt.Add(restartDelay(level - 1))
@@ -74,16 +73,17 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 		return
 	}
 	seconds := grace(d.Pod)
-	why, resized := "", false
+	why, anew := "", false
 	switch {
-	case oc.Run.Labels[labelImage] != c.Image:
+	case oc.Run.Labels[labelImage] != c.Image && (sidecar(c) || !initContainer(d.Pod, c)):
+		anew = true
 		why = what(d.Pod, c) + " definition changed"
 		if !initContainer(d.Pod, c) {
 			why += ", will be restarted"
 		}
 	case o.Resize.adjustment(c) == AdjustRestart:
 		why = fmt.Sprintf("Container %s resize requires restart", c.Name)
-		resized = true
+		anew = true
 	case oc.Unhealthy == unhealthyHook:
 		why = unhealthyHook
 	case oc.Unhealthy != "":
@@ -100,7 +100,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 	default:
 		return
 	}
-	p.add(Step{Do: ActStop, Container: c.Name, Why: why, Deadline: now.Add(seconds), Resized: resized})
+	p.add(Step{Do: ActStop, Container: c.Name, Why: why, Deadline: now.Add(seconds), Anew: anew})
 }
 
 func what(pod *corev1.Pod, c *corev1.Container) string {

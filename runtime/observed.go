@@ -108,8 +108,8 @@ type Observation struct {
 	Judged bool // Ready is what a probe of this daemon says, not only what was told before
 	// Devices are those of plugins that the container has.
 	Devices []corev1.ResourceStatus
-	// Resized: Run is ended so that the next has other resources.
-	Resized bool
+	// Anew: Run is ended so that the next has another image or other resources; no policy is asked.
+	Anew bool
 	// Unhealthy is why Run has to be ended and started again ("failed liveness probe").
 	Unhealthy      string
 	UnhealthyGrace *int64

@@ -89,7 +89,7 @@ func (w *worker) reset() {
 		}
 	}
 	for _, c := range sources {
-		level, _ := next(pod, c, w.o.container(c.Name).Run)
+		level, _ := next(pod, c, w.o.container(c.Name))
 		if !w.resetOne(c, max(level, 0)) {
 			return
 		}

@@ -23,10 +23,20 @@ func phase(d *Desired, o *Observed, s, last *corev1.PodStatus) corev1.PodPhase {
 	}
 	terminal := (d.Gone || d.Deletion != nil) && !busy
 	now := byContainers(d.Pod, s, terminal, o.begun(&d.Pod.Spec))
-	if busy && podutil.IsPodPhaseTerminal(now) {
+	if (busy || o.renews() && !terminal) && podutil.IsPodPhaseTerminal(now) {
 		return corev1.PodRunning
 	}
 	return now
+}
+
+// renews says that a container was ended so that another run of it follows.
+func (o *Observed) renews() bool {
+	for _, c := range o.Containers {
+		if c.Anew && c.Run.Exited() {
+			return true
+		}
+	}
+	return false
 }
 
 // tally is how the containers of a Pod are.

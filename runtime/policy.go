@@ -51,14 +51,14 @@ func finished(pod *corev1.Pod, o *Observed) bool {
 	for i := range pod.Spec.InitContainers {
 		c := &pod.Spec.InitContainers[i]
 		oc := o.Containers[c.Name]
-		if !sidecar(c) && oc != nil && oc.Run.Exited() && oc.Run.ExitCode != 0 && !again(pod, c, oc.Run) {
+		if !sidecar(c) && oc != nil && oc.Run.Exited() && oc.Run.ExitCode != 0 && !oc.Anew && !again(pod, c, oc.Run) {
 			return true
 		}
 	}
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
 		oc := o.Containers[c.Name]
-		if oc == nil || !oc.Run.Exited() || again(pod, c, oc.Run) {
+		if oc == nil || !oc.Run.Exited() || oc.Anew || again(pod, c, oc.Run) {
 			return false
 		}
 	}

@@ -236,7 +236,7 @@ func (w *worker) observe(c shim.Container) {
 	case oc.Run == nil || c.Attempt > oc.Run.Attempt:
 		oc.Last, oc.Run = oc.Run, &Run{Container: c}
 		oc.Hook, oc.Ready, oc.Passed, oc.Unhealthy, oc.UnhealthyGrace, oc.Kill, oc.HookFailure = HookPending, false, false, "", nil, nil, ""
-		oc.Create, oc.CreateReason, oc.Resized = Attempt{}, "", false // also where the answer to its start was lost
+		oc.Create, oc.CreateReason, oc.Anew = Attempt{}, "", false // also where the answer to its start was lost
 		oc.Attempts = c.Attempt
 	case oc.Last == nil || c.Attempt > oc.Last.Attempt:
 		oc.Last = &Run{Container: c}

@@ -29,7 +29,7 @@ func (w *worker) publish() {
 			continue
 		}
 		if c := w.spec(name); c != nil {
-			if level, due := next(w.desired.Pod, c, oc.Run); level >= 0 && now.Before(due) && !resets(c, oc.Run) {
+			if level, due := next(w.desired.Pod, c, oc); level >= 0 && now.Before(due) && !resets(c, oc.Run) {
 				w.backedOff(name, oc.Run.ID)
 			}
 		}

@@ -144,7 +144,7 @@ func resizePolicy(c *corev1.Container, name corev1.ResourceName) corev1.Resource
 func (r *Resize) settled(pod *corev1.Pod, o *Observed) bool {
 	for c := range resizable(&pod.Spec) {
 		oc := o.Containers[c.Name]
-		if oc != nil && (oc.Run.Running() || oc.Resized) && r.adjustment(c) != AdjustNone {
+		if oc != nil && (oc.Run.Running() || oc.Anew) && r.adjustment(c) != AdjustNone {
 			return false
 		}
 	}

@@ -201,7 +201,7 @@ func TestResize_AnswerOfTheStartGetsLost(t *testing.T) {
 			t.Errorf("it has %s, %q, %d completed", got, resizing(g.status("web")), g.count("ResizeCompleted"))
 		}
 		g.in(g.worker("web"), func() {
-			if w := g.worker("web"); w.o.Containers["main"].Resized {
+			if w := g.worker("web"); w.o.Containers["main"].Anew {
 				t.Error("the run that came of it counts as ended for it")
 			}
 		})

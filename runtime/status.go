@@ -135,7 +135,7 @@ func exited(d *Desired, o *Observed, c *corev1.Container, oc *Observation, s *co
 	if init && oc.Run.ExitCode == 0 && !sidecar(c) && !oc.Run.Past {
 		s.Ready = true // an init container is ready once it is done
 	}
-	level, due := next(d.Pod, c, oc.Run)
+	level, due := next(d.Pod, c, oc)
 	if final || level < 0 {
 		s.State.Terminated = ended
 		return

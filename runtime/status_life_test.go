@@ -68,6 +68,8 @@ func TestStatus_ReasonsOfAContainer(t *testing.T) {
 			"PostStartHookError: it said no, last Error (1)", corev1.PodRunning},
 		{"about to start again", desired(plain), main("main exit 1", nil), 0, "Error (1)", corev1.PodRunning},
 		{"deleted", &Desired{Pod: desired(plain).Pod, Deletion: &state.Deletion{}}, main("main exit 1", func(c *Observation) { c.Run.Labels[labelLevel] = "1" }), 0, "Error (1)", corev1.PodFailed},
+		{"ended for another image, with Never", desired(func(p *corev1.Pod) { plain(p); podRestarts(corev1.RestartPolicyNever)(p) }),
+			main("main exit 1", func(c *Observation) { c.Anew = true }), 0, "Error (1)", corev1.PodRunning},
 		{"after a boot", desired(plain), past(main("main exit 1", nil), shim.ReasonUnknown), 0, "ContainerCreating, last ContainerStatusUnknown (1)", corev1.PodRunning},
 		{"all begin anew", desired(plain), past(main("main exit 1", nil), restartingAll), 0,
 			"RestartingAllContainers: The container is removed because RestartAllContainers in place, last RestartingAllContainers (1)", corev1.PodRunning},

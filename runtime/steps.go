@@ -33,7 +33,7 @@ type Step struct {
 	Container string
 	Why       string    // of a stop: for people
 	Deadline  time.Time // of a stop
-	Resized   bool      // of a stop: the next run has other resources
+	Anew      bool      // of a stop: another run follows, whatever the policy
 	Level     int       // of a start: the back-off level
 }
 

@@ -145,6 +145,23 @@ func TestSteps(t *testing.T) {
 				o.Containers["main"].Run.Labels[labelLevel] = "5"
 				o.Containers["main"].Image.Ref = "img2"
 			}), "start main", 0},
+		{"another image of one that is not restarted", desired(func(p *corev1.Pod) {
+			podRestarts(corev1.RestartPolicyNever)(p)
+			p.Spec.Containers[0].Image = "img2"
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
+		}), observed("init exit 0", "side running", "main exit 1", "second running"), "", 0},
+		{"another image of one that did its work", desired(func(p *corev1.Pod) {
+			podRestarts(corev1.RestartPolicyOnFailure)(p)
+			p.Spec.Containers[0].Image = "img2"
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
+		}), observed("init exit 0", "side running", "main exit 0", "second running"), "", 0},
+		{"another image of an init container", desired(func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "img2" }), observed("init running", "side", "main"), "", 0},
+		{"ended for another image", desired(func(p *corev1.Pod) {
+			podRestarts(corev1.RestartPolicyNever)(p)
+			p.Spec.Containers[0].Image = "img2"
+		}), with(observed("init exit 0", "side running", "main exit 0"), func(o *Observed) {
+			o.Containers["main"].Anew, o.Containers["main"].Image.Ref = true, "img2"
+		}), "start main", 0},
 		{"postStart holds up those after it", desired(func(p *corev1.Pod) {
 			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "img"})
 		}),

@@ -21,7 +21,7 @@ func (w *worker) stop(c *corev1.Container, s Step) {
 		oc.Kill = &Kill{Deadline: s.Deadline, Hooked: k.Hooked}
 		return
 	}
-	oc.Kill, oc.Resized = &Kill{Deadline: s.Deadline}, oc.Resized || s.Resized
+	oc.Kill, oc.Anew = &Kill{Deadline: s.Deadline}, oc.Anew || s.Anew
 	w.about(c, corev1.EventTypeNormal, "Killing", "%s", s.Why)
 	if cancel := w.lives[c.Name]; cancel != nil { // what may end it again; whether it is ready goes on being asked
 		cancel()

@@ -194,3 +194,28 @@ func TestUpgrade_LeavesWhatCannot(t *testing.T) {
 		}
 	})
 }
+
+// A container that runs gets its other image also where it is never restarted; one that has ended does not.
+func TestWorker_AnotherImageWithNever(t *testing.T) {
+	two := func(image string) *corev1.Pod {
+		return pod("web", image, func(p *corev1.Pod) {
+			p.Spec.RestartPolicy = corev1.RestartPolicyNever
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "done", Image: image})
+		})
+	}
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", two("img"))
+		settle()
+		s := g.shims.one(t)
+		s.exit("done", 1)
+		settle()
+		g.world.adopt(t, node, "c2", two("img:2"))
+		after(5 * time.Second)
+		if got := s.said(&s.starts); got != "main 0, done 0, main 1" {
+			t.Errorf("starts are %q, want another one of main", got)
+		}
+		if got := g.status("web"); got.Phase != corev1.PodRunning || got.ContainerStatuses[0].State.Running == nil || got.ContainerStatuses[0].Image != "img:2" {
+			t.Errorf("the pod is %s, its container %v", got.Phase, got.ContainerStatuses[0])
+		}
+	})
+}
