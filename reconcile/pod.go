@@ -29,12 +29,12 @@ func (d *draft) pod(r *state.Record) {
 		if r.Node != "" {
 			on := d.w.Get(manifest.NodeRef(string(r.Node)))
 			if on == nil {
-				d.end(r, "its node is gone")
+				d.end(r, nodeGone(r))
 				return
 			}
 			if !terminal(r) && !d.stays(r, on) {
 				d.event(r, corev1.EventTypeNormal, "TaintManagerEviction", taintManager, "Marking for deletion Pod %s/%s", r.Ref.Namespace, r.Ref.Name)
-				d.end(r, "a taint of its node drives it out")
+				d.end(r, state.DrivenOut)
 				return
 			}
 		}
@@ -53,8 +53,16 @@ func (d *draft) pod(r *state.Record) {
 			d.later(at) // the node may be there still, and end it as it should
 			return
 		}
-		d.remove(r, "its node is gone")
+		d.remove(r, state.NodeGone)
 	}
+}
+
+// nodeGone is why a Pod goes whose node is not declared any more: it is disrupted only if it has not ended itself.
+func nodeGone(r *state.Record) string {
+	if terminal(r) {
+		return "it has ended, and its node is gone"
+	}
+	return state.NodeGone
 }
 
 // end decides that a Pod goes, with the grace it asks for. What runs nowhere goes at once.

@@ -37,6 +37,7 @@ func (r *Record) Full() manifest.Object {
 	case *corev1.Pod:
 		o.Spec.NodeName = cmpOr(string(r.Node), o.Spec.NodeName)
 		setStatus(&o.Status, r.Status)
+		r.Deletion.disrupt(o)
 	case *corev1.Service:
 		allocate(o, r.Allocation)
 		setStatus(&o.Status, r.Status)
