@@ -220,6 +220,8 @@ type Container struct {
 
 	// StopDeadline is when a Stop in progress turns to SIGKILL; zero if none.
 	StopDeadline time.Time `json:"stopDeadline,omitzero"`
+	// StopUnsent is the signal of a Stop in progress as long as it was not sent; 0 if none waits.
+	StopUnsent int `json:"stopUnsent,omitempty"`
 
 	LogPath       string   `json:"logPath,omitempty"`
 	LogDropped    int64    `json:"logDropped,omitempty"` // bytes of output lost to a full disk

@@ -123,7 +123,7 @@ func (c *container) watch(start uint64) {
 func conclude(s *shim.Container, status unix.WaitStatus, known, oom bool) {
 	s.Status = shim.StatusExited
 	s.PID = 0
-	s.StopDeadline = time.Time{}
+	s.StopDeadline, s.StopUnsent = time.Time{}, 0
 	switch {
 	case !known:
 		s.ExitCode, s.Reason = 137, shim.ReasonUnknown

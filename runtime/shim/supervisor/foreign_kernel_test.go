@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -219,5 +220,36 @@ func TestForeign_ProgramThatHangs(t *testing.T) {
 	open.Close()        // whoever opened it meanwhile is at its end
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestForeign_TakeoverWaitsForNoProgram: nobody but the container itself waits for the program to tell whether it
+// was let go.
+func TestForeign_TakeoverWaitsForNoProgram(t *testing.T) {
+	by := otherRuntime(t)
+	r := pod(t)
+	gate, program := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), by.Name)
+	script := "#!/bin/sh\ncase \"$*\" in *' state '*) exec cat " + gate + ";; esac\nexec " + by.Path + " \"$@\"\n"
+	if err := errors.Join(unix.Mkfifo(gate, 0o600), os.WriteFile(program, []byte(script), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	r.start(foreignRequest(r, "runs", &shim.Runtime{Name: by.Name, Path: program}, "trap 'exit 5' TERM; while :; do sleep 0.05; done"))
+	r.killShim()
+	r.launch()
+	if out, _ := r.exec("runs", "echo here"); out != "here\n" {
+		t.Errorf("exec printed %q", out)
+	}
+	if _, err := r.client.Upgrade(r.ctx, shared.next); !errors.Is(err, shim.ErrConflict) {
+		t.Errorf("upgrade while the program hangs: %v", err)
+	}
+	open, err := os.OpenFile(gate, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(gate)
+	open.Close()
+	wait(t, "an upgrade", func() bool { _, err := r.client.Upgrade(r.ctx, shared.next); return err == nil })
+	if c, err := r.client.Stop(r.ctx, "runs", 20*time.Second); err != nil || c.ExitCode != 5 {
+		t.Errorf("stop: %+v, %v", c, err)
 	}
 }

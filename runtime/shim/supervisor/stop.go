@@ -109,7 +109,7 @@ func (c *container) stopSignal(name string) (syscall.Signal, error) {
 	return parseSignal(name)
 }
 
-// beginStop notes the deadline before the signal is sent. The container is in
+// beginStop notes the deadline and the signal before that is sent. The container is in
 // use.
 func (c *container) beginStop(sig syscall.Signal, grace time.Duration) {
 	deadline := time.Now().Add(grace).UTC()
@@ -119,13 +119,23 @@ func (c *container) beginStop(sig syscall.Signal, grace time.Duration) {
 		if first || deadline.Before(s.StopDeadline) {
 			s.StopDeadline = deadline
 		}
+		if first && grace > 0 {
+			s.StopUnsent = int(sig)
+		}
 	})
 	c.armStop() // before the signal, which another runtime's program may hang over
 	if first && grace > 0 {
-		if err := c.send(sig); err != nil {
-			c.pod.log.Warn("signal container", "container", c.id, "err", err)
-		}
+		c.sendStop(sig)
 	}
+}
+
+// sendStop sends the signal of a stop and notes that. A shim that is killed between the two leaves it to the next
+// one, which sends it again. The container is in use.
+func (c *container) sendStop(sig syscall.Signal) {
+	if err := c.send(sig); err != nil {
+		c.pod.log.Warn("signal container", "container", c.id, "err", err)
+	}
+	c.pod.change(c, survivesKill, func(s *shim.Container) { s.StopUnsent = 0 })
 }
 
 // armStop makes sure that somebody waits for the deadline, and looks again.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -93,4 +94,24 @@ func TestEnrol(t *testing.T) {
 	if err := p.enrol(newContainer(p, shim.Container{ID: "d"})); !errors.Is(err, shim.ErrConflict) || p.containers["d"] != nil {
 		t.Errorf("in a closed pod: %v", err)
 	}
+}
+
+// TestStop_NotesTheSignal before it is sent, and that it was: the program that sends it sees the record.
+func TestStop_NotesTheSignal(t *testing.T) {
+	p, c := creating(t)
+	program := filepath.Join(t.TempDir(), "runtime")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\ncp state.json seen.json\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.foreign = &foreign{Runtime: shim.Runtime{Name: "copies", Path: program, Root: t.TempDir()}, id: "c", dir: p.container("c")}
+	p.change(c, survivesKill, func(s *shim.Container) { s.Status = shim.StatusRunning })
+	c.beginStop(syscall.SIGUSR1, time.Hour)
+	for path, want := range map[string]int{p.state("c"): 0, filepath.Join(p.container("c"), "seen.json"): int(syscall.SIGUSR1)} {
+		var state shim.Container
+		if found, err := readJSON(path, &state); err != nil || !found || state.StopUnsent != want || state.StopDeadline.IsZero() {
+			t.Errorf("%s: %+v, %v, want %d", path, state, err, want)
+		}
+	}
+	p.change(c, survivesKill, func(s *shim.Container) { s.Status = shim.StatusExited })
+	p.work.Wait()
 }

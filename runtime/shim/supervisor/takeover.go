@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
@@ -125,17 +126,42 @@ func (c *container) rejoin(who identity) error {
 	if err := c.joinStdin(request.StdinOnce); err != nil {
 		return err
 	}
-	stopping := !c.state.StopDeadline.IsZero()
+	stopping, unsent := !c.state.StopDeadline.IsZero(), syscall.Signal(c.state.StopUnsent)
 	c.pod.change(c, survivesKill, func(s *shim.Container) { s.RestoredAt = int64(c.pod.hello.Incarnation) })
 	c.output.start()
-	if c.waits() {
-		c.begin() // it waited for the earlier shim to say go
-	}
 	c.pod.work.Go(func() { c.watch(who.start) })
 	if stopping {
 		c.armStop()
 	}
+	if c.pod.handed == nil { // which happens while nothing begins or is stopped
+		c.carryOn(unsent)
+	}
 	return nil
+}
+
+// carryOn does what a killed shim came to no more: it lets a process go that waits to be, and sends the signal of
+// a stop. Another runtime's program may hang over that, and no takeover waits for it.
+func (c *container) carryOn(unsent syscall.Signal) {
+	done, err := c.use()
+	if err != nil {
+		return // it has ended
+	}
+	c.pod.still.RLock()
+	carryOn := func() {
+		defer done()
+		defer c.pod.still.RUnlock()
+		if c.waits() {
+			c.begin()
+		}
+		if unsent != 0 {
+			c.sendStop(unsent)
+		}
+	}
+	if c.foreign != nil {
+		c.pod.work.Go(carryOn)
+		return
+	}
+	carryOn()
 }
 
 // rejoinOutput opens the FIFOs again. A terminal is there only if it was handed over.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -347,5 +348,36 @@ func TestDestroy_OfARunningPod(t *testing.T) {
 	wait(t, "the container to be gone", func() bool { return gone(state.PID) })
 	if err := shim.Destroy(r.ctx, shared.binary, r.dir); err != nil {
 		t.Errorf("destroy again: %v", err)
+	}
+}
+
+// TestTakeOver_SignalNotSent: a shim that was killed between the record of a stop and its signal leaves that to the
+// next one. One that was sent is not sent again.
+func TestTakeOver_SignalNotSent(t *testing.T) {
+	r := pod(t)
+	for id, code := range map[string]int{"unsent": 3, "sent": 4} {
+		r.start(r.request(id, fmt.Sprintf("trap 'exit %d' TERM; echo up; while :; do sleep 0.05; done", code)))
+		wait(t, "it to be up", func() bool { return len(r.lines(id)) == 1 })
+	}
+	r.killShim()
+	for id, signal := range map[string]int{"unsent": 15, "sent": 0} {
+		path := filepath.Join(r.dir, "c", id, "state.json")
+		var state shim.Container
+		data, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(data, &state)
+		}
+		state.StopDeadline, state.StopUnsent = time.Now().Add(time.Hour), signal
+		edited, failed := json.Marshal(state)
+		if err := errors.Join(err, failed, os.WriteFile(path, edited, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.launch()
+	if got := r.exited("unsent"); got.ExitCode != 3 {
+		t.Errorf("unsent: %+v, want it to have ended by its signal", got)
+	}
+	if out, _ := r.exec("sent", "echo runs"); out != "runs\n" {
+		t.Errorf("sent: exec printed %q", out)
 	}
 }
