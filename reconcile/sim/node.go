@@ -184,9 +184,8 @@ func (s *stepper) pod(p *state.Record, used map[netip.Addr]bool) *corev1.PodStat
 		ready = false
 	}
 	s.set(next, corev1.PodScheduled, true)
-	for _, kind := range []corev1.PodConditionType{corev1.PodReadyToStartContainers, corev1.PodInitialized} {
-		s.set(next, kind, true)
-	}
+	s.set(next, corev1.PodReadyToStartContainers, !ended)
+	s.set(next, corev1.PodInitialized, true)
 	s.set(next, corev1.ContainersReady, ready)
 	s.set(next, corev1.PodReady, ready)
 	next.ContainerStatuses = s.containers(p, next, ready)
@@ -230,6 +229,7 @@ func (s *stepper) stop(p *state.Record, how Behaviour) *corev1.PodStatus {
 		return nil
 	}
 	next := p.PodStatus().DeepCopy()
+	s.set(next, corev1.PodReadyToStartContainers, false)
 	s.set(next, corev1.ContainersReady, false)
 	s.set(next, corev1.PodReady, false)
 	s.set(next, state.PodStopped, true)
