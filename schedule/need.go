@@ -2,8 +2,10 @@ package schedule
 
 import (
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	resourcehelper "k8s.io/component-helpers/resource"
 
 	"writ/manifest"
@@ -90,7 +92,7 @@ func amountOf(list corev1.ResourceList) amount {
 	return a
 }
 
-// What upstream assumes, for scoring only, of a Pod that requests none.
+// What upstream assumes, for scoring only, of a container that says nothing of what it requests.
 const (
 	assumedCPU    = 100
 	assumedMemory = 200 << 20
@@ -106,19 +108,42 @@ type need struct {
 
 // needOf is what a Pod takes. While it is resized, that is the most of what it has and what it is to have.
 func needOf(pod *corev1.Pod) need {
-	n := need{amount: amountOf(resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{
-		UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true,
-	}))}
+	options := resourcehelper.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true}
+	requests := resourcehelper.PodRequests(pod, options)
+	n := need{amount: amountOf(requests)}
 	n.pods = 1
 	n.scored = n.amount
-	if n.scored.cpu == 0 {
-		n.scored.cpu = assumedCPU
-	}
-	if n.scored.memory == 0 {
-		n.scored.memory = assumedMemory
+	if options.NonMissingContainerRequests = assumed(pod, requests); options.NonMissingContainerRequests != nil {
+		scored := amountOf(resourcehelper.PodRequests(pod, options))
+		n.scored.cpu, n.scored.memory = scored.cpu, scored.memory
 	}
 	n.ports, n.claims = portsOf(pod), claimsOf(pod)
 	return n
+}
+
+// assumed is what containers of a Pod are taken to request that say nothing, nil if none is: where requests of the
+// whole Pod are given, only what neither these nor any container tells.
+func assumed(pod *corev1.Pod, requests corev1.ResourceList) corev1.ResourceList {
+	whole := resourcehelper.IsPodLevelRequestsSet(pod)
+	missing := func(name corev1.ResourceName) bool {
+		if _, told := requests[name]; whole && told {
+			return false
+		}
+		silent := func(c corev1.Container) bool { _, told := c.Resources.Requests[name]; return !told }
+		return slices.ContainsFunc(pod.Spec.Containers, silent) || slices.ContainsFunc(pod.Spec.InitContainers, silent)
+	}
+	cpu, memory := missing(corev1.ResourceCPU), missing(corev1.ResourceMemory)
+	if !cpu && !memory {
+		return nil
+	}
+	list := corev1.ResourceList{}
+	if cpu {
+		list[corev1.ResourceCPU] = *resource.NewMilliQuantity(assumedCPU, resource.DecimalSI)
+	}
+	if memory {
+		list[corev1.ResourceMemory] = *resource.NewQuantity(assumedMemory, resource.BinarySI)
+	}
+	return list
 }
 
 func allocatable(s *corev1.NodeStatus) amount {
