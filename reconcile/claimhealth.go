@@ -17,7 +17,7 @@ func claimHealth(r *state.Record) (State, string) {
 	case corev1.ClaimBound:
 		return Healthy, ""
 	case corev1.ClaimLost:
-		return Degraded, "lost: its volume " + r.Allocation.Volume + " is gone"
+		return Degraded, "its volume " + r.Allocation.Volume + " is gone"
 	}
 	c := pendingIn(s)
 	if c == nil {

@@ -12,8 +12,13 @@ import (
 
 // phrase is the state of an object in a few words.
 func phrase(w *state.World, r *state.Record) string {
-	if r.Ref.Kind == "Pod" {
+	switch {
+	case r.Ref.Kind == "Pod":
 		return podPhrase(r)
+	case r.Claim() != nil:
+		return claimPhrase(w, r)
+	case r.Volume() != nil && len(manifest.NotYet(r.Object)) == 0:
+		return volumePhrase(r)
 	}
 	h, reason := reconcile.Health(w, r.Ref)
 	if reason == "" {

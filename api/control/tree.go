@@ -19,7 +19,7 @@ type Leaf struct {
 	Below     []Leaf `json:"below,omitempty"`
 }
 
-// Tree shows who owns what. Objects that own nothing and run nothing are left out.
+// Tree shows who owns what, and claims with their volumes. Other objects that own nothing and run nothing are left out.
 func Tree(w *state.World, namespace string) []Leaf {
 	var roots []Leaf
 	for r := range w.Records() {
@@ -27,7 +27,7 @@ func Tree(w *state.World, namespace string) []Leaf {
 			continue
 		}
 		below := children(w, r)
-		if len(below) == 0 && r.Ref.Kind != "Pod" {
+		if len(below) == 0 && r.Ref.Kind != "Pod" && r.Claim() == nil && r.Volume() == nil {
 			continue
 		}
 		roots = append(roots, Leaf{Kind: r.Ref.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, State: phrase(w, r), Below: below})
@@ -36,14 +36,16 @@ func Tree(w *state.World, namespace string) []Leaf {
 }
 
 func children(w *state.World, r *state.Record) []Leaf {
-	if r.Ref.Kind == "Pod" {
-		return containers(r)
-	}
 	var below []Leaf
+	if r.Ref.Kind == "Pod" {
+		below = containers(r)
+	}
 	for o := range w.Owned(r.UID) {
 		below = append(below, Leaf{Kind: o.Ref.Kind, Namespace: o.Ref.Namespace, Name: o.Ref.Name, State: phrase(w, o), Below: children(w, o)})
 	}
-	slices.SortFunc(below, func(a, b Leaf) int { return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name) })
+	if r.Ref.Kind != "Pod" {
+		slices.SortFunc(below, func(a, b Leaf) int { return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name) })
+	}
 	return below
 }
 
