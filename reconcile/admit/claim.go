@@ -25,18 +25,46 @@ func IsDefaultClass(o manifest.Object) bool {
 // HasClass says that a claim has a class, be it the empty one.
 func HasClass(c *corev1.PersistentVolumeClaim) bool { return volume.PersistentVolumeClaimHasClass(c) }
 
-// Claim is a claim with the default class where it says nothing about one.
+// Claim is a claim with the default class where it says nothing about one. Without a declared default, a claim for
+// which a volume without a class is written down gets that, as in a cluster that has no default class.
 func Claim(w *state.World, c *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
 	if HasClass(c) {
 		return c
 	}
-	name := defaultClass(w)
+	name, declared := defaultClass(w)
 	if name == "" {
 		return c
 	}
 	c = c.DeepCopy()
 	c.Spec.StorageClassName = &name
+	if none := ""; !declared {
+		classless := c.DeepCopy()
+		classless.Spec.StorageClassName = &none
+		if awaited(w, classless) {
+			return classless
+		}
+	}
 	return c
+}
+
+// awaited says that a volume is written down that the claim could have.
+func awaited(w *state.World, c *corev1.PersistentVolumeClaim) bool {
+	var fit []*corev1.PersistentVolume
+	for r := range w.List("", "PersistentVolume", "") {
+		v, ok := r.Full().(*corev1.PersistentVolume)
+		if !ok || r.Origin != state.Authored || r.Deletion != nil || r.Allocation != nil || volume.GetPersistentVolumeClass(v) != "" {
+			continue
+		}
+		if c.Spec.VolumeName == v.Name {
+			return true
+		}
+		if volume.CheckAccessModes(c, v) {
+			v.Status.Phase = corev1.VolumeAvailable // nobody has looked at it yet, if it comes with the claim
+			fit = append(fit, v)
+		}
+	}
+	found, err := volume.FindMatchingVolume(c, fit, nil, nil, false, true)
+	return err == nil && found != nil && c.Spec.VolumeName == ""
 }
 
 // KeepClaim is a declared claim as it is compared with, or put over, the one that is there: the class that it got
@@ -59,7 +87,7 @@ func KeepClaim(w *state.World, r *state.Record, declared *corev1.PersistentVolum
 
 // defaultClass is the newest of the default classes and of these the first by name, as upstream. Without any it
 // is the one that is always there, unless the repository has its own under that name.
-func defaultClass(w *state.World) string {
+func defaultClass(w *state.World) (name string, declared bool) {
 	var newest *state.Record
 	for r := range w.List("storage.k8s.io", "StorageClass", "") {
 		if r.Origin != state.Builtin && IsDefaultClass(r.Object) && (newest == nil || r.Created.After(newest.Created)) {
@@ -67,12 +95,12 @@ func defaultClass(w *state.World) string {
 		}
 	}
 	if newest != nil {
-		return newest.Ref.Name
+		return newest.Ref.Name, true
 	}
 	if r := w.Get(manifest.StorageClassRef(state.LocalClass)); r != nil && r.Origin != state.Builtin {
-		return ""
+		return "", false
 	}
-	return state.LocalClass
+	return state.LocalClass, false
 }
 
 // Resize is why a claim cannot have the size that it asks for now, in upstream's words.
