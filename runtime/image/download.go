@@ -34,6 +34,7 @@ func asDownload(ctx context.Context) context.Context {
 type resuming struct {
 	base     http.RoundTripper
 	patience patience
+	renew    func(context.Context) (token string, err error) // where a bearer token is good no more
 }
 
 func (t *resuming) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -44,7 +45,7 @@ func (t *resuming) RoundTrip(r *http.Request) (*http.Response, error) {
 	if isBlob(r.URL.Path) {
 		from.first = r
 	}
-	d := &download{base: t.base, patience: t.patience, req: r, first: from.first, left: t.patience.silence}
+	d := &download{base: t.base, patience: t.patience, renew: t.renew, req: r, first: from.first, left: t.patience.silence}
 	resp, err := d.ask(0)
 	if err != nil {
 		return nil, err
@@ -84,6 +85,7 @@ func (c *closing) Close() error {
 type download struct {
 	base     http.RoundTripper
 	patience patience
+	renew    func(context.Context) (string, error)
 	req      *http.Request
 	first    *http.Request // to the registry, before it sent us elsewhere; nil if that is not known
 
@@ -196,7 +198,7 @@ func (d *download) resume() error {
 		if err := d.pause(d.patience.pause << (d.tries - 1)); err != nil {
 			return err
 		}
-		resp, err := d.ask(d.got)
+		resp, err := d.rest(d.req)
 		if err == nil && expired(resp.StatusCode) {
 			resp, err = d.anew(resp)
 		}
@@ -235,7 +237,7 @@ func (d *download) anew(refused *http.Response) (*http.Response, error) {
 	}
 	refused.Body.Close()
 	d.cancel(nil)
-	resp, err := d.askAt(d.first, d.got)
+	resp, err := d.rest(d.first)
 	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 {
 		return resp, err
 	}
@@ -247,8 +249,37 @@ func (d *download) anew(refused *http.Response) (*http.Response, error) {
 	}
 	next := d.req.Clone(d.req.Context())
 	next.URL = to
+	if was := next.Header.Get("Authorization"); was != "" { // one that the host is shown: the registry's own
+		next.Header.Set("Authorization", d.first.Header.Get("Authorization"))
+	}
 	d.req = next
 	return d.ask(d.got)
+}
+
+// rest asks for what is not here yet. The registry client, which has a new token when one is good no more, is
+// above and does not hear of this.
+func (d *download) rest(req *http.Request) (*http.Response, error) {
+	resp, err := d.askAt(req, d.got)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !isBlob(req.URL.Path) || !strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ") {
+		return resp, err
+	}
+	resp.Body.Close()
+	d.cancel(nil)
+	ctx, cancel := context.WithTimeout(context.WithValue(req.Context(), downloadKey{}, nil), d.patience.documents)
+	defer cancel()
+	token, err := d.renew(ctx)
+	if err != nil {
+		return nil, err
+	}
+	again := req.Clone(req.Context())
+	again.Header.Set("Authorization", "Bearer "+token)
+	if d.req == req {
+		d.req = again
+	}
+	if d.first == req {
+		d.first = again
+	}
+	return d.askAt(again, d.got)
 }
 
 func (d *download) pause(t time.Duration) error {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,6 +98,38 @@ func TestPull_ResumesAtAnotherAddress(t *testing.T) {
 	}
 	if n := reg.Count("GET /v2/app/blobs/" + layer); n != 3 {
 		t.Errorf("the registry was asked for the layer %d times, want 3: %q", n, reg.Requests())
+	}
+}
+
+// The registry client gets a new token for a request that it makes, and does not make those that resume.
+func TestPull_ResumesWithANewToken(t *testing.T) {
+	text := noise(300_000)
+	img := small(t, nil, map[string]string{"a": text})
+	layer := layerDigest(t, img, 0)
+	reg := registry.Start(t)
+	reg.RequireToken("u", "p")
+	ref := push(t, reg, img, "app:v")
+	blob := func(r *http.Request) bool { return strings.Contains(r.URL.Path, layer) }
+	reg.Cut(&registry.Cut{When: blob, After: 60_000, Times: 1})
+	var good atomic.Int64 // how many tokens were given when the one is that is good after the cut
+	reg.Fail(http.StatusUnauthorized, func(r *http.Request) bool {
+		if !blob(r) || r.Header.Get("Range") == "" {
+			return false
+		}
+		given := int64(reg.Count("GET /token"))
+		good.CompareAndSwap(0, given+1)
+		return given < good.Load()
+	})
+	s := openStore(t, t.TempDir())
+	impatient(s)
+	s.patience.silence = 10 * time.Second
+	access := Access{Namespace: "a", Secrets: []Secret{{Name: "s", Data: images.DockerConfig(reg.Host, "u", "p")}}}
+	got, err := s.Pull(t.Context(), ref, access)
+	if err != nil || content(t, s, got, 0, "a") != text {
+		t.Fatalf("pull: %v", err)
+	}
+	if good.Load() == 0 {
+		t.Error("nothing was resumed")
 	}
 }
 

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // patience is how long a registry may take.
@@ -91,8 +93,27 @@ func (c *registryClient) isPlain(domain string) bool { return isLoopback(domain)
 // caller's: a node with many pods must not hammer a registry in trouble.
 func (c *registryClient) puller(r ref, auth authn.Authenticator) (*remote.Puller, error) {
 	t := &resuming{base: &guard{base: c.base, plain: c.plain(r.domain)}, patience: *c.patience}
+	t.renew = func(ctx context.Context) (string, error) { return c.token(ctx, r, auth, t) }
 	return remote.NewPuller(remote.WithTransport(t), remote.WithAuth(auth), remote.WithUserAgent("writ"), remote.WithJobs(parallel),
 		remote.WithRetryStatusCodes(), remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 2}))
+}
+
+// token asks for one that opens r.
+func (c *registryClient) token(ctx context.Context, r ref, auth authn.Authenticator, t http.RoundTripper) (string, error) {
+	full, err := c.name(r.domain, r.full)
+	if err != nil {
+		return "", err
+	}
+	repository := full.Context()
+	challenge, err := transport.Ping(ctx, repository.Registry, t)
+	if err != nil {
+		return "", err
+	}
+	token, err := transport.Exchange(ctx, repository.Registry, auth, t, []string{repository.Scope(transport.PullScope)}, challenge)
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(token.Token, token.AccessToken), nil
 }
 
 // credentials are those of the pod's secrets that fit, and then the node's own. trouble is what was wrong
