@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
@@ -92,6 +93,13 @@ func (s *Store) check(b bundle) ([]string, *v1.ConfigFile, error) {
 	}
 	if len(b.layers) > s.limits.layers {
 		return nil, nil, fmt.Errorf("%w: %d layers, at most %d can be stacked", ErrCorrupt, len(b.layers), s.limits.layers)
+	}
+	var size int64
+	for _, l := range b.layers {
+		if l.size < 0 || l.size > math.MaxInt64-size { // what is here already is not held against its size
+			return nil, nil, fmt.Errorf("%w: its layers have more bytes together than can be counted", ErrCorrupt)
+		}
+		size += l.size
 	}
 	diffIDs := make([]string, len(b.layers))
 	for i, h := range cfg.RootFS.DiffIDs {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -296,5 +297,21 @@ func TestPull_RefusedImageLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(s.layerDir(base.Layers[0]), "a")); err != nil {
 		t.Error(err)
+	}
+}
+
+// Layers that are here already are taken whatever size the manifest gives them.
+func TestCheck_SizesThatOverflow(t *testing.T) {
+	img := small(t, nil, map[string]string{"a": "1"}, map[string]string{"b": "2"})
+	config, err := img.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, t.TempDir())
+	for sizes, fine := range map[[2]int64]bool{{1, math.MaxInt64 - 1}: true, {1, math.MaxInt64}: false, {math.MaxInt64, math.MaxInt64}: false, {-1, 5}: false} {
+		_, _, err := s.check(bundle{config: config, layers: []blob{{size: sizes[0]}, {size: sizes[1]}}})
+		if errors.Is(err, ErrCorrupt) == fine || fine && err != nil {
+			t.Errorf("%d: %v", sizes, err)
+		}
 	}
 }
