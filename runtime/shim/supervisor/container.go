@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/cgroups"
@@ -41,6 +42,7 @@ type container struct {
 	// foreign is the program that runs it, nil for the library; then there is no handle.
 	foreign *foreign
 	execs   execs
+	hanging atomic.Int64 // execs that were given up before they began and have not returned
 
 	stop stopper
 

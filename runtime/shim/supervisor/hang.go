@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,6 +84,37 @@ func started(state shim.Container) (shim.Container, error) {
 		return state, &shim.Error{Code: shim.CodeStart, Message: state.Message}
 	}
 	return state, nil
+}
+
+// execWithin is exec, but returns in any case. What begins too late ends at once, and until then nothing else
+// is begun in the container: it would wait for the same.
+func (c *container) execWithin(r shim.ExecRequest, limit time.Duration) (*session, error) {
+	if c.hanging.Load() > 0 {
+		return nil, shim.Errorf(shim.CodeConflict, "an exec in container %q was given up and hangs still", c.name)
+	}
+	done, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	var settled atomic.Bool // by the exec that has returned, or by who gives it up
+	var s *session
+	var failed error
+	exec := func() {
+		defer done()
+		if s, failed = c.exec(r); settled.CompareAndSwap(false, true) {
+			return
+		}
+		if failed == nil {
+			s.close()
+		}
+		c.hanging.Add(-1)
+	}
+	if c.pod.within(limit, exec) || !settled.CompareAndSwap(false, true) {
+		return s, failed
+	}
+	c.hanging.Add(1)
+	c.pod.log.Error("exec is given up", "container", c.id, "limit", limit)
+	return nil, shim.Errorf(shim.CodeTimeout, "the exec did not begin within %s: context deadline exceeded", limit)
 }
 
 // finishOutput takes what is left of the output. A log that hangs does not keep the

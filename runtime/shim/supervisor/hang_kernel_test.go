@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -274,4 +275,28 @@ func TestHang_LogDoesNotHoldTakeovers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHang_ExecDoesNotKeepFromKilling: one that hangs before it begins holds the library's lock.
+func TestHang_ExecDoesNotKeepFromKilling(t *testing.T) {
+	r := pod(t)
+	dir, asked, revive := deadServer(t, true)
+	request := r.mounting("host", dir, "sleep 1000")
+	request.Spec.Linux.Namespaces = slices.DeleteFunc(request.Spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.PIDNamespace })
+	r.start(request)
+	answered := make(chan bool, 1)
+	go func() {
+		result, err := r.client.Exec(r.ctx, shim.ExecRequest{ID: "host", Args: []string{"true"}, Cwd: "/work/folder"}, shim.Streams{})
+		answered <- err == nil && result.ExitCode == 0
+	}()
+	<-asked
+	if c, err := r.client.StopWaiting(r.ctx, "host", 0, 25*time.Second); err != nil || c.ExitCode != 137 {
+		t.Errorf("stop: %+v, %v", c, err)
+	}
+	r.others("beside")
+	revive()
+	if <-answered {
+		t.Error("the exec ran in a container that was killed")
+	}
+	wait(t, "its files to go", func() bool { return r.client.Remove(r.ctx, "host") == nil })
 }

@@ -263,9 +263,21 @@ func (c *container) killAll() {
 	if c.handle == nil {
 		return
 	}
-	if err := c.handle.Signal(unix.SIGKILL); err != nil && !errors.Is(err, libcontainer.ErrNotRunning) {
-		c.pod.log.Warn("kill container", "container", c.id, "err", err)
+	if c.pidfd != nil { // first without the library, whose lock an exec that hangs holds
+		_ = c.pidfd.signal(unix.SIGKILL)
 	}
+	if c.cgroup != nil && !c.privatePIDs() {
+		pids, _ := allPIDs(c.cgroup)
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+	handle := c.handle
+	c.pod.within(givenUpLimit, func() {
+		if err := handle.Signal(unix.SIGKILL); err != nil && !errors.Is(err, libcontainer.ErrNotRunning) {
+			c.pod.log.Warn("kill container", "container", c.id, "err", err)
+		}
+	})
 }
 
 // abandon takes back what a failed launch made and records why.

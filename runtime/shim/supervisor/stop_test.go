@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
 	"writ/runtime/shim"
 )
 
@@ -114,4 +117,43 @@ func TestStop_NotesTheSignal(t *testing.T) {
 	}
 	p.change(c, survivesKill, func(s *shim.Container) { s.Status = shim.StatusExited })
 	p.work.Wait()
+}
+
+// TestExec_IsGivenUp: a program that hangs over an exec holds up whoever asked for it for a time, and the container
+// until it returns.
+func TestExec_IsGivenUp(t *testing.T) {
+	p, c := creating(t)
+	gate, program := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), "runtime")
+	script := "#!/bin/sh\ncat " + gate + "\nexit 1\n"
+	request := shim.StartRequest{ID: "c", Spec: &specs.Spec{Process: &specs.Process{Args: []string{"true"}}}}
+	err := errors.Join(unix.Mkfifo(gate, 0o600), os.WriteFile(program, []byte(script), 0o700), writeJSON(p.request("c"), request, survivesKill))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.foreign = &foreign{Runtime: shim.Runtime{Name: "hangs", Path: program, Root: t.TempDir()}, id: "c", dir: p.container("c")}
+	p.change(c, survivesKill, func(s *shim.Container) { s.Status = shim.StatusRunning })
+	exec := shim.ExecRequest{ID: "c", Args: []string{"true"}}
+	if _, err := c.execWithin(exec, 50*time.Millisecond); !errors.Is(err, shim.ErrTimeout) {
+		t.Errorf("one that hangs: %v", err)
+	}
+	if _, err := c.execWithin(exec, time.Hour); !errors.Is(err, shim.ErrConflict) {
+		t.Errorf("one beside one that hangs: %v", err)
+	}
+	free := make(chan struct{})
+	go func() { c.users.Wait(); close(free) }()
+	select {
+	case <-free:
+		t.Error("the container is given back while an exec uses it")
+	default:
+	}
+	open, err := os.OpenFile(gate, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(gate)
+	open.Close()
+	<-free
+	if _, err := c.execWithin(exec, time.Hour); !errors.Is(err, shim.ErrStart) {
+		t.Errorf("one afterwards: %v", err)
+	}
 }

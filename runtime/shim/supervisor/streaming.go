@@ -54,7 +54,7 @@ func (c *conversation) exec(ctx context.Context) func(shim.ExecRequest) error {
 			return c.refuse(err)
 		}
 		defer done()
-		s, err := target.exec(r)
+		s, err := target.execWithin(r, startLimit)
 		if err != nil {
 			return c.refuse(err)
 		}
