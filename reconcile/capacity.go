@@ -11,18 +11,16 @@ import (
 type capacity struct {
 	nodes   *schedule.Index
 	waiting map[manifest.Ref]bool
-	ended   map[manifest.Ref]bool // and may be collected
+	ended   littering
 }
 
 func newCapacity(w *state.World) *capacity {
-	c := &capacity{nodes: schedule.NewIndex(w), waiting: map[manifest.Ref]bool{}, ended: map[manifest.Ref]bool{}}
+	c := &capacity{nodes: schedule.NewIndex(w), waiting: map[manifest.Ref]bool{}}
 	for r := range w.Pods("") {
 		if r.Node == "" {
 			c.waiting[r.Ref] = true
 		}
-		if litters(r) {
-			c.ended[r.Ref] = true
-		}
+		c.ended.set(r.Ref, r)
 	}
 	return c
 }
@@ -39,10 +37,6 @@ func (c *capacity) update(changes []state.Change) {
 		} else {
 			delete(c.waiting, ch.Ref)
 		}
-		if ch.New != nil && litters(ch.New) {
-			c.ended[ch.Ref] = true
-		} else {
-			delete(c.ended, ch.Ref)
-		}
+		c.ended.set(ch.Ref, ch.New)
 	}
 }

@@ -1,7 +1,10 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
+	"writ/schedule"
 	"writ/state"
 )
 
@@ -81,5 +85,74 @@ func TestCollectEnded(t *testing.T) {
 		if n := len(again.plan().Batch.Puts); n != 0 {
 			t.Errorf("%s with at most %d: %d more go at once", tt.pods, tt.most, n)
 		}
+	}
+}
+
+// Whatever comes, changes and goes: who is taken out first is always who comes first.
+func TestLittering(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	model := map[manifest.Ref]*state.Record{}
+	first := func() manifest.Ref {
+		evicted := func(r *state.Record) bool { return r.PodStatus().Reason == "Evicted" }
+		return slices.MinFunc(slices.Collect(maps.Values(model)), func(a, b *state.Record) int {
+			if evicted(a) != evicted(b) {
+				return map[bool]int{true: -1, false: 1}[evicted(a)]
+			}
+			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Ref.Name, b.Ref.Name))
+		}).Ref
+	}
+	var l littering
+	for i := range 3000 {
+		ref := manifest.PodRef("default", fmt.Sprint("p", random.IntN(40)))
+		r := &state.Record{Ref: ref, Origin: state.Derived, Object: &corev1.Pod{}, Created: at.Add(time.Duration(random.IntN(9)) * time.Second)}
+		switch random.IntN(6) {
+		case 0:
+			r.Status = &corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}
+		case 1, 2:
+			r.Status = &corev1.PodStatus{Phase: corev1.PodSucceeded}
+		case 3:
+			r.Status = &corev1.PodStatus{Phase: corev1.PodRunning}
+		case 4:
+			r = nil
+		case 5:
+			if len(model) > 0 {
+				want := first()
+				if got := l.first(); got != want {
+					t.Fatalf("step %d: %s is first, want %s", i, got, want)
+				}
+				delete(model, want)
+			}
+			continue
+		}
+		l.set(ref, r)
+		if delete(model, ref); r != nil && litters(r) {
+			model[ref] = r
+		}
+		if l.Len() != len(model) || len(l.by) != len(model) {
+			t.Fatalf("step %d: %d and %d of %d", i, l.Len(), len(l.by), len(model))
+		}
+	}
+	if len(model) == 0 {
+		t.Error("nothing was left to order")
+	}
+}
+
+// One more Pod that ends costs no look at all that have.
+func BenchmarkCollectEnded(b *testing.B) {
+	c := capacity{nodes: schedule.NewIndex(state.NewWorld(uuid.Nil)), waiting: map[manifest.Ref]bool{}}
+	end := func(i int) {
+		ref := manifest.PodRef("default", fmt.Sprint("p", i))
+		c.update([]state.Change{{Ref: ref, New: &state.Record{Ref: ref, Origin: state.Derived, Node: "n", Object: &corev1.Pod{},
+			Created: time.Unix(int64(i), 0), Status: &corev1.PodStatus{Phase: corev1.PodSucceeded}}}})
+	}
+	n := 0
+	for ; n < DefaultEndedPods; n++ {
+		end(n)
+	}
+	for b.Loop() {
+		end(n)
+		c.ended.first()
+		n++
 	}
 }
