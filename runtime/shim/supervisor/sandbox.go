@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -79,7 +80,7 @@ func checkSandbox(s shim.Sandbox) error {
 		return shim.Errorf(shim.CodeInvalid, "a user namespace goes with namespaces of the pod's own")
 	}
 	for name := range s.Sysctls {
-		if !filepath.IsLocal(sysctlFile(name)) {
+		if file := sysctlFile(name); file == "." || !fs.ValidPath(file) {
 			return shim.Errorf(shim.CodeInvalid, "sysctl %q", name)
 		}
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"math"
 	"os"
@@ -250,6 +251,19 @@ func TestCheck_Refuses(t *testing.T) {
 		spoil(&r)
 		if err := check(r); err == nil {
 			t.Errorf("%s: not refused", name)
+		}
+	}
+}
+
+// TestCheckSandbox_Sysctls: a name leads to one file below /proc/sys, in one way.
+func TestCheckSandbox_Sysctls(t *testing.T) {
+	for name, fine := range map[string]bool{
+		"net.ipv4.ip_forward": true, "net.ipv4.conf.eth0/100.rp_filter": true, "kernel": true,
+		"a.//.b": false, "a./.b": false, "//.kernel.core_pattern": false, ".kernel.core_pattern": false, "a..b": false, "a.": false, "": false, "/": false, "net.//.kernel.shmmax": false,
+	} {
+		err := checkSandbox(shim.Sandbox{Sysctls: map[string]string{name: "1"}})
+		if fine && err != nil || !fine && !errors.Is(err, shim.ErrInvalid) {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }
