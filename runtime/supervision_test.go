@@ -211,7 +211,7 @@ func TestWorker_AnotherImageWithNever(t *testing.T) {
 		settle()
 		g.world.adopt(t, node, "c2", two("img:2"))
 		after(5 * time.Second)
-		if got := s.said(&s.starts); got != "main 0, done 0, main 1" {
+		if got := s.said(&s.starts); !strings.HasSuffix(got, ", main 1") || strings.Contains(got, "done 1") {
 			t.Errorf("starts are %q, want another one of main", got)
 		}
 		if got := g.status("web"); got.Phase != corev1.PodRunning || got.ContainerStatuses[0].State.Running == nil || got.ContainerStatuses[0].Image != "img:2" {
