@@ -113,8 +113,7 @@ func (r *Runtime) setAside(own types.UID, pod *corev1.Pod, was *Resize) (reason,
 	}
 	used := corev1.ResourceList{}
 	for rec := range r.view().Pods() {
-		if rec.UID == own || state.PodIs(rec.PodStatus(), state.PodStopped) ||
-			rec.PodStatus().Phase == corev1.PodSucceeded || rec.PodStatus().Phase == corev1.PodFailed {
+		if rec.UID == own || spent(rec) {
 			continue
 		}
 		list, differs := r.ledger.pods[rec.UID]
@@ -324,7 +323,13 @@ func (r *Runtime) allotted(uid types.UID, a *Resize, pod *corev1.Pod) {
 	r.ledger.pods[uid] = resourcehelper.PodRequests(a.Allocated.give(pod), resourcehelper.PodResourcesOptions{})
 }
 
-// freed has Pods that wait for room look again: one is gone, or has less than before.
+// spent says that the World knows that a Pod uses nothing any more.
+func spent(rec *state.Record) bool {
+	s := rec.PodStatus()
+	return (&Snapshot{Status: s}).over() || state.PodIs(s, state.PodStopped)
+}
+
+// freed has Pods that wait for room look again: one is gone, has ended, or has less than before.
 func (r *Runtime) freed(uid types.UID) {
 	r.ledger.mu.Lock()
 	delete(r.ledger.pods, uid)

@@ -315,3 +315,59 @@ func TestResize_OfWhatSwaps(t *testing.T) {
 		})
 	}
 }
+
+// A Pod that has ended needs nothing any more, as soon as that is known.
+func TestResize_RoomOfOneThatEnded(t *testing.T) {
+	cpus := goruntime.NumCPU()
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", sized("web", "100m 64Mi", "", nil),
+			sized("big", fmt.Sprintf("%dm 1Mi", cpus*1000-500), "", func(p *corev1.Pod) {
+				p.Spec.RestartPolicy = corev1.RestartPolicyNever
+				p.Spec.Containers[0].Name = "job"
+			}))
+		settle()
+		g.world.adopt(t, node, "c2", sized("web", "600m 64Mi", "", nil))
+		settle()
+		if got := resizing(g.status("web")); !strings.HasPrefix(got, "PodResizePending Deferred") {
+			t.Fatalf("got %q, want it to wait", got)
+		}
+		g.shims.mu.Lock()
+		for _, s := range g.shims.pods {
+			s.exit("job", 0)
+		}
+		g.shims.mu.Unlock()
+		settle() // no time passes
+		if got := g.status("web"); resizing(got) != "" || got.ContainerStatuses[0].AllocatedResources.Cpu().String() != "600m" {
+			t.Errorf("with room: %q, %s", resizing(got), got.ContainerStatuses[0].AllocatedResources.Cpu())
+		}
+	})
+}
+
+// Nothing is resized of a Pod that has ended, however it did.
+func TestResize_OfOneThatEnded(t *testing.T) {
+	never := func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever }
+	late := func(p *corev1.Pod) { limit := int64(5); p.Spec.ActiveDeadlineSeconds = &limit }
+	for name, change := range map[string]func(*corev1.Pod){"by itself": never, "by the node": late} {
+		for _, down := range []bool{false, true} {
+			bubble(t, func(t *testing.T, g *rig) {
+				g.world.adopt(t, node, "c1", sized("web", "100m 64Mi", "200m 128Mi", change))
+				settle()
+				if name == "by itself" {
+					g.shims.one(t).exit("main", 0)
+				}
+				after(10 * time.Second)
+				if down {
+					g.stop()
+				}
+				g.world.adopt(t, node, "c2", sized("web", "300m 64Mi", "400m 256Mi", change))
+				if down {
+					g.up()
+				}
+				after(time.Minute)
+				if a, b := g.count("ResizeStarted"), g.count("ResizeCompleted"); a+b > 0 {
+					t.Errorf("ended %s, daemon down %v: %d events of a start and %d of an end", name, down, a, b)
+				}
+			})
+		}
+	}
+}

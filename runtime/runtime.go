@@ -211,6 +211,9 @@ func (r *Runtime) podChange(ctx context.Context, c *state.Change) {
 	if now == nil || now.Node != r.cfg.Node {
 		return
 	}
+	if old != nil && old.UID == now.UID && !spent(old) && spent(now) {
+		r.freed(now.UID)
+	}
 	if old != nil && old.UID == now.UID && old.Object == now.Object && old.Deletion == now.Deletion && old.Node == now.Node {
 		return // only what was observed, most likely by this node
 	}
