@@ -25,7 +25,6 @@ const (
 
 // begin takes over what the World knows of the Pod from an earlier life.
 func (w *worker) begin() {
-	w.desired.Pod = w.allot(w.full())
 	status := w.record.PodStatus().DeepCopy()
 	if w.record.Status != nil {
 		w.reported = status
@@ -43,6 +42,7 @@ func (w *worker) begin() {
 		}
 	}
 	w.ending.Store(w.record.Deletion != nil || w.desired.Gone)
+	w.desired.Pod = w.allot(w.full()) // one that has ended is not resized
 }
 
 // prepare makes the sandbox, or finds it with all that runs in it.

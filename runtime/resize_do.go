@@ -39,7 +39,7 @@ func (w *worker) allot(pod *corev1.Pod) *corev1.Pod {
 	}
 	want := allotmentOf(&pod.Spec)
 	switch {
-	case w.record.Deletion != nil, w.desired.Gone, w.o.Failed != nil:
+	case w.record.Deletion != nil, w.desired.Gone, w.o.Failed != nil, (&Snapshot{Status: w.reported}).over():
 	case want.equal(r.Allocated):
 		if r.Pending != nil {
 			r.Pending = nil
