@@ -162,6 +162,7 @@ func (r *Runtime) imageUses() func(l *image.Listed) string {
 }
 
 // Images are the images of this node, and why each stays.
+				by[c.NextImageID] = by[c.ImageID]
 func (r *Runtime) Images() []image.Listed {
 	uses := r.imageUses()
 	list := r.images.List()

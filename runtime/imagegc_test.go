@@ -44,7 +44,7 @@ func TestCollect(t *testing.T) {
 				slices.SortFunc(g.images.list, func(a, b image.Listed) int { return strings.Compare(a.ID, b.ID) })
 				c.gc.fill()
 				g.r.cfg.ImageGC = c.gc
-				if err := g.r.collect(pressure.Level{Capacity: 1000, Available: c.free}, now, now.Add(-time.Hour)); err != nil {
+				if err := g.r.collect(pressure.Level{Capacity: 1000, Available: c.free}, now, now.Add(-time.Hour)); (err != nil) != c.failed {
 					t.Fatal(err)
 				}
 				if got := g.images.left(); !slices.Equal(got, c.left) {
@@ -149,4 +149,44 @@ func TestStatusImages(t *testing.T) {
 	if got := statusImages(nil); got != nil {
 		t.Errorf("without images: %+v", got)
 	}
+}
+
+// What is about to follow a run is in use, also where it is another image than the one of that name now.
+func TestImageUses_OfTheNextRun(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img:1", nil))
+		settle()
+		w := g.worker("web")
+		g.in(w, func() {
+			w.o.container("main").Image.Image = &image.Image{ID: "sha256:next"}
+			w.snapshot()
+		})
+		uses := g.r.imageUses()
+		for _, id := range []string{"sha256:img:1", "sha256:next"} {
+			if by := uses(&image.Listed{ID: id}); by != "pod default/web" {
+				t.Errorf("%s is used by %q, want the pod", id, by)
+			}
+		}
+	})
+}
+
+// A second failure in a row is told: the first may be for want of a measurement.
+func TestCollect_FailsAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.levels.Store(pressure.ImageFsAvailable, int64(20<<30))
+		for n, want := range []int{0, 0, 1, 2} {
+			if got := g.count("ImageGCFailed"); got != want {
+				t.Errorf("after %d looks: %d events, want %d", n, got, want)
+			}
+			after(imageGCPeriod)
+		}
+		g.levels.Delete(pressure.ImageFsAvailable)
+		after(imageGCPeriod)
+		g.levels.Store(pressure.ImageFsAvailable, int64(20<<30))
+		before := g.count("ImageGCFailed")
+		after(imageGCPeriod)
+		if got := g.count("ImageGCFailed"); got != before {
+			t.Errorf("%d events more after one failure, want none", got-before)
+		}
+	})
 }

@@ -59,8 +59,8 @@ func (w *worker) snapshot() {
 			c.ID, c.ImageID = oc.Run.ID, oc.Run.Labels[labelImageID]
 			c.LogPath, c.Running = oc.Run.LogPath, oc.Run.Status == shim.StatusRunning
 		}
-		if oc.Run == nil && oc.Image.Image != nil { // of a volume, or about to be started: it is in use
-			c.ImageID = oc.Image.Image.ID
+		if oc.Image.Image != nil { // of a volume, or of the next run: it is in use
+			c.NextImageID = oc.Image.Image.ID
 		}
 		if oc.Last != nil {
 			c.PreviousLogPath = oc.Last.LogPath

@@ -78,6 +78,7 @@ type Snapshot struct {
 // ContainerSnapshot names the attempts whose logs are there.
 type ContainerSnapshot struct {
 	ID, ImageID, LogPath, PreviousLogPath string
+	NextImageID                           string // of the run that follows; it may be another
 	Running                               bool
 }
 
