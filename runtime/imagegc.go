@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,7 +57,7 @@ func (g *ImageGC) validate() error {
 
 // collectImages removes unused images as kubelet does until ctx ends.
 func (r *Runtime) collectImages(ctx context.Context) {
-	began := time.Now()
+	began, failed := time.Now(), false
 	tick := time.NewTicker(imageGCPeriod)
 	defer tick.Stop()
 	for {
@@ -70,7 +71,11 @@ func (r *Runtime) collectImages(ctx context.Context) {
 			}
 			if err != nil {
 				r.log.Warn("images are not collected", "err", err)
+				if failed { // once may be for want of a measurement, as with kubelet
+					r.nodeEvent(corev1.EventTypeWarning, "ImageGCFailed", "%v", err)
+				}
 			}
+			failed = err != nil
 		}
 	}
 }
@@ -103,9 +108,11 @@ func (r *Runtime) collect(d pressure.Level, now, began time.Time) error {
 		return err
 	}
 	if freed < need {
-		r.nodeEvent(corev1.EventTypeWarning, "FreeDiskSpaceFailed", "Insufficient free disk space on the node's image filesystem (%d%% of %s used). "+
+		text := fmt.Sprintf("Insufficient free disk space on the node's image filesystem (%d%% of %s used). "+
 			"Failed to free sufficient space by deleting unused images (freed %d bytes). "+
 			"Investigate disk usage, as it could be used by active images, logs, volumes, or other data.", percentUsed(d), formatBytes(d.Capacity), freed)
+		r.nodeEvent(corev1.EventTypeWarning, "FreeDiskSpaceFailed", "%s", text)
+		return errors.New(text)
 	}
 	return nil
 }
@@ -155,6 +162,7 @@ func (r *Runtime) imageUses() func(l *image.Listed) string {
 		if s := w.shown.Load(); s != nil && !s.over() {
 			for _, c := range s.Containers {
 				by[c.ImageID] = "pod " + w.ref.Namespace + "/" + w.ref.Name
+				by[c.NextImageID] = by[c.ImageID]
 			}
 		}
 	}
@@ -162,7 +170,6 @@ func (r *Runtime) imageUses() func(l *image.Listed) string {
 }
 
 // Images are the images of this node, and why each stays.
-				by[c.NextImageID] = by[c.ImageID]
 func (r *Runtime) Images() []image.Listed {
 	uses := r.imageUses()
 	list := r.images.List()
