@@ -53,7 +53,7 @@ func readMachine(cfg Config) (oci.Machine, error) {
 	if !own.Get(capability.EFFECTIVE, capability.CAP_SYS_RESOURCE) {
 		m.OOMScoreFloor = oomScore()
 	}
-	m.Devices = deviceNodes()
+	m.Devices = deviceNodes
 	m.HotPaths, _ = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
 	profiles := filepath.Join(cfg.DataDir, "seccomp")
 	m.SeccompProfile = func(name string) ([]byte, error) {

@@ -148,12 +148,19 @@ func TestDefaults_Seccomp(t *testing.T) {
 // a privileged container's user who is not root opens no disk.
 func TestDefaults_DevicesOfPrivileged(t *testing.T) {
 	yes := true
-	m := Machine{Devices: []Device{{Path: "/dev/sda", Type: "b", Major: 8, Mode: 0o660, GID: 6}, {Path: "/dev/kmsg", Type: "c", Major: 1, Minor: 11, Mode: 0o644, UID: 3}}}
+	m := Machine{Devices: func() []Device {
+		return []Device{{Path: "/dev/sda", Type: "b", Major: 8, Mode: 0o660, GID: 6}, {Path: "/dev/kmsg", Type: "c", Major: 1, Minor: 11, Mode: 0o644, UID: 3}}
+	}}
 	s := &specs.Spec{Linux: &specs.Linux{Resources: &specs.LinuxResources{}}}
 	setDevices(&m, Privileged(&corev1.Container{SecurityContext: &corev1.SecurityContext{Privileged: &yes}}), s)
 	want := `[{"path":"/dev/sda","type":"b","major":8,"minor":0,"fileMode":432,"uid":0,"gid":6},{"path":"/dev/kmsg","type":"c","major":1,"minor":11,"fileMode":420,"uid":3,"gid":0}]`
 	if got := text(s.Linux.Devices); got != want {
 		t.Errorf("devices are %s, want %s", got, want)
+	}
+	s.Linux.Devices = nil
+	m.Devices = func() []Device { return nil } // they came and went meanwhile
+	if setDevices(&m, true, s); len(s.Linux.Devices) > 0 {
+		t.Errorf("devices are %s, want those that there are now", text(s.Linux.Devices))
 	}
 }
 

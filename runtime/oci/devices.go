@@ -30,7 +30,10 @@ func setDevices(m *Machine, privileged bool, spec *specs.Spec) {
 		return
 	}
 	spec.Linux.Resources.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
-	for i := range m.Devices {
-		spec.Linux.Devices = append(spec.Linux.Devices, m.Devices[i].node())
+	if m.Devices == nil {
+		return
+	}
+	for _, d := range m.Devices() {
+		spec.Linux.Devices = append(spec.Linux.Devices, d.node())
 	}
 }

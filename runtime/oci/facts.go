@@ -50,8 +50,8 @@ type Machine struct {
 	SwapBytes   int64
 	// HugePages are the sizes that the node's cgroups can bound, in the kernel's words ("2MB").
 	HugePages []string
-	// Devices are the node's device nodes, for privileged containers.
-	Devices []Device
+	// Devices are the node's device nodes as they are now, for privileged containers; nil where there are none.
+	Devices func() []Device
 	// SeccompProfile returns the content of a Localhost profile.
 	SeccompProfile func(name string) ([]byte, error)
 	// HotPaths are masked beside the usual ones: what tells of the processors' heat.
