@@ -31,7 +31,7 @@ func (w *worker) evict(e *pressure.Eviction) {
 		return
 	}
 	now := time.Now()
-	f := &Failure{Reason: pressure.Reason, Message: e.Message, Until: now.Add(time.Duration(e.Grace) * time.Second), Leave: true}
+	f := &Failure{Reason: pressure.Reason, Message: e.Message, Until: now.Add(seconds(e.Grace)), Leave: true}
 	if err := w.r.markEvicted(w.uid, f); err != nil {
 		w.r.log.Warn("it is not written down that a pod is evicted", "pod", w.ref.String(), "err", err)
 	}

@@ -93,8 +93,8 @@ func (w *worker) lifecycle(c *corev1.Container, id string, h *corev1.LifecycleHa
 	}
 }
 
-func sleep(ctx context.Context, seconds int64) error {
-	t := time.NewTimer(time.Duration(seconds) * time.Second)
+func sleep(ctx context.Context, n int64) error {
+	t := time.NewTimer(seconds(n))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -72,7 +72,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 		p.end(c, oc, oc.Kill.Deadline, "", now, true)
 		return
 	}
-	seconds := grace(d.Pod)
+	patience := grace(d.Pod)
 	why, anew := "", false
 	switch {
 	case oc.Run.Labels[labelImage] != c.Image && (sidecar(c) || !initContainer(d.Pod, c)):
@@ -92,7 +92,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 			why += ", will be restarted"
 		}
 		if oc.UnhealthyGrace != nil {
-			seconds = time.Duration(*oc.UnhealthyGrace) * time.Second
+			patience = seconds(*oc.UnhealthyGrace)
 		}
 	case oc.Hook == HookPending:
 		p.add(Step{Do: ActHook, Container: c.Name})
@@ -100,7 +100,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 	default:
 		return
 	}
-	p.add(Step{Do: ActStop, Container: c.Name, Why: why, Deadline: now.Add(seconds), Anew: anew})
+	p.add(Step{Do: ActStop, Container: c.Name, Why: why, Deadline: now.Add(patience), Anew: anew})
 }
 
 func what(pod *corev1.Pod, c *corev1.Container) string {

@@ -210,7 +210,13 @@ func started(oc *Observation) bool {
 
 func grace(pod *corev1.Pod) time.Duration {
 	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil {
-		return time.Duration(*s) * time.Second
+		return seconds(*s)
 	}
 	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
+}
+
+// seconds is a number of a manifest, which may be more than a Duration holds.
+func seconds(n int64) time.Duration {
+	const most = 100 * 365 * 24 * 60 * 60
+	return time.Duration(min(n, most)) * time.Second
 }

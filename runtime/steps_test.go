@@ -276,3 +276,11 @@ func TestSteps_NothingBeforeWake(t *testing.T) {
 		t.Errorf("steps at Wake are %v, want one", q.Steps)
 	}
 }
+
+func TestGrace(t *testing.T) {
+	for n, want := range map[int64]time.Duration{0: 0, 30: 30 * time.Second, 1 << 62: 100 * 365 * 24 * time.Hour} {
+		if got := grace(pod("p", "img", func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &n })); got != want {
+			t.Errorf("%d seconds are %v, want %v", n, got, want)
+		}
+	}
+}
