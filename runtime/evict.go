@@ -84,8 +84,9 @@ func (w *worker) leave() {
 
 // evicted remembers over a crash and a reboot that a Pod was evicted, whatever of its status was lost.
 type evicted struct {
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+	Until   time.Time `json:"until,omitzero"`
 }
 
 func (c *Config) evictedPath(uid types.UID) string {
@@ -93,7 +94,7 @@ func (c *Config) evictedPath(uid types.UID) string {
 }
 
 func (r *Runtime) markEvicted(uid types.UID, f *Failure) error {
-	data, err := json.Marshal(evicted{Reason: f.Reason, Message: f.Message})
+	data, err := json.Marshal(evicted{Reason: f.Reason, Message: f.Message, Until: f.Until})
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (r *Runtime) wasEvicted(uid types.UID) *Failure {
 	if err != nil || json.Unmarshal(data, &e) != nil {
 		return nil
 	}
-	return &Failure{Reason: e.Reason, Message: e.Message, Leave: true}
+	return &Failure{Reason: e.Reason, Message: e.Message, Until: e.Until, Leave: true}
 }
 
 // rememberEviction takes up an eviction that an earlier daemon began.

@@ -291,3 +291,54 @@ func TestEveryWorker_OneGoes(t *testing.T) {
 		})
 	}
 }
+
+// A Pod that is deleted and takes its time is evicted like any other.
+func TestEvict_OneThatIsDeleted(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		n := &corev1.Node{}
+		n.Name = string(node)
+		g.world.adopt(t, node, "c1", n, pod("web", "img", nil))
+		settle()
+		s := g.shims.one(t)
+		s.mu.Lock()
+		s.deaf = true
+		s.mu.Unlock()
+		g.world.end(t, "default", "web", 600)
+		after(10 * time.Second)
+		if gone(g.status("web")) {
+			t.Fatal("it is gone before its time")
+		}
+		uid := g.world.World().Get(manifest.PodRef("default", "web")).UID
+		g.levels.Store(pressure.MemoryAvailable, int64(50<<20))
+		after(20 * time.Second)
+		if st := g.status("web"); !gone(st) || st.Reason != "Evicted" || g.count("Evicted") != 1 {
+			t.Errorf("it is gone: %v, %s %s, %d events", gone(st), st.Phase, st.Reason, g.count("Evicted"))
+		}
+		if exists(g.r.cfg.evictedPath(uid)) {
+			t.Error("the eviction is remembered though nothing is left of the pod")
+		}
+	})
+}
+
+// What remains of the time of an evicted Pod remains over a restart of the daemon.
+func TestEvict_GraceOverARestart(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img", nil))
+		settle()
+		uid := g.world.World().Get(manifest.PodRef("default", "web")).UID
+		g.stop()
+		if err := g.r.markEvicted(uid, &Failure{Reason: "Evicted", Message: overX, Until: time.Now().Add(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		s := g.shims.one(t)
+		s.deaf = true
+		after(20 * time.Second)
+		g.up()
+		after(30 * time.Second)
+		if got := s.said(&s.stops); got != "main 40s" || g.status("web").Phase != corev1.PodRunning {
+			t.Errorf("stops are %q, the pod is %s, want the time that remains", got, g.status("web").Phase)
+		}
+		after(20 * time.Second)
+		evictedWith(t, g.status("web"), overX)
+	})
+}
