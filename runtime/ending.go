@@ -26,7 +26,11 @@ func (p *Plan) terminate(d *Desired, o *Observed, now time.Time) {
 		p.wake(until)
 		return
 	}
-	if p.stopAll(d, o, now, d.end()) {
+	end := d.end()
+	if f := o.Failed; f != nil && f.Leave && f.Until.Before(end) {
+		end = f.Until
+	}
+	if p.stopAll(d, o, now, end) {
 		return
 	}
 	p.try(&o.Cleanup, ActClean, now)

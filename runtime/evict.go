@@ -24,9 +24,9 @@ const (
 	left // nothing of it is on this node but its status
 )
 
-// evict begins to end the Pod, which frees what it has as soon as nothing of it runs.
+// evict begins to end the Pod, which frees what it has as soon as nothing of it runs. One that is deleted gets less time.
 func (w *worker) evict(e *pressure.Eviction) {
-	if w.o.Failed != nil || w.desired.Gone || w.desired.Deletion != nil || finished(w.desired.Pod, &w.o) {
+	if w.o.Failed != nil || finished(w.desired.Pod, &w.o) {
 		w.leaving.CompareAndSwap(leaves, stays) // it ends otherwise
 		return
 	}

@@ -67,7 +67,7 @@ func (r *Runtime) eachShown(do func(w *worker, s *Snapshot)) {
 	}
 }
 
-// Pods are those that may be evicted, and those that are on their way out.
+// Pods are those that may be evicted, and those that were and of which something is left.
 func (g *guarded) Pods() []pressure.Pod {
 	var out []pressure.Pod
 	g.r.eachShown(func(w *worker, s *Snapshot) {
@@ -75,8 +75,8 @@ func (g *guarded) Pods() []pressure.Pod {
 		case leaving == left:
 		case leaving == leaves:
 			out = append(out, pressure.Pod{Object: s.Pod, Ending: true})
-		case !s.over():
-			out = append(out, pressure.Pod{Object: s.Pod, Ending: w.ending.Load()})
+		case !s.over(): // also one that is deleted: it may take its time
+			out = append(out, pressure.Pod{Object: s.Pod})
 		}
 	})
 	return out

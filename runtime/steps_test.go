@@ -240,6 +240,11 @@ func TestSteps(t *testing.T) {
 			o.OutOfService = true
 			o.Containers["main"].Kill = &Kill{Deadline: noon.Add(30 * time.Second)}
 		}), "stop main", 0},
+		{"deleted, then evicted", deleted(desired(nil), 300, true), with(observed("main running"), func(o *Observed) {
+			o.OutOfService = true
+			o.Containers["main"].Kill = &Kill{Deadline: noon.Add(300 * time.Second), Hooked: true, Asked: true}
+			o.Failed = &Failure{Reason: "Evicted", Leave: true, Until: noon.Add(time.Second)}
+		}), "stop main", 0},
 		{"all ended", deleted(desired(nil), 30, true), observed("main exit 0"), "clean", 0},
 		{"deleted before it was made", deleted(desired(nil), 30, false), &Observed{Containers: map[string]*Observation{}}, "prepare", 0},
 		{"cleaned", deleted(desired(nil), 30, true), &Observed{Cleaned: true}, "", 0},

@@ -16,8 +16,8 @@ import (
 type Node interface {
 	// Levels are the node's own.
 	Levels() (pressure.Levels, error)
-	// Pods are those that are not gone, without their usage. Those that have ended or are ending are Ending
-	// until nothing is left of them on disk.
+	// Pods are those that are not gone, without their usage. Those that were evicted are Ending until nothing is
+	// left of them on disk.
 	Pods() []pressure.Pod
 	// Limited are those of Pods that may use only so much of the disk and run.
 	Limited() []*corev1.Pod

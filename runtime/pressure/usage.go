@@ -41,7 +41,7 @@ type Pod struct {
 	Object *corev1.Pod
 	// Usage is nil where it was not or could not be measured.
 	Usage *Usage
-	// Ending says that it goes already: it is no candidate.
+	// Ending says that it was evicted already: it is no candidate.
 	Ending bool
 }
 
