@@ -56,9 +56,10 @@ func (r *Runtime) sweepDevices() {
 // devicesChanged tells the node, and the Pods that have devices, that some came, went or failed.
 func (r *Runtime) devicesChanged() {
 	r.node.ring()
+	pods := r.devices.Pods() // its lock is held over a write to the disk, r.mu never is
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, uid := range r.devices.Pods() {
+	for _, uid := range pods {
 		if w := r.workers[types.UID(uid)]; w != nil {
 			w.ring()
 		}
