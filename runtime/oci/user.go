@@ -25,9 +25,9 @@ func User(pod *corev1.Pod, c *corev1.Container, imageUser string, root fs.FS) (s
 	if err := checkNonRoot(pod, c, imageUser, uid, nonRoot); err != nil {
 		return specs.User{}, err
 	}
-	name, group, _ := strings.Cut(imageUser, ":")
+	name, _, _ := strings.Cut(imageUser, ":") // its group counts for nothing, as with kubelet and containerd
 	if uid != nil {
-		name, group = strconv.FormatInt(*uid, 10), ""
+		name = strconv.FormatInt(*uid, 10)
 	}
 	of, err := find(name, root) // with the groups that this user is in
 	if err != nil {
@@ -35,10 +35,7 @@ func User(pod *corev1.Pod, c *corev1.Container, imageUser string, root fs.FS) (s
 	}
 	found := of
 	if gid != nil {
-		group = strconv.FormatInt(*gid, 10)
-	}
-	if group != "" {
-		if found, err = find(name+":"+group, root); err != nil {
+		if found, err = find(name+":"+strconv.FormatInt(*gid, 10), root); err != nil {
 			return specs.User{}, err
 		}
 	}
