@@ -3,6 +3,8 @@ package volume
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -36,13 +38,35 @@ func envValue(dir, path, key string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open %s in its volume: %w", path, err)
 	}
-	defer unix.Close(fd)
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return "", err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > longestEnvFile {
-		return "", fmt.Errorf("%s is no file of at most %d bytes", path, longestEnvFile)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return "", fmt.Errorf("%s is no file", path)
 	}
-	return env.ParseEnv("/proc/self/fd/"+strconv.Itoa(fd), key)
+	copied, err := unix.MemfdCreate("env", unix.MFD_CLOEXEC)
+	if err != nil {
+		return "", fmt.Errorf("copy %s: %w", path, err)
+	}
+	to := os.NewFile(uintptr(copied), path)
+	defer to.Close()
+	if err := copyBounded(to, file, path); err != nil {
+		return "", err
+	}
+	return env.ParseEnv("/proc/self/fd/"+strconv.Itoa(copied), key)
+}
+
+// copyBounded copies what may be written to at the same time.
+func copyBounded(to io.Writer, from io.Reader, path string) error {
+	n, err := io.Copy(to, io.LimitReader(from, longestEnvFile+1))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if n > longestEnvFile {
+		return fmt.Errorf("%s is no file of at most %d bytes", path, longestEnvFile)
+	}
+	return nil
 }

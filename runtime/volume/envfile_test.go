@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,6 +48,16 @@ func TestEnvValue(t *testing.T) {
 		got, err := s.EnvValue(t.Context(), pod, tt.volume, tt.path, tt.key)
 		if got != tt.want || (err != nil) != tt.fails {
 			t.Errorf("%s/%s %s: %q, %v, want %q, fails %v", tt.volume, tt.path, tt.key, got, err, tt.want, tt.fails)
+		}
+	}
+}
+
+// A container may write to the file for as long as it is read.
+func TestCopyBounded(t *testing.T) {
+	for size, fine := range map[int]bool{0: true, longestEnvFile: true, longestEnvFile + 1: false, 3 * longestEnvFile: false} {
+		from, to := bytes.NewReader(make([]byte, size)), &bytes.Buffer{}
+		if err := copyBounded(to, from, "x"); (err == nil) != fine || to.Len() > longestEnvFile+1 {
+			t.Errorf("%d bytes: %v, %d were read", size, err, to.Len())
 		}
 	}
 }
