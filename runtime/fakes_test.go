@@ -118,6 +118,7 @@ type fakeShim struct {
 	hung       bool     // it answers nothing
 	silent     bool     // it tells no events
 	stuck      error    // what a stop is answered with
+	sticky     string   // the container that is not removed
 	states     int      // how often it was asked for everything
 	answer     chan int // exit codes of commands; nil: each is 0, at once
 }
@@ -211,6 +212,11 @@ func (s *fakeShim) StopWith(ctx context.Context, id string, grace time.Duration,
 func (s *fakeShim) Remove(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		if c.ID == id && c.Name == s.sticky {
+			return errors.New("it stays")
+		}
+	}
 	s.containers = slices.DeleteFunc(s.containers, func(c shim.Container) bool { return c.ID == id })
 	return nil
 }

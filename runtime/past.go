@@ -83,6 +83,8 @@ func (w *worker) reset() {
 		if r := w.o.container(c.Name).Run; r.Exited() && !r.Past && resets(c, r) {
 			sources = append(sources, c)
 			continue
+		} else if r != nil && r.Past && r.Reason == restartingAll {
+			continue // before something failed; its back-off level is known
 		}
 		if !w.resetOne(c, 0) {
 			return

@@ -219,3 +219,36 @@ func TestWorker_AnotherImageWithNever(t *testing.T) {
 		}
 	})
 }
+
+// What is known of one container's back-off is known still when another could not be removed at once.
+func TestWorker_BackOffOfAResetThatFails(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", pod("web", "img", func(p *corev1.Pod) {
+			ruled(corev1.ContainerRestartRuleActionRestartAllContainers)(p)
+			second := *p.Spec.Containers[0].DeepCopy()
+			second.Name = "second"
+			p.Spec.Containers = append(p.Spec.Containers, second)
+		}))
+		settle()
+		s := g.shims.one(t)
+		s.mu.Lock()
+		s.sticky = "second"
+		s.mu.Unlock()
+		s.exit("main", 7)
+		s.exit("second", 7)
+		after(5 * time.Second)
+		s.mu.Lock()
+		s.sticky = ""
+		s.mu.Unlock()
+		after(time.Minute)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		levels := map[string]string{}
+		for _, r := range s.requests {
+			levels[r.Name] = r.Labels[labelLevel]
+		}
+		if len(s.requests) != 4 || levels["main"] != "1" || levels["second"] != "1" {
+			t.Errorf("%d starts, levels %v, want two of each, at last at level 1", len(s.requests), levels)
+		}
+	})
+}
