@@ -54,7 +54,9 @@ func (p podPaths) log(container string, attempt int) string {
 
 // link is the name by which collectors find a log.
 func (c *Config) link(pod *corev1.Pod, container, id string) string {
-	return filepath.Join(c.LogLinks, pod.Name+"_"+pod.Namespace+"_"+container+"-"+id+".log")
+	const suffix, longest = ".log", 255 // of a name in a directory, in bytes
+	name := pod.Name + "_" + pod.Namespace + "_" + container + "-" + id
+	return filepath.Join(c.LogLinks, name[:min(len(name), longest-len(suffix))]+suffix)
 }
 
 // cgroup is the Pod's, absolute below each hierarchy's root.
