@@ -41,6 +41,9 @@ func (p podPaths) rootfs(id string) string    { return filepath.Join(p.boxed(id)
 func (p podPaths) message(id string) string   { return filepath.Join(p.boxed(id), "termination-log") }
 func (p podPaths) stage(id string) string     { return filepath.Join(p.container(id), "stage") }
 
+// layers is where an image's layers are while they are mounted for users of the Pod's own.
+func (p podPaths) layers(name string) string { return filepath.Join(p.folder(name), "layers") }
+
 // folder is a container's by the name of its directory.
 func (p podPaths) folder(name string) string { return filepath.Join(p.containers(), name) }
 

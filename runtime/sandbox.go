@@ -75,7 +75,7 @@ func (w *worker) mountRoot(img *image.Image, id string, l labels) error {
 			return err
 		}
 		defer as.Users.Close()
-		as.First, as.Stage = users.First, filepath.Join(dir, "layers")
+		as.First, as.Stage = users.First, w.paths.layers(folderName(id))
 	}
 	if err := w.relabel(l); err != nil {
 		return err

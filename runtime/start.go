@@ -306,5 +306,10 @@ func (w *worker) removeFolder(ctx context.Context, name string) error {
 	if err := volume.Unstage(ctx, &w.r.calls, filepath.Join(dir, "stage")); err != nil {
 		return err
 	}
+	if layers := p.layers(name); exists(layers) { // of a start that was cut off
+		if err := volume.UnmountBelow(ctx, &w.r.calls, layers); err != nil {
+			return err
+		}
+	}
 	return errors.Join(os.RemoveAll(boxed), os.RemoveAll(dir))
 }

@@ -193,5 +193,15 @@ func (w *worker) removePodData(ctx context.Context) error {
 	if err := w.volumeSet().Remove(ctx); err != nil {
 		return err
 	}
+	staged, err := filepath.Glob(p.volumeImage("*") + layersSuffix)
+	if err != nil {
+		return err
+	}
+	for _, dir := range staged {
+		if err := volume.UnmountBelow(ctx, &w.r.calls, dir); err != nil {
+			return err
+		}
+	}
+	w.releaseLabels()
 	return os.RemoveAll(p.data)
 }

@@ -61,6 +61,9 @@ func (p podPaths) volumeImage(name string) string {
 	return filepath.Join(p.data, "image-of-"+name)
 }
 
+// layersSuffix is that of where the layers of a volume's image are while it is mounted for users of its own.
+const layersSuffix = "-layers"
+
 // mountImage mounts the image of a volume that was pulled.
 func (w *worker) mountImage(v *corev1.Volume, target string) error {
 	oc := w.o.container(volumePrefix + v.Name)
@@ -81,7 +84,7 @@ func (w *worker) mountImage(v *corev1.Volume, target string) error {
 			return err
 		}
 		defer as.Users.Close()
-		as.First, as.Stage = users.First, w.paths.volumeImage(v.Name)+"-layers"
+		as.First, as.Stage = users.First, w.paths.volumeImage(v.Name)+layersSuffix
 	}
 	if err := w.r.images.MountAs(*img, "", "", target, as); err != nil {
 		oc.Image.Image = nil // the image may be gone: look for it again
