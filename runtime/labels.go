@@ -32,7 +32,7 @@ func readLSM(tell func(message string, err error)) oci.LSM {
 		}
 	}
 	if selinux.GetEnabled() {
-		l.Labels = label.InitLabels
+		l.Labels, l.Release = label.InitLabels, selinux.ReleaseLabel
 	}
 	return l
 }
@@ -68,15 +68,32 @@ func (w *worker) podLabels() (labels, error) {
 		selinux.ReserveLabel(l.Process)
 		return l, nil
 	}
-	var err error
-	if l.Process, l.Mount, err = w.r.machine.LSM.Labels(oci.LabelOptions(w.desired.Pod, nil)); err != nil {
+	options, err := oci.LabelOptions(w.desired.Pod, nil)
+	if err != nil {
+		return l, err
+	}
+	if l.Process, l.Mount, err = w.r.machine.LSM.Labels(options); err != nil {
 		return l, fmt.Errorf("make SELinux labels: %w", err)
 	}
 	data, err := json.Marshal(l)
 	if err == nil {
 		err = disk.Replace(w.paths.labels(), data)
 	}
+	if err != nil {
+		w.r.machine.LSM.Release(l.Process) // the next try makes others
+	}
 	return l, err
+}
+
+// releaseLabels gives the Pod's level back once nothing of it runs: another Pod may have it.
+func (w *worker) releaseLabels() {
+	if w.r.machine.LSM.Labels == nil {
+		return
+	}
+	var l labels
+	if data, err := os.ReadFile(w.paths.labels()); err == nil && json.Unmarshal(data, &l) == nil {
+		w.r.machine.LSM.Release(l.Process)
+	}
 }
 
 // containerLabels are the Pod's unless the container has options of its own; the level stays the Pod's unless it is
@@ -86,7 +103,10 @@ func (w *worker) containerLabels(c *corev1.Container) (labels, error) {
 	if err != nil || w.r.machine.LSM.Labels == nil || c.SecurityContext == nil || c.SecurityContext.SELinuxOptions == nil {
 		return pod, err
 	}
-	options := oci.LabelOptions(w.desired.Pod, c)
+	options, err := oci.LabelOptions(w.desired.Pod, c)
+	if err != nil {
+		return labels{}, err
+	}
 	if !slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, "level:") }) {
 		if parts := strings.SplitN(pod.Process, ":", 4); len(parts) == 4 {
 			options = append(options, "level:"+parts[3])

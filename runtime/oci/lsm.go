@@ -2,6 +2,7 @@ package oci
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -16,8 +17,9 @@ type LSM struct {
 	DefaultProfile string
 	Loaded         func(profile string) (bool, error)
 	// Labels makes the labels of a process and of its files of SELinux options ("type:container_t"); nil where the
-	// node has no SELinux. It keeps the level of two Pods apart.
-	Labels func(options []string) (process, mount string, err error)
+	// node has no SELinux. It keeps the level of two Pods apart until Release is given the label of a process.
+	Labels  func(options []string) (process, mount string, err error)
+	Release func(process string)
 }
 
 // setLabels gives the container its AppArmor profile and its SELinux labels.
@@ -82,8 +84,12 @@ func appArmorChoice(pod *corev1.Pod, c *corev1.Container) corev1.AppArmorProfile
 	return corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeRuntimeDefault}
 }
 
+// level is what containerd takes for one.
+var level = regexp.MustCompile(`^s\d(-s\d)??(:c\d{1,4}(\.c\d{1,4})?(,c\d{1,4}(\.c\d{1,4})?)*)?$`)
+
 // LabelOptions are the options of a container's SELinux labels, or of the Pod's where c is nil, in go-selinux' form.
-func LabelOptions(pod *corev1.Pod, c *corev1.Container) []string {
+// The error names a level that is none.
+func LabelOptions(pod *corev1.Pod, c *corev1.Container) ([]string, error) {
 	var o *corev1.SELinuxOptions
 	if s := pod.Spec.SecurityContext; s != nil {
 		o = s.SELinuxOptions
@@ -92,7 +98,10 @@ func LabelOptions(pod *corev1.Pod, c *corev1.Container) []string {
 		o = c.SecurityContext.SELinuxOptions
 	}
 	if o == nil {
-		return nil
+		return nil, nil
+	}
+	if o.Level != "" && !level.MatchString(o.Level) {
+		return nil, fmt.Errorf("failed to init selinux options: the format of 'level' %q is not correct", o.Level)
 	}
 	var out []string
 	for _, part := range []struct{ name, value string }{{"user", o.User}, {"role", o.Role}, {"type", o.Type}, {"level", o.Level}} {
@@ -100,5 +109,5 @@ func LabelOptions(pod *corev1.Pod, c *corev1.Container) []string {
 			out = append(out, part.name+":"+part.value)
 		}
 	}
-	return out
+	return out, nil
 }

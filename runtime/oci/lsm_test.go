@@ -66,8 +66,14 @@ func TestLabels(t *testing.T) {
 		{&corev1.Container{Name: "c"}, []string{"type:pod_t", "level:s0:c1,c2"}},
 		{c, []string{"user:u", "role:r", "type:own_t"}},
 	} {
-		if got := LabelOptions(p, tt.c); !slices.Equal(got, tt.want) {
-			t.Errorf("options %v, want %v", got, tt.want)
+		if got, err := LabelOptions(p, tt.c); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("options %v, %v, want %v", got, err, tt.want)
+		}
+	}
+	for level, fine := range map[string]bool{"s0": true, "s0-s1:c1,c2": true, "s0:c1.c1023,c5": true, "none": false, "s0:": false, "s0:c1,c2\nx": false, "s0:c12345": false} {
+		c.SecurityContext.SELinuxOptions.Level = level
+		if _, err := LabelOptions(p, c); (err == nil) != fine {
+			t.Errorf("level %q: %v", level, err)
 		}
 	}
 	f := facts(nil)
