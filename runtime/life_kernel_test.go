@@ -63,13 +63,25 @@ func (b *bed) log1(name string, o LogOptions) string {
 func TestPod_OutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
+	sign := filepath.Join(b.dir, "sign")
+	if err := os.Mkdir(sign, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	b.world.adopt(t, b.cfg.Node, "c1",
 		pod("web", busyboxImage, command("sleep", "1000")),
-		pod("short", busyboxImage, func(p *corev1.Pod) { sh("sleep 1; exit 7")(p); p.Spec.RestartPolicy = corev1.RestartPolicyNever }))
+		pod("short", busyboxImage, func(p *corev1.Pod) {
+			sh("until test -e /sign/now; do sleep 0.05; done; exit 7")(p)
+			p.Spec.RestartPolicy = corev1.RestartPolicyNever
+			p.Spec.Volumes = []corev1.Volume{{Name: "sign", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: sign}}}}
+			p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "sign", MountPath: "/sign"}}
+		}))
 	before := b.isReady("web").ContainerStatuses[0]
 	b.isReady("short")
 	b.stop()
-	time.Sleep(1500 * time.Millisecond) // short ends while nobody looks
+	if err := os.WriteFile(filepath.Join(sign, "now"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.ended("short") // while nobody looks
 	b.up()
 	s := b.world.await(t, "default", "short", "failed", 5*time.Second, func(s *corev1.PodStatus) bool { return s.Phase == corev1.PodFailed })
 	if got := s.ContainerStatuses[0].State.Terminated; got == nil || got.ExitCode != 7 || got.Reason != "Error" {
@@ -81,6 +93,21 @@ func TestPod_OutlivesTheDaemon(t *testing.T) {
 	after := b.world.status("default", "web").ContainerStatuses[0]
 	if after.ContainerID != before.ContainerID || after.RestartCount != 0 || !after.Ready {
 		t.Errorf("container after the restart is %v, was %v", after, before)
+	}
+}
+
+// ended waits until the shim of a Pod of one container has seen it end.
+func (b *bed) ended(name string) {
+	b.t.Helper()
+	dir := b.cfg.pod("default", name, b.world.World().Get(manifest.PodRef("default", name)).UID).run
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		found, err := shim.New(dir).State(b.t.Context())
+		if err == nil && len(found.Containers) == 1 && found.Containers[0].Status == shim.StatusExited {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("%s has not ended after 30 s: %+v, %v", name, found, err)
+		}
 	}
 }
 
