@@ -3,6 +3,7 @@ package admit
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -63,7 +64,15 @@ func keepRuntimeClass(old, now *corev1.PodSpec) {
 	if within(now.NodeSelector, old.NodeSelector) {
 		now.NodeSelector = maps.Clone(old.NodeSelector)
 	}
-	now.Tolerations = merge(old.Tolerations, now.Tolerations)
+	now.Tolerations = slices.Concat(old.Tolerations, slices.DeleteFunc(slices.Clone(now.Tolerations), covered(old.Tolerations)))
+}
+
+// covered says of a toleration that the list tolerates all that it does.
+func covered(by []corev1.Toleration) func(corev1.Toleration) bool {
+	all := merge(by, by)
+	return func(t corev1.Toleration) bool {
+		return equality.Semantic.DeepEqual(all, merge(by, []corev1.Toleration{t}))
+	}
 }
 
 func within(part, whole map[string]string) bool {

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,5 +86,26 @@ func TestPod_RuntimeClassRefuses(t *testing.T) {
 		if _, err := Pod(w, p); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// Tolerations of which one covers the other stay as they were written, so that nothing seems to be taken away.
+func TestKeep_TolerationsThatCoverEachOther(t *testing.T) {
+	wide, narrow := corev1.Toleration{Key: "k", Operator: corev1.TolerationOpExists}, corev1.Toleration{Key: "k", Operator: corev1.TolerationOpEqual, Value: "v"}
+	w := world(t, account("default"), &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "plain"}, Handler: "runc"})
+	declare := func(list ...corev1.Toleration) *corev1.Pod {
+		return manifest.Default(classed("plain", func(p *corev1.Pod) { p.Spec.Tolerations = list })).(*corev1.Pod)
+	}
+	admitted, err := Pod(w, declare(wide, narrow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(admitted.Spec.Tolerations, Keep(admitted, declare(wide, narrow)).Spec.Tolerations); diff != "" {
+		t.Errorf("kept, -admitted +kept:\n%s", diff)
+	}
+	more := corev1.Toleration{Key: "other", Operator: corev1.TolerationOpExists}
+	want := append(slices.Clone(admitted.Spec.Tolerations), more)
+	if diff := cmp.Diff(want, Keep(admitted, declare(wide, narrow, more)).Spec.Tolerations); diff != "" {
+		t.Errorf("one more, -want +kept:\n%s", diff)
 	}
 }
