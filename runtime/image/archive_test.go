@@ -401,6 +401,38 @@ func TestRun_TakesUpWhatIsPutInAndForgetsWhatIsGone(t *testing.T) {
 	waitFor(t, found("writ.example/moved:2"))
 }
 
+// TestRun_LongCopy: one file that is written to for long does not keep another from being taken up.
+func TestRun_LongCopy(t *testing.T) {
+	s, dir := archiveStore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	copied := make(chan error, 1)
+	go func() {
+		f, err := os.OpenFile(filepath.Join(dir, "copied.tar"), os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			copied <- err
+			return
+		}
+		defer f.Close()
+		for ctx.Err() == nil && err == nil {
+			_, err = f.WriteAt([]byte{0}, 0)
+		}
+		copied <- err
+	}()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := errors.Join(<-copied, <-done); err != nil {
+			t.Error(err)
+		}
+	}()
+	waitFor(t, func() bool { _, err := os.Stat(filepath.Join(dir, "copied.tar")); return err == nil })
+	if err := images.WriteDockerArchive(filepath.Join(dir, "other.tar"), map[string]v1.Image{"writ.example/other:1": small(t, nil, map[string]string{"a": "1"})}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { _, ok := s.Resolve("writ.example/other:1"); return ok })
+}
+
 func TestTarFile_LinksAndWhereMembersLie(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.tar")
 	var buf bytes.Buffer
