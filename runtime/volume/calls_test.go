@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,8 +15,9 @@ import (
 func TestCalls_Abandon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &Calls{}
-		gate, made, undone := make(chan struct{}), 0, 0
-		stuck := func() (int, error) { made++; <-gate; return 7, nil }
+		gate, undone := make(chan struct{}), 0
+		var made atomic.Int32
+		stuck := func() (int, error) { made.Add(1); <-gate; return 7, nil }
 		begun := time.Now()
 		_, err := do(t.Context(), c, "hostPath /dead", stuck, func(int) { undone++ })
 		var hung *HungError
@@ -26,8 +28,8 @@ func TestCalls_Abandon(t *testing.T) {
 			t.Errorf("error is %q", err)
 		}
 		begun = time.Now()
-		if _, err := do(t.Context(), c, "hostPath /dead", stuck, nil); !errors.As(err, &hung) || time.Since(begun) != 0 || made != 1 {
-			t.Errorf("second call: error %v after %v, %d calls made, want an error at once and 1 call", err, time.Since(begun), made)
+		if _, err := do(t.Context(), c, "hostPath /dead", stuck, nil); !errors.As(err, &hung) || time.Since(begun) != 0 || made.Load() != 1 {
+			t.Errorf("second call: error %v after %v, %d calls made, want an error at once and 1 call", err, time.Since(begun), made.Load())
 		}
 		if got, err := do(t.Context(), c, "hostPath /alive", func() (int, error) { return 1, nil }, nil); got != 1 || err != nil {
 			t.Errorf("another source: %d, %v, want 1", got, err)
