@@ -46,10 +46,24 @@ func volumeWakes(w *state.World, c *state.Change, yield func(Key)) {
 			keysFor(manifest.ClaimRef(r.Allocation.Claim.Namespace, r.Allocation.Claim.Name), yield)
 		}
 	}
-	if decided(c) {
-		yield(Key{Concern: placement})
-		unboundClaims(w, yield)
+	if !decided(c) {
+		return
 	}
+	yield(Key{Concern: placement})
+	if free(c.New) {
+		unboundClaims(w, yield)
+		return
+	}
+	for r := range w.List("", "PersistentVolumeClaim", "") { // those that ask for it by name say why they wait
+		if p := r.Claim(); p != nil && p.Spec.VolumeName == c.Ref.Name {
+			keysFor(r.Ref, yield)
+		}
+	}
+}
+
+// free says that a claim may get a volume.
+func free(v *state.Record) bool {
+	return v != nil && v.Deletion == nil && (v.Allocation == nil || v.Allocation.Claim == nil)
 }
 
 // decided says that a claim or a volume changed in more than its status.

@@ -32,6 +32,6 @@ func (d *draft) ownClaims(r *state.Record) {
 			},
 			Spec: *t.Spec.DeepCopy(),
 		}
-		d.put(state.Put{Ref: ref, Object: defaulted(admit.Claim(d.w, c)), Origin: state.Derived, Why: "for " + r.Ref.String()})
+		d.put(state.Put{Ref: ref, Object: defaulted(admit.OwnClaim(d.w, c)), Origin: state.Derived, Why: "for " + r.Ref.String()})
 	}
 }

@@ -28,6 +28,7 @@ const (
 type storage struct {
 	claims  map[manifest.Ref]*state.Record
 	volumes map[string]*held
+	free    []*corev1.PersistentVolume // those that claims may get, by name
 	classes map[string]*storagev1.StorageClass
 	users   map[manifest.Ref]int // how many Pods on nodes have a claim
 }
@@ -35,12 +36,11 @@ type storage struct {
 // held is a volume as placement compares it, with the node that has its files.
 type held struct {
 	*corev1.PersistentVolume
-	on     state.Node
-	usable bool // by claims that have none yet
+	on state.Node
 }
 
 func newStorage(w *state.World) storage {
-	s := storage{map[manifest.Ref]*state.Record{}, map[string]*held{}, map[string]*storagev1.StorageClass{}, map[manifest.Ref]int{}}
+	s := storage{claims: map[manifest.Ref]*state.Record{}, volumes: map[string]*held{}, classes: map[string]*storagev1.StorageClass{}, users: map[manifest.Ref]int{}}
 	for r := range w.List("", "PersistentVolumeClaim", "") {
 		s.setClaim(r.Ref, r)
 	}
@@ -63,18 +63,24 @@ func (s *storage) setClaim(ref manifest.Ref, r *state.Record) {
 // setVolume keeps a volume with the facts that upstream's rules look at.
 func (s *storage) setVolume(name string, r *state.Record) {
 	delete(s.volumes, name)
+	at, was := slices.BinarySearchFunc(s.free, name, func(v *corev1.PersistentVolume, name string) int { return strings.Compare(v.Name, name) })
+	if was {
+		s.free = slices.Delete(s.free, at, at+1)
+	}
 	if r == nil || r.Volume() == nil {
 		return
 	}
 	v := *r.Volume()
-	h := &held{PersistentVolume: &v, on: r.Node}
-	h.usable = r.Deletion == nil && (r.Origin != state.Authored || len(manifest.NotYet(&v)) == 0)
-	v.Status.Phase = corev1.VolumeAvailable
+	s.volumes[name] = &held{PersistentVolume: &v, on: r.Node}
 	if a := r.Allocation; a != nil && a.Claim != nil {
 		v.Spec.ClaimRef = &corev1.ObjectReference{Kind: "PersistentVolumeClaim", Namespace: a.Claim.Namespace, Name: a.Claim.Name, UID: a.Claim.UID}
 		v.Status.Phase = corev1.VolumeBound
+		return
 	}
-	s.volumes[name] = h
+	v.Status.Phase = corev1.VolumeAvailable
+	if r.Deletion == nil && len(manifest.NotYet(&v)) == 0 {
+		s.free = slices.Insert(s.free, at, &v)
+	}
 }
 
 func (s *storage) setClass(name string, r *state.Record) {
@@ -226,10 +232,9 @@ func (w *wants) match(n *node) (all []Binding, ok bool) {
 		return nil, true
 	}
 	given := map[string]*corev1.PersistentVolume{}
-	free := w.in.usable()
 	for _, c := range w.waiting {
 		b := Binding{Claim: manifest.ClaimRef(c.Namespace, c.Name)}
-		v, err := volume.FindMatchingVolume(c, free, n.object, given, false, true)
+		v, err := volume.FindMatchingVolume(c, w.in.free, n.object, given, false, true)
 		switch {
 		case err != nil:
 			return nil, false
@@ -241,17 +246,6 @@ func (w *wants) match(n *node) (all []Binding, ok bool) {
 		all = append(all, b)
 	}
 	return all, true
-}
-
-// usable are the volumes that claims may get, by name.
-func (s *storage) usable() []*corev1.PersistentVolume {
-	var all []*corev1.PersistentVolume
-	for _, name := range slices.SortedFunc(maps.Keys(s.volumes), strings.Compare) {
-		if v := s.volumes[name]; v.usable {
-			all = append(all, v.PersistentVolume)
-		}
-	}
-	return all
 }
 
 // Provisions is nil if the nodes can make a volume for a claim, else why not.
@@ -288,7 +282,7 @@ func (s *storage) Class(c *corev1.PersistentVolumeClaim) *storagev1.StorageClass
 func (s *storage) Match(claim *state.Record) string {
 	c := identified(claim)
 	groups := map[int][]*corev1.PersistentVolume{}
-	for _, v := range s.usable() {
+	for _, v := range s.free {
 		if volume.CheckAccessModes(c, v) {
 			groups[len(v.Spec.AccessModes)] = append(groups[len(v.Spec.AccessModes)], v)
 		}

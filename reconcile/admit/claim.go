@@ -47,6 +47,18 @@ func Claim(w *state.World, c *corev1.PersistentVolumeClaim) *corev1.PersistentVo
 	return c
 }
 
+// OwnClaim is a claim that is made for one Pod alone, with the default class where it says nothing about one. No
+// volume is written down for it.
+func OwnClaim(w *state.World, c *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+	name, _ := defaultClass(w)
+	if HasClass(c) || name == "" {
+		return c
+	}
+	c = c.DeepCopy()
+	c.Spec.StorageClassName = &name
+	return c
+}
+
 // awaited says that a volume is written down that the claim could have.
 func awaited(w *state.World, c *corev1.PersistentVolumeClaim) bool {
 	var fit []*corev1.PersistentVolume
