@@ -32,6 +32,7 @@ type Bases struct {
 	*folder
 	hosts  []string
 	client *http.Client
+	flight flights[fs.FS]
 }
 
 // NewBases makes it.
@@ -68,11 +69,7 @@ func (b *Bases) Fetch(ctx context.Context, base render.Base) (fs.FS, error) {
 	if err := b.allowed(base.URL.Host); err != nil {
 		return nil, err
 	}
-	got, err, _ := b.flight.Do(base.URL.String()+"@"+base.Ref, func() (any, error) { return b.fetch(ctx, base) })
-	if err != nil {
-		return nil, err
-	}
-	return got.(fs.FS), nil
+	return b.flight.do(ctx, base.URL.String()+"@"+base.Ref, func(ctx context.Context) (fs.FS, error) { return b.fetch(ctx, base) })
 }
 
 // tagged says which commit a tag was when it was fetched first.

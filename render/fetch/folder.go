@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/sys/unix"
 
 	"writ/disk"
@@ -22,7 +21,6 @@ import (
 type folder struct {
 	dir     string
 	offline string // why nothing is fetched, with the remedy; empty if it is
-	flight  singleflight.Group
 	log     *slog.Logger
 }
 

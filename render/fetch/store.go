@@ -36,6 +36,13 @@ type Config struct {
 type Store struct {
 	*folder
 	remote remote
+	flight flights[fetched]
+}
+
+// fetched is a chart.
+type fetched struct {
+	archive []byte
+	digest  string
 }
 
 // New makes a Store.
@@ -57,19 +64,11 @@ type record struct {
 
 // Fetch implements render.Charts.
 func (s *Store) Fetch(ctx context.Context, c manifest.Chart) (archive []byte, digest string, err error) {
-	type result struct {
-		archive []byte
-		digest  string
-	}
-	got, err, _ := s.flight.Do(recordName(c)+c.Digest, func() (any, error) {
+	got, err := s.flight.do(ctx, recordName(c)+c.Digest, func(ctx context.Context) (fetched, error) {
 		archive, digest, err := s.fetch(ctx, c)
-		return result{archive, digest}, err
+		return fetched{archive, digest}, err
 	})
-	if err != nil {
-		return nil, "", err
-	}
-	r := got.(result)
-	return r.archive, r.digest, nil
+	return got.archive, got.digest, err
 }
 
 func (s *Store) fetch(ctx context.Context, c manifest.Chart) ([]byte, string, error) {
