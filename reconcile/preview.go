@@ -5,7 +5,7 @@ import (
 	"writ/state"
 )
 
-// declared is the World with the ServiceAccounts and classes of the commit: what declared Pods
+// declared is the World with the ServiceAccounts, classes and volumes of the commit: what declared Pods and claims
 // are admitted with, since objects of one commit count as existing in any order.
 func (d *draft) declared() *state.World {
 	if d.preview != nil {
@@ -26,8 +26,13 @@ func (d *draft) declared() *state.World {
 			if _, ok := d.set.Get(account); !ok && d.w.Get(account) == nil {
 				add(account, builtin(account), state.Builtin)
 			}
-		case "ServiceAccount", "PriorityClass", "RuntimeClass", "StorageClass":
+		case "ServiceAccount", "PriorityClass", "RuntimeClass", "StorageClass", "PersistentVolume":
 			add(item.Ref, item.Object, state.Authored)
+		}
+	}
+	for r := range d.w.List("", "PersistentVolume", "") { // one that goes is made again, if it is declared
+		if _, ok := d.set.Get(r.Ref); standsAuthored(r) && (r.Deletion != nil || !ok) {
+			b.Deletes = append(b.Deletes, state.Delete{Ref: r.Ref, UID: r.UID})
 		}
 	}
 	for _, name := range systemNamespaces() {
