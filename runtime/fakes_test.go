@@ -423,6 +423,13 @@ func newRig(t *testing.T) *rig {
 
 func (g *rig) up() {
 	g.t.Helper()
+	g.open()
+	g.run()
+}
+
+// open makes a Runtime that does not run yet.
+func (g *rig) open() {
+	g.t.Helper()
 	r, err := New(Config{Node: node, DataDir: g.dir + "/data", RunDir: g.dir + "/run", LogDir: g.dir + "/logs", Shim: "/writ-shim", NodeIP: netip.MustParseAddr("192.0.2.1"), levels: g.level, LogLinks: g.links,
 		Resources: ResourceConfig{Handlers: []RuntimeHandler{{Name: "crun", Path: "/usr/bin/crun", Root: "/run/crun"}}}},
 		g.images, g.net, g.world, g.event, slog.New(slog.DiscardHandler))
@@ -431,10 +438,15 @@ func (g *rig) up() {
 	}
 	r.plugins = func(context.Context) error { return nil }
 	r.shims, r.tmpfs = g.shims, func(dir string, _ int64) error { return os.MkdirAll(dir, 0o700) }
+	g.r = r
+}
+
+func (g *rig) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	r := g.r
 	go func() { done <- r.Run(ctx) }()
-	g.r, g.stop = r, func() {
+	g.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
 			g.t.Error(err)

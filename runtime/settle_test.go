@@ -76,10 +76,11 @@ func TestSettling_WithoutProbe(t *testing.T) {
 		g.shims.one(t).exit("main", 0)
 		settle()
 		g.stop()
-		g.up()
+		g.open()
 		if n := g.settlingPods(); n != 1 {
 			t.Errorf("before the runtime looks: %d pods settle, want 1", n)
 		}
+		g.run()
 		settle()
 		if n := g.settlingPods(); n != 0 {
 			t.Errorf("once it looked: %d pods settle, want 0", n)
