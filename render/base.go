@@ -17,7 +17,13 @@ import (
 type Bases interface {
 	// Fetch returns the files of a commit, which never change. The error wraps ErrRefused when it says
 	// something about the base; any other says that it cannot be got now.
-	Fetch(ctx context.Context, b Base) (fs.FS, error)
+	Fetch(ctx context.Context, b Base) (BaseFiles, error)
+}
+
+// BaseFiles are the files of a base, which are in memory as long as they are used.
+type BaseFiles interface {
+	fs.FS
+	Size() int64 // bytes that they take there
 }
 
 // Base is a commit of another repository.
@@ -31,8 +37,11 @@ func (b Base) String() string {
 	return b.URL.Host + strings.ReplaceAll(strings.TrimSuffix(b.URL.EscapedPath(), ".git"), "@", "%40") + "@" + strings.ReplaceAll(url.PathEscape(b.Ref), "@", "%40")
 }
 
-// maxBases bounds what one kustomization may have fetched.
-const maxBases = 32
+// What one kustomization may have fetched.
+const (
+	maxBases     = 32
+	maxBaseBytes = 256 << 20 // all together, as they are in memory
+)
 
 var (
 	shorthand = regexp.MustCompile(`(?i)^(?:www\.)?(github\.com|gitlab\.com|bitbucket\.org)/`)
@@ -136,6 +145,11 @@ func (w *worker) fetchBase(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("%w: %s has no folder %s", ErrRefused, b, folder)
 	}
 	root := "/" + b.String()
+	if _, known := w.files.bases[root]; !known {
+		if w.files.held += files.Size(); w.files.held > maxBaseBytes {
+			return "", fmt.Errorf("%w: the remote bases of the kustomization are larger than %d MiB together", ErrRefused, maxBaseBytes>>20)
+		}
+	}
 	w.files.bases[root] = files
 	return path.Join(root, folder), nil
 }

@@ -1,12 +1,15 @@
 package render
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"writ/manifest"
 	"writ/render/wire"
 )
 
@@ -66,4 +69,40 @@ func FuzzParseBase(f *testing.F) {
 			t.Errorf("%q: %s %s", text, b.URL, b.Ref)
 		}
 	})
+}
+
+// heavy are bases of a given size.
+type heavy int64
+
+func (h heavy) Fetch(context.Context, Base) (BaseFiles, error) {
+	return sized{fstest.MapFS{"a.yaml": {}}, int64(h)}, nil
+}
+
+type sized struct {
+	fs.FS
+	size int64
+}
+
+func (s sized) Size() int64 { return s.size }
+
+// TestBases_BoundedTogether: each base may be as large as it is, and all of one unit not. One that is used again
+// takes nothing more.
+func TestBases_BoundedTogether(t *testing.T) {
+	w := &worker{config: Config{Bases: heavy(maxBaseBytes / 2)}, files: newServer(fstest.MapFS{}, nil)}
+	ask := func(name string) string {
+		return w.base(t.Context(), wire.Ask{Op: wire.Base, Path: "https://git.example/org/" + name + "?ref=v1"}).Refused
+	}
+	w.files.begin(manifest.Unit{})
+	for _, name := range []string{"a", "b", "a", "b"} {
+		if refused := ask(name); refused != "" {
+			t.Errorf("%s: %s", name, refused)
+		}
+	}
+	if refused := ask("c"); !strings.Contains(refused, "larger than 256 MiB together") {
+		t.Errorf("the third one: %q", refused)
+	}
+	w.files.begin(manifest.Unit{})
+	if refused := ask("c"); refused != "" {
+		t.Errorf("of another unit: %s", refused)
+	}
 }

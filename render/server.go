@@ -21,6 +21,7 @@ type server struct {
 	secrets   secrets           // of the unit
 	away      error             // what the unit needs cannot be got now: keys, or a remote base
 	fetched   int               // remote bases of the unit that were asked for
+	held      int64             // bytes of those that the units before had not
 	archives  map[string][]byte // fetched charts, by the paths that the child asks for
 	bases     map[string]fs.FS  // remote bases, by the virtual folders that are their roots
 }
@@ -31,7 +32,7 @@ func newServer(fsys fs.FS, d manifest.Decrypter) *server {
 
 // begin tells which unit the next questions are for.
 func (s *server) begin(unit manifest.Unit) {
-	s.unit, s.secrets, s.away, s.fetched = unit, secrets{}, nil, 0
+	s.unit, s.secrets, s.away, s.fetched, s.held = unit, secrets{}, nil, 0, 0
 }
 
 // answer never fails: what cannot be read is refused with the reason.

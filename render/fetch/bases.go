@@ -32,7 +32,7 @@ type Bases struct {
 	*folder
 	hosts  []string
 	client *http.Client
-	flight flights[fs.FS]
+	flight flights[render.BaseFiles]
 }
 
 // NewBases makes it.
@@ -65,11 +65,11 @@ func (b *Bases) allowed(host string) error {
 }
 
 // Fetch implements render.Bases.
-func (b *Bases) Fetch(ctx context.Context, base render.Base) (fs.FS, error) {
+func (b *Bases) Fetch(ctx context.Context, base render.Base) (render.BaseFiles, error) {
 	if err := b.allowed(base.URL.Host); err != nil {
 		return nil, err
 	}
-	return b.flight.do(ctx, base.URL.String()+"@"+base.Ref, func(ctx context.Context) (fs.FS, error) { return b.fetch(ctx, base) })
+	return b.flight.do(ctx, base.URL.String()+"@"+base.Ref, func(ctx context.Context) (render.BaseFiles, error) { return b.fetch(ctx, base) })
 }
 
 // tagged says which commit a tag was when it was fetched first.
@@ -79,7 +79,7 @@ type tagged struct {
 	Commit     string `json:"commit"`
 }
 
-func (b *Bases) fetch(ctx context.Context, base render.Base) (fs.FS, error) {
+func (b *Bases) fetch(ctx context.Context, base render.Base) (render.BaseFiles, error) {
 	commit, err := b.commit(base)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (b *Bases) fetch(ctx context.Context, base render.Base) (fs.FS, error) {
 		return nil, err
 	}
 	b.log.Info("base fetched", "repository", base.URL.String(), "ref", base.Ref, "commit", hash.String())
-	return zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
+	return unpack(packed)
 }
 
 // commit is the hash that a base has for ever, empty for a tag that was never fetched.
@@ -135,7 +135,7 @@ func commitName(base render.Base, commit string) string {
 }
 
 // kept is a base that was fetched before, whole. The error wraps fs.ErrNotExist if it is not there.
-func (b *Bases) kept(base render.Base, commit string) (fs.FS, error) {
+func (b *Bases) kept(base render.Base, commit string) (render.BaseFiles, error) {
 	name := filepath.Join(b.dir, commitName(base, commit))
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -145,7 +145,24 @@ func (b *Bases) kept(base render.Base, commit string) (fs.FS, error) {
 	if found := sha256.Sum256(packed); !bytes.Equal(found[:], sum) {
 		return nil, fmt.Errorf("%s is damaged", name)
 	}
-	return zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
+	return unpack(packed)
+}
+
+// files are those of a base, packed.
+type files struct {
+	*zip.Reader
+	size int64
+}
+
+func (f files) Size() int64 { return f.size }
+
+func unpack(packed []byte) (render.BaseFiles, error) {
+	size := int64(len(packed))
+	r, err := zip.NewReader(bytes.NewReader(packed), size)
+	if err != nil {
+		return nil, err
+	}
+	return files{r, size}, nil
 }
 
 // keep writes the files of a commit, and then that the tag is it.

@@ -50,7 +50,9 @@ func (f *Files) ask(op Op, name string) (found, error) {
 		return found{}, errors.New("the daemon did not answer a question")
 	}
 	have := found{*m.Answer, body}
-	f.known[q] = have
+	if op != Base || have.answer.Refused == "" { // what one job may not have fetched another one may
+		f.known[q] = have
+	}
 	return have, f.refused(have, name)
 }
 
