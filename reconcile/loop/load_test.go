@@ -21,8 +21,9 @@ func TestLoad_AdoptedComesFirst(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		out := make(chan loaded)
+		newer := r.commit(2, fstest.MapFS{"a.yaml": {Data: []byte("kind: Nonsense\n")}})
 		go l.load(ctx, out)
-		commits <- r.commit(2, fstest.MapFS{"a.yaml": {Data: []byte("kind: Nonsense\n")}})
+		commits <- newer
 		synctest.Wait() // both are read, and nobody has asked for either
 		for n, restore := range []bool{true, false} {
 			if got := <-out; got.restore != restore || got.commit.Hash != fmt.Sprintf("%040d", n+1) {
