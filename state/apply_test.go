@@ -286,6 +286,13 @@ func TestRecord_Full(t *testing.T) {
 	}
 }
 
+func TestDeletion_LongGrace(t *testing.T) {
+	d := Deletion{At: start, Grace: 1 << 62}
+	if left := d.Deadline().Sub(start); left < 99*365*24*time.Hour {
+		t.Errorf("the grace of %d s is over after %v", d.Grace, left)
+	}
+}
+
 func TestUIDOf(t *testing.T) {
 	seen := map[types.UID]bool{}
 	for _, ref := range []manifest.Ref{manifest.PodRef("a", "b"), manifest.PodRef("ab", ""), manifest.PodRef("", "ab"), manifest.ServiceRef("a", "b")} {

@@ -75,8 +75,11 @@ type Deletion struct {
 	Reason   string    `json:"reason"`   // one line for people
 }
 
-// Deadline is when the grace has passed.
-func (d *Deletion) Deadline() time.Time { return d.At.Add(time.Duration(d.Grace) * time.Second) }
+// Deadline is when the grace has passed. A manifest may ask for more seconds than a Duration holds.
+func (d *Deletion) Deadline() time.Time {
+	const most = 100 * 365 * 24 * 60 * 60
+	return d.At.Add(time.Duration(min(d.Grace, most)) * time.Second)
+}
 
 // Allocation is what an object was given beyond what its author wrote.
 type Allocation struct {
