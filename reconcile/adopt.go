@@ -202,7 +202,7 @@ func (d *draft) admitted(item manifest.Item, r *state.Record) (manifest.Object, 
 	switch o := item.Object.(type) {
 	case *corev1.Pod:
 		if r != nil && r.Pod() != nil {
-			return admit.Keep(r.Pod(), o), nil
+			return admit.Keep(r.Pod(), d.podBefore(item.Ref), o), nil
 		}
 		return admit.Pod(d.declared(), o)
 	case *corev1.PersistentVolumeClaim:

@@ -126,6 +126,16 @@ func (d *draft) readopt() {
 	}
 }
 
+// podBefore is a Pod as the adopted commit declares it, nil if that is not known.
+func (d *draft) podBefore(ref manifest.Ref) *corev1.Pod {
+	if d.last == nil || d.last.Digest() != d.base.Adopted().Digest {
+		return nil
+	}
+	item, _ := d.last.Get(ref)
+	pod, _ := item.Object.(*corev1.Pod)
+	return pod
+}
+
 // pending is the status of a Pod that nobody has looked at yet.
 func pending(pod *corev1.Pod) *corev1.PodStatus {
 	return &corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qos.ComputePodQOS(pod)}

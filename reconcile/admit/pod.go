@@ -31,8 +31,9 @@ func Pod(w *state.World, pod *corev1.Pod) (*corev1.Pod, error) {
 }
 
 // Keep is a declared Pod as it is compared with, or put over, the admitted one that runs: what
-// admission added stays, so that a later change of an account or class changes no running Pod.
-func Keep(admitted, declared *corev1.Pod) *corev1.Pod {
+// admission added stays, so that a later change of an account or class changes no running Pod. before is
+// what was declared when it was admitted or last changed, nil if that is not known.
+func Keep(admitted, before, declared *corev1.Pod) *corev1.Pod {
 	pod := declared.DeepCopy()
 	old, now := &admitted.Spec, &pod.Spec
 	if now.ServiceAccountName == "" {
@@ -45,7 +46,12 @@ func Keep(admitted, declared *corev1.Pod) *corev1.Pod {
 		now.PriorityClassName, now.Priority, now.PreemptionPolicy = old.PriorityClassName, old.Priority, old.PreemptionPolicy
 	}
 	tolerations(pod)
-	keepRuntimeClass(old, now)
+	known := &corev1.Pod{}
+	if before != nil {
+		known = before.DeepCopy()
+		tolerations(known)
+	}
+	keepRuntimeClass(old, &known.Spec, now)
 	keepToken(old, now)
 	return manifest.Default(pod).(*corev1.Pod)
 }

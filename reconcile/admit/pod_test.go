@@ -117,10 +117,10 @@ func TestKeep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(admitted, Keep(admitted, manifest.Default(pod(nil)).(*corev1.Pod))); diff != "" {
+	if diff := cmp.Diff(admitted, Keep(admitted, nil, manifest.Default(pod(nil)).(*corev1.Pod))); diff != "" {
 		t.Errorf("unchanged declaration -admitted +kept:\n%s", diff)
 	}
-	kept := Keep(admitted, pod(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "img:2" }))
+	kept := Keep(admitted, nil, pod(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "img:2" }))
 	if kept.Spec.Containers[0].Image != "img:2" || !strings.HasPrefix(kept.Spec.ImagePullSecrets[0].Name, "old") {
 		t.Errorf("changed declaration: got %+v", kept.Spec)
 	}

@@ -53,18 +53,32 @@ func runtimeClass(w *state.World, pod *corev1.Pod) error {
 	return nil
 }
 
-// keepRuntimeClass leaves to a declared Pod what its class added when the running one was admitted.
-func keepRuntimeClass(old, now *corev1.PodSpec) {
+// keepRuntimeClass leaves to a declared Pod what its class added when the running one was admitted: what that has
+// and was not declared before. While it is not known what was, nothing seems to be taken away.
+func keepRuntimeClass(old, before, now *corev1.PodSpec) {
 	if now.RuntimeClassName == nil || old.RuntimeClassName == nil || *now.RuntimeClassName != *old.RuntimeClassName {
 		return
 	}
 	if len(now.Overhead) == 0 {
 		now.Overhead = old.Overhead
 	}
-	if within(now.NodeSelector, old.NodeSelector) {
-		now.NodeSelector = maps.Clone(old.NodeSelector)
+	labels := map[string]string{}
+	for key, value := range old.NodeSelector {
+		if _, was := before.NodeSelector[key]; !was {
+			labels[key] = value
+		}
 	}
-	now.Tolerations = slices.Concat(old.Tolerations, slices.DeleteFunc(slices.Clone(now.Tolerations), covered(old.Tolerations)))
+	if maps.Copy(labels, now.NodeSelector); len(labels) > 0 {
+		now.NodeSelector = labels
+	}
+	kept := slices.DeleteFunc(slices.Clone(old.Tolerations), func(t corev1.Toleration) bool {
+		return lists(before.Tolerations, t) && !lists(now.Tolerations, t)
+	})
+	now.Tolerations = slices.Concat(kept, slices.DeleteFunc(slices.Clone(now.Tolerations), covered(kept)))
+}
+
+func lists(all []corev1.Toleration, t corev1.Toleration) bool {
+	return slices.ContainsFunc(all, func(o corev1.Toleration) bool { return equality.Semantic.DeepEqual(o, t) })
 }
 
 // covered says of a toleration that the list tolerates all that it does.
@@ -73,15 +87,6 @@ func covered(by []corev1.Toleration) func(corev1.Toleration) bool {
 	return func(t corev1.Toleration) bool {
 		return equality.Semantic.DeepEqual(all, merge(by, []corev1.Toleration{t}))
 	}
-}
-
-func within(part, whole map[string]string) bool {
-	for k, v := range part {
-		if got, ok := whole[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 // merge is upstream's: of two tolerations of which one tolerates all that the other does, the wider stays.

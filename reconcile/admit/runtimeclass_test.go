@@ -1,7 +1,9 @@
 package admit
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,7 +68,10 @@ func TestPod_RuntimeClass(t *testing.T) {
 	}
 	// The class may change or go: the running Pod stays as it was admitted.
 	declared := classed("sandboxed", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "fast"} })
-	kept := Keep(got, manifest.Default(declared).(*corev1.Pod))
+	kept := Keep(got, nil, manifest.Default(declared).(*corev1.Pod))
+	if known := Keep(got, declared, manifest.Default(declared).(*corev1.Pod)); cmp.Diff(kept, known) != "" {
+		t.Errorf("what was declared before makes a difference:\n%s", cmp.Diff(kept, known))
+	}
 	if diff := cmp.Diff(got.Spec.NodeSelector, kept.Spec.NodeSelector) + cmp.Diff(got.Spec.Overhead, kept.Spec.Overhead) + cmp.Diff(got.Spec.Tolerations, kept.Spec.Tolerations); diff != "" {
 		t.Errorf("kept:\n%s", diff)
 	}
@@ -100,12 +105,53 @@ func TestKeep_TolerationsThatCoverEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(admitted.Spec.Tolerations, Keep(admitted, declare(wide, narrow)).Spec.Tolerations); diff != "" {
+	if diff := cmp.Diff(admitted.Spec.Tolerations, Keep(admitted, nil, declare(wide, narrow)).Spec.Tolerations); diff != "" {
 		t.Errorf("kept, -admitted +kept:\n%s", diff)
 	}
 	more := corev1.Toleration{Key: "other", Operator: corev1.TolerationOpExists}
 	want := append(slices.Clone(admitted.Spec.Tolerations), more)
-	if diff := cmp.Diff(want, Keep(admitted, declare(wide, narrow, more)).Spec.Tolerations); diff != "" {
+	if diff := cmp.Diff(want, Keep(admitted, nil, declare(wide, narrow, more)).Spec.Tolerations); diff != "" {
 		t.Errorf("one more, -want +kept:\n%s", diff)
+	}
+}
+
+// What its author takes away does not stay as if the class had added it.
+func TestKeep_TakenAway(t *testing.T) {
+	w := world(t, account("default"), sandboxed())
+	seconds := int64(10)
+	short := corev1.Toleration{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds}
+	declare := func(labels map[string]string, keys ...corev1.Toleration) *corev1.Pod {
+		return manifest.Default(classed("sandboxed", func(p *corev1.Pod) { p.Spec.NodeSelector, p.Spec.Tolerations = labels, keys })).(*corev1.Pod)
+	}
+	own := corev1.Toleration{Key: "own", Operator: corev1.TolerationOpExists}
+	fast := map[string]string{"disk": "fast"}
+	for name, tt := range map[string]struct {
+		before, now *corev1.Pod
+		labels      map[string]string
+		tolerates   string
+	}{
+		"nothing":                  {declare(fast, own), declare(fast, own), map[string]string{"disk": "fast", "sandbox": "yes"}, "own not-ready/300 unreachable/300 sandbox"},
+		"node selector":            {declare(fast, own), declare(nil, own), map[string]string{"sandbox": "yes"}, "own not-ready/300 unreachable/300 sandbox"},
+		"value of a node selector": {declare(fast), declare(map[string]string{"disk": "slow"}), map[string]string{"disk": "slow", "sandbox": "yes"}, "not-ready/300 unreachable/300 sandbox"},
+		"toleration":               {declare(fast, own), declare(fast), map[string]string{"disk": "fast", "sandbox": "yes"}, "not-ready/300 unreachable/300 sandbox"},
+		"shorter than the default": {declare(nil), declare(nil, short), map[string]string{"sandbox": "yes"}, "unreachable/300 sandbox not-ready/10"},
+		"default again":            {declare(nil, short), declare(nil), map[string]string{"sandbox": "yes"}, "unreachable/300 sandbox not-ready/300"},
+	} {
+		admitted, err := Pod(w, tt.before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := Keep(admitted, tt.before, tt.now)
+		var got []string
+		for _, one := range kept.Spec.Tolerations {
+			text := strings.TrimPrefix(one.Key, "node.kubernetes.io/")
+			if one.TolerationSeconds != nil {
+				text += fmt.Sprint("/", *one.TolerationSeconds)
+			}
+			got = append(got, text)
+		}
+		if diff := cmp.Diff(tt.labels, kept.Spec.NodeSelector) + cmp.Diff(tt.tolerates, strings.Join(got, " ")); diff != "" {
+			t.Errorf("%s: -want +kept:\n%s", name, diff)
+		}
 	}
 }

@@ -60,7 +60,7 @@ func TestMountToken(t *testing.T) {
 		if diff := cmp.Diff(got, again); err != nil || diff != "" {
 			t.Errorf("%s: admitting again: %v\n%s", tt.name, err, diff)
 		}
-		kept := Keep(got, manifest.Default(pod(tt.change)).(*corev1.Pod))
+		kept := Keep(got, nil, manifest.Default(pod(tt.change)).(*corev1.Pod))
 		if diff := cmp.Diff(got, kept); diff != "" {
 			t.Errorf("%s: unchanged declaration -admitted +kept:\n%s", tt.name, diff)
 		}
@@ -93,7 +93,7 @@ func TestKeep_WithoutToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	admitted.Spec.AutomountServiceAccountToken = nil
-	if diff := cmp.Diff(admitted, Keep(admitted, manifest.Default(pod(nil)).(*corev1.Pod))); diff != "" {
+	if diff := cmp.Diff(admitted, Keep(admitted, nil, manifest.Default(pod(nil)).(*corev1.Pod))); diff != "" {
 		t.Errorf("-admitted +kept:\n%s", diff)
 	}
 }
