@@ -83,8 +83,8 @@ func released(v *state.Record) bool {
 func (d *draft) keep(r, v *state.Record) {
 	switch a := v.Allocation; {
 	case a == nil || a.Claim == nil:
-		if d.mismatch(r, v) == "" { // it was lost, and was declared again
-			d.bind(r, v)
+		if ref := v.Volume().Spec.ClaimRef; ref == nil || ref.Namespace == r.Ref.Namespace && ref.Name == r.Ref.Name && (ref.UID == "" || ref.UID == r.UID) {
+			d.bind(r, v) // it was lost, and is there again
 		}
 		return
 	case a.Claim.UID != r.UID:

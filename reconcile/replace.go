@@ -27,9 +27,13 @@ func (f *difference) replace(r *state.Record, put state.Put, mistakes []string) 
 		f.orphaned = append(f.orphaned, r)
 		put.Why = "made again, leaving behind what it made: " + mistakes[0]
 	default:
+		what := "recreate makes the object new"
+		if r.Claim() != nil {
+			what += ", with another volume"
+		}
 		for i := range mistakes {
 			first, rest, more := strings.Cut(mistakes[i], "\n")
-			if mistakes[i] = first + " (annotation " + manifest.OnImmutableChangeAnnotation + ": recreate makes the object new)"; more {
+			if mistakes[i] = first + " (annotation " + manifest.OnImmutableChangeAnnotation + ": " + what + ")"; more {
 				mistakes[i] += "\n" + rest
 			}
 		}
