@@ -131,6 +131,9 @@ func (d *draft) endClaim(r *state.Record, why string) {
 	}
 }
 
+// declaredAgain is why a claim or a volume is made anew that had to end first.
+const declaredAgain = "declared again"
+
 // claimGoes removes a claim that nobody uses any more. What becomes of its volume is decided with it.
 func (d *draft) claimGoes(r *state.Record) {
 	if d.usedBy(r) != nil {
@@ -139,7 +142,7 @@ func (d *draft) claimGoes(r *state.Record) {
 	if _, v := d.w.Claimed(r.Ref.Namespace, r.Ref.Name); v != nil {
 		d.release(v)
 	}
-	d.removeDeclared(r, "nothing uses it any more")
+	d.remake(r, "nothing uses it any more", declaredAgain)
 }
 
 // usedBy is a Pod on a node that has not ended and mounts a claim, nil if there is none.
@@ -150,27 +153,6 @@ func (d *draft) usedBy(r *state.Record) *state.Record {
 		}
 	}
 	return nil
-}
-
-// removeDeclared takes away a record that was to go, and makes the object again if the commit declares it by now.
-func (d *draft) removeDeclared(r *state.Record, why string) {
-	item, ok := manifest.Item{}, false
-	if d.set != nil {
-		item, ok = d.set.Get(r.Ref)
-	}
-	if !ok {
-		d.delete(r, why)
-		return
-	}
-	object, err := d.admitted(item, nil)
-	if err != nil {
-		d.note(r.Ref, "", err.Error())
-		d.delete(r, why)
-		return
-	}
-	d.readopt()
-	d.apply([]state.Delete{{Ref: r.Ref, UID: r.UID, Why: why}},
-		[]state.Put{{Ref: r.Ref, Object: object, Origin: state.Authored, Why: "declared again"}})
 }
 
 // room is the picture of the nodes and of their volumes.

@@ -87,15 +87,16 @@ func (d *draft) end(r *state.Record, why string) {
 // remove takes the record of a Pod away, and makes the Pod again at once if the commit says that it runs.
 func (d *draft) remove(r *state.Record, why string) {
 	if r.Origin == state.Authored {
-		d.remake(r, why)
+		d.remake(r, why, "declared, and was lost")
 		return
 	}
 	d.delete(r, why)
 }
 
-// remake replaces a declared Pod that was lost. What is authored is put by an adoption only: that of
-// the adopted commit is repeated. While the commit's Set is not known, the Pod waits for it.
-func (d *draft) remake(r *state.Record, why string) {
+// remake takes away what was lost, or has ended, and makes it again if the commit declares it. What is authored is
+// put by an adoption only: that of the adopted commit is repeated. While the commit's Set is not known, what is not
+// to go waits for it.
+func (d *draft) remake(r *state.Record, why, again string) {
 	if d.set == nil {
 		if r.Deletion != nil {
 			d.delete(r, why)
@@ -115,7 +116,11 @@ func (d *draft) remake(r *state.Record, why string) {
 		d.apply(del, nil)
 		return
 	}
-	d.apply(del, []state.Put{{Ref: r.Ref, Object: object, Origin: state.Authored, Status: pending(object.(*corev1.Pod)), Why: "declared, and was lost"}})
+	put := state.Put{Ref: r.Ref, Object: object, Origin: state.Authored, Why: again}
+	if pod, ok := object.(*corev1.Pod); ok {
+		put.Status = pending(pod)
+	}
+	d.apply(del, []state.Put{put})
 }
 
 // readopt lets this draft put what the adopted commit declares.

@@ -19,12 +19,12 @@ func (d *draft) volume(r *state.Record) {
 	}
 	if r.HasFolder() {
 		if s, ok := r.Status.(*corev1.PersistentVolumeStatus); ok && s.Reason == state.VolumeRemoved {
-			d.removeDeclared(r, "nothing of it is left")
+			d.remake(r, "nothing of it is left", declaredAgain)
 		}
 		return
 	}
 	if d.claimOf(r) == nil {
-		d.removeDeclared(r, "no claim has it")
+		d.remake(r, "no claim has it", declaredAgain)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"writ/disk"
 	"writ/runtime/pressure"
+	"writ/state"
 )
 
 // How far an evicted Pod is on its way out (worker.leaving).
@@ -31,7 +32,7 @@ func (w *worker) evict(e *pressure.Eviction) {
 		return
 	}
 	now := time.Now()
-	f := &Failure{Reason: pressure.Reason, Message: e.Message, Until: now.Add(seconds(e.Grace)), Leave: true}
+	f := &Failure{Reason: pressure.Reason, Message: e.Message, Until: now.Add(state.Seconds(e.Grace)), Leave: true}
 	if err := w.r.markEvicted(w.uid, f); err != nil {
 		w.r.log.Warn("it is not written down that a pod is evicted", "pod", w.ref.String(), "err", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"writ/runtime/probe"
 	"writ/runtime/shim"
+	"writ/state"
 )
 
 // maxOutput is how much of a probe's or hook's output is kept.
@@ -94,7 +95,7 @@ func (w *worker) lifecycle(c *corev1.Container, id string, h *corev1.LifecycleHa
 }
 
 func sleep(ctx context.Context, n int64) error {
-	t := time.NewTimer(seconds(n))
+	t := time.NewTimer(state.Seconds(n))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"writ/state"
 )
 
 // keep brings one container to where it should be.
@@ -92,7 +94,7 @@ func (p *Plan) keepRunning(d *Desired, o *Observed, c *corev1.Container, oc *Obs
 			why += ", will be restarted"
 		}
 		if oc.UnhealthyGrace != nil {
-			patience = seconds(*oc.UnhealthyGrace)
+			patience = state.Seconds(*oc.UnhealthyGrace)
 		}
 	case oc.Hook == HookPending:
 		p.add(Step{Do: ActHook, Container: c.Name})

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"writ/state"
 )
 
 // Action is what a Step does. Each may be repeated.
@@ -210,13 +212,7 @@ func started(oc *Observation) bool {
 
 func grace(pod *corev1.Pod) time.Duration {
 	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil {
-		return seconds(*s)
+		return state.Seconds(*s)
 	}
 	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
-}
-
-// seconds is a number of a manifest, which may be more than a Duration holds.
-func seconds(n int64) time.Duration {
-	const most = 100 * 365 * 24 * 60 * 60
-	return time.Duration(min(n, most)) * time.Second
 }

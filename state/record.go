@@ -75,10 +75,13 @@ type Deletion struct {
 	Reason   string    `json:"reason"`   // one line for people
 }
 
-// Deadline is when the grace has passed. A manifest may ask for more seconds than a Duration holds.
-func (d *Deletion) Deadline() time.Time {
+// Deadline is when the grace has passed.
+func (d *Deletion) Deadline() time.Time { return d.At.Add(Seconds(d.Grace)) }
+
+// Seconds is a number of a manifest, which may be more than a Duration holds: at most a hundred years.
+func Seconds(n int64) time.Duration {
 	const most = 100 * 365 * 24 * 60 * 60
-	return d.At.Add(time.Duration(min(d.Grace, most)) * time.Second)
+	return time.Duration(min(n, most)) * time.Second
 }
 
 // Allocation is what an object was given beyond what its author wrote.

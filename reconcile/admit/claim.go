@@ -28,23 +28,14 @@ func HasClass(c *corev1.PersistentVolumeClaim) bool { return volume.PersistentVo
 // Claim is a claim with the default class where it says nothing about one. Without a declared default, a claim for
 // which a volume without a class is written down gets that, as in a cluster that has no default class.
 func Claim(w *state.World, c *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
-	if HasClass(c) {
-		return c
-	}
-	name, declared := defaultClass(w)
-	if name == "" {
-		return c
-	}
-	c = c.DeepCopy()
-	c.Spec.StorageClassName = &name
-	if none := ""; !declared {
+	if name, declared := defaultClass(w); !HasClass(c) && name != "" && !declared {
 		classless := c.DeepCopy()
-		classless.Spec.StorageClassName = &none
+		classless.Spec.StorageClassName = new("")
 		if awaited(w, classless) {
 			return classless
 		}
 	}
-	return c
+	return OwnClaim(w, c)
 }
 
 // OwnClaim is a claim that is made for one Pod alone, with the default class where it says nothing about one. No
