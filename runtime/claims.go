@@ -31,18 +31,20 @@ func (w *worker) source(v *corev1.Volume) (volume.Source, error) {
 	switch {
 	case claim == nil:
 		return none, fmt.Errorf("error processing PVC %s: failed to fetch PVC from API server: persistentvolumeclaims %q not found", at, name)
-	case v.Ephemeral != nil && !metav1.IsControlledBy(claim.Object, w.record.Full()):
+	case v.Ephemeral != nil && !w.owns(claim):
 		return none, fmt.Errorf("error processing PVC %s: PVC %s was not created for pod %s/%s (pod is not owner)", at, at, w.ref.Namespace, w.ref.Name)
 	case found == nil:
 		return none, fmt.Errorf("error processing PVC %s: PVC is not bound", at)
 	case found.Node != "" && found.Node != w.r.cfg.Node:
 		return none, fmt.Errorf("error processing PVC %s: its volume %s is on node %s", at, found.Ref.Name, found.Node)
 	}
-	record, err := encodeRecords(found, claim)
-	if err != nil {
-		return none, err
-	}
-	return volume.Source{Volume: found.Volume(), Folder: found.HasFolder(), Record: record}, nil
+	return volume.Source{Volume: found.Volume(), Folder: found.HasFolder(), Record: func() ([]byte, error) { return encodeRecords(found, claim) }}, nil
+}
+
+// owns says that a claim was made for this Pod alone.
+func (w *worker) owns(claim *state.Record) bool {
+	by := metav1.GetControllerOfNoCopy(claim.Object)
+	return by != nil && by.UID == w.uid
 }
 
 // volumeChange wakes the Pods whose claim has the volume, or removes what is to go.

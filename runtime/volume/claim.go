@@ -16,9 +16,10 @@ import (
 // Source is the volume that a claim of the Pod is bound to.
 type Source struct {
 	Volume *corev1.PersistentVolume
-	// Folder says that it is one of Folders, by the volume's name. Record is kept beside it.
+	// Folder says that it is one of Folders, by the volume's name. What Record gives is kept beside it; it is asked
+	// when the folder is made ready, not for each container.
 	Folder bool
-	Record []byte
+	Record func() ([]byte, error)
 }
 
 // ByClaim says that the Pod names a claim, not what is behind it.
@@ -28,7 +29,7 @@ func ByClaim(v *corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v
 type backing struct {
 	*corev1.Volume
 	folder   string // of Folders; Volume names no source then
-	record   []byte
+	record   func() ([]byte, error)
 	readOnly bool
 	owned    bool // fsGroup is for what is in it
 }
@@ -71,7 +72,7 @@ func (s *Set) claim(ctx context.Context, f *oci.Facts, v *corev1.Volume) error {
 		return err
 	}
 	if b.folder != "" {
-		err = s.Folders.Make(b.folder, b.record)
+		err = s.makeFolder(&b)
 	} else {
 		err = s.Prepare(ctx, f, b.Volume)
 	}
@@ -85,6 +86,14 @@ func (s *Set) claim(ctx context.Context, f *oci.Facts, v *corev1.Volume) error {
 		return fmt.Errorf("applyFSGroup failed for vol %s: %w", v.Name, err)
 	}
 	return os.MkdirAll(s.Path(v.Name), 0o700)
+}
+
+func (s *Set) makeFolder(b *backing) error {
+	record, err := b.record()
+	if err != nil {
+		return err
+	}
+	return s.Folders.Make(b.folder, record)
 }
 
 // own gives what is in a volume to the Pod's group.

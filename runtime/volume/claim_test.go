@@ -24,6 +24,7 @@ func persistent(name string, source corev1.PersistentVolumeSource) *corev1.Persi
 }
 
 func claimSet(t *testing.T, from Source) *Set {
+	from.Record = func() ([]byte, error) { return nil, nil }
 	return &Set{Dir: filepath.Join(t.TempDir(), "volumes"), Calls: &Calls{}, Folders: &Folders{Dir: filepath.Join(t.TempDir(), "volumes"), Calls: &Calls{}},
 		Claim: func(*corev1.Volume) (Source, error) { return from, nil }}
 }
