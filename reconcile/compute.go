@@ -102,10 +102,22 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 	switch c {
 	case allocation:
 		d.allocate(r)
+	case autoscaling:
+		d.autoscale(r)
+	case cronJobs:
+		d.cronJob(r)
 	case rollout:
 		d.rollout(r)
+	case statefulSets:
+		d.statefulSet(r)
+	case daemonSets:
+		d.daemonSet(r)
+	case jobs:
+		d.job(r)
 	case replicas:
 		d.replicas(r)
+	case drains:
+		d.drain(r)
 	case pods:
 		d.pod(r)
 	case endpoints:
@@ -116,6 +128,16 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 		d.replicaSetStatus(r)
 	case deploymentStatus:
 		d.deploymentStatus(r)
+	case statefulSetStatus:
+		d.statefulSetStatus(r)
+	case daemonSetStatus:
+		d.daemonSetStatus(r)
+	case jobStatus:
+		d.jobStatus(r)
+	case cronJobStatus:
+		d.cronJobStatus(r)
+	case budgets:
+		d.budget(r)
 	case claims:
 		d.claim(r)
 	case volumes:
@@ -131,7 +153,12 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 
 // keysFor yields the concerns about an object itself.
 func keysFor(ref manifest.Ref, yield func(Key)) {
+	for _, c := range workloadConcerns[ref.GroupKind()] {
+		yield(Key{c, ref})
+	}
 	switch ref.Kind {
+	case "Node":
+		yield(Key{drains, ref})
 	case "Namespace":
 		yield(Key{builtins, ref})
 		yield(Key{namespaces, ref})
@@ -152,15 +179,5 @@ func keysFor(ref manifest.Ref, yield func(Key)) {
 		yield(Key{volumeStatus, ref})
 	case "StorageClass":
 		yield(Key{Concern: builtins})
-	case "Deployment":
-		if ref.Group == "apps" {
-			yield(Key{rollout, ref})
-			yield(Key{deploymentStatus, ref})
-		}
-	case "ReplicaSet":
-		if ref.Group == "apps" {
-			yield(Key{replicas, ref})
-			yield(Key{replicaSetStatus, ref})
-		}
 	}
 }

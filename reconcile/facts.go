@@ -99,6 +99,9 @@ func deref[T any](p *T) T {
 
 // StatusText shows a status in a few words, each after a space.
 func StatusText(s state.Status) string {
+	if text, ok := workloadText(s); ok {
+		return text
+	}
 	switch s := s.(type) {
 	case *corev1.PodStatus:
 		text := " phase=" + string(s.Phase)
@@ -107,18 +110,6 @@ func StatusText(s state.Status) string {
 		}
 		if c := state.PodCondition(s, corev1.PodScheduled); c != nil && c.Status != corev1.ConditionTrue {
 			text += fmt.Sprintf(" %s=%q", c.Reason, c.Message)
-		}
-		return text
-	case *appsv1.ReplicaSetStatus:
-		text := fmt.Sprintf(" status=%d/%d/%d", s.Replicas, s.ReadyReplicas, s.AvailableReplicas)
-		for _, c := range s.Conditions {
-			text += fmt.Sprintf(" %s=%s/%s", c.Type, c.Status, c.Reason)
-		}
-		return text
-	case *appsv1.DeploymentStatus:
-		text := fmt.Sprintf(" status=%d/%d/%d/%d", s.Replicas, s.UpdatedReplicas, s.ReadyReplicas, s.AvailableReplicas)
-		for _, c := range s.Conditions {
-			text += fmt.Sprintf(" %s=%s/%s", c.Type, c.Status, c.Reason)
 		}
 		return text
 	case *corev1.NamespaceStatus:

@@ -19,6 +19,7 @@ type Memory struct {
 	due      map[Key]bool
 	wakes    map[Key]time.Time
 	notes    map[Key][]Note
+	last     time.Time // of the clock on the wall, when it was looked at last
 }
 
 // NewMemory remembers nothing: its first Plan is a full computation.
@@ -115,6 +116,10 @@ func (m *Memory) Adopt(w *state.World, set *manifest.Set, c Commit, now time.Tim
 }
 
 func (m *Memory) draft(w *state.World, now time.Time) *draft {
+	if wall := now.Round(0); wall.Before(m.last) {
+		m.Forget() // the clock was set back: what was reached by time alone may be ahead again
+	}
+	m.last = now.Round(0)
 	if m.capacity == nil {
 		m.capacity = newCapacity(w)
 	}

@@ -15,8 +15,14 @@ const (
 	builtins Concern = iota + 1
 	registration
 	allocation
+	autoscaling
+	cronJobs
 	rollout
+	statefulSets
+	daemonSets
+	jobs
 	replicas
+	drains
 	pods
 	claims
 	volumes
@@ -25,14 +31,21 @@ const (
 	mirrors
 	replicaSetStatus
 	deploymentStatus
+	statefulSetStatus
+	daemonSetStatus
+	jobStatus
+	cronJobStatus
 	claimStatus
 	volumeStatus
+	budgets
 	namespaces
 )
 
 func (c Concern) String() string {
-	names := [...]string{"", "builtins", "registration", "allocation", "rollout", "replicas", "pods", "claims", "volumes", "placement",
-		"endpoints", "mirrors", "replicaset status", "deployment status", "claim status", "volume status", "namespaces"}
+	names := [...]string{"", "builtins", "registration", "allocation", "autoscaling", "cronjobs",
+		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "drains", "pods", "claims", "volumes", "placement",
+		"endpoints", "mirrors", "replicaset status", "deployment status", "statefulset status", "daemonset status", "job status",
+		"cronjob status", "claim status", "volume status", "budgets", "namespaces"}
 	if int(c) >= len(names) {
 		return "unknown"
 	}

@@ -146,7 +146,7 @@ func (x *deployment) numbered() {
 	if number == "" || x.r.Annotations[revisionAnnotation] == number {
 		return
 	}
-	x.d.put(state.Put{Ref: x.r.Ref, Annotations: map[string]string{revisionAnnotation: number}})
+	x.d.annotate(x.r, revisionAnnotation, number, "")
 }
 
 func (x *deployment) counts(before *appsv1.DeploymentStatus) *appsv1.DeploymentStatus {

@@ -12,15 +12,16 @@ import (
 // wakesOf yields the keys that one change wakes.
 func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 	keysFor(c.Ref, yield)
+	if workload(c.Ref.GroupKind()) {
+		ownerWakes(w, c, yield)
+		if gone(c) || c.Old != nil && newer(c) {
+			owned(w, c.Old, yield)
+		}
+	}
 	switch c.Ref.GroupKind().String() {
 	case "Pod":
 		podWakes(w, c, yield)
-	case "ReplicaSet.apps":
-		replicaSetWakes(w, c, yield)
-	case "Deployment.apps":
-		if gone(c) {
-			owned(w, c.Old, yield)
-		}
+		ownerWakes(w, c, yield)
 	case "Node":
 		nodeWakes(w, c, yield)
 	case "Service":
@@ -55,8 +56,10 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 		}
 	}
 	if c.Ref.Kind == "ServiceAccount" || c.Ref.Kind == "PriorityClass" || c.Ref.Kind == "RuntimeClass" {
-		for r := range w.List("apps", "ReplicaSet", c.Ref.Namespace) { // pods that could not be admitted
-			yield(Key{replicas, r.Ref})
+		for gk := range workloadConcerns { // pods that could not be admitted
+			for r := range w.List(gk.Group, gk.Kind, c.Ref.Namespace) {
+				keysFor(r.Ref, yield)
+			}
 		}
 		for r := range w.Pods(c.Ref.Namespace) {
 			if r.Node == "" {
@@ -81,17 +84,6 @@ func owned(w *state.World, owner *state.Record, yield func(Key)) {
 
 func podWakes(w *state.World, c *state.Change, yield func(Key)) {
 	podClaimWakes(c, yield)
-	for _, r := range []*state.Record{c.Old, c.New} {
-		if r == nil {
-			continue
-		}
-		if rs := controller(w, r); rs != nil && rs.Ref.Kind == "ReplicaSet" {
-			keysFor(rs.Ref, yield)
-			if owner := controller(w, rs); owner != nil {
-				keysFor(owner.Ref, yield)
-			}
-		}
-	}
 	if c.Old == nil || c.New == nil || routing(c.Old) != routing(c.New) || c.Old.Object != c.New.Object || newer(c) {
 		selecting(w, c, func(s *state.Record) { yield(Key{endpoints, s.Ref}) })
 	}
@@ -134,17 +126,14 @@ func selecting(w *state.World, c *state.Change, yield func(*state.Record)) {
 	}
 }
 
-func replicaSetWakes(w *state.World, c *state.Change, yield func(Key)) {
+// ownerWakes yields the controllers of a changed object, and theirs.
+func ownerWakes(w *state.World, c *state.Change, yield func(Key)) {
 	for _, r := range []*state.Record{c.Old, c.New} {
-		if r == nil {
-			continue
+		for r != nil {
+			if r = controller(w, r); r != nil {
+				keysFor(r.Ref, yield)
+			}
 		}
-		if owner := controller(w, r); owner != nil {
-			keysFor(owner.Ref, yield)
-		}
-	}
-	if gone(c) || c.Old != nil && newer(c) {
-		owned(w, c.Old, yield)
 	}
 }
 

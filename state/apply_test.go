@@ -9,7 +9,6 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -89,7 +88,7 @@ func TestApply_Rules(t *testing.T) {
 		"adoption deletes restored":   {batch: Batch{Writer: WriterReconcile, Adopt: &Adoption{Commit: "c2"}, Deletes: []Delete{{Ref: old}}}},
 		"observe nothing":             {batch: Batch{Writer: "node/node-1", Puts: []Put{{Ref: manifest.PodRef("shop", "z"), Status: running}}}},
 		"decide nothing":              {batch: Batch{Writer: WriterReconcile, Puts: []Put{{Ref: manifest.PodRef("shop", "z"), Node: "n"}}}, moved: true, want: "no such object"},
-		"status without a number":     {batch: Batch{Writer: WriterReconcile, Puts: []Put{{Ref: web, Status: &batchv1.JobStatus{}}}}, want: "cannot be stored"},
+		"status without a number":     {batch: Batch{Writer: WriterReconcile, Puts: []Put{{Ref: web, Status: &corev1.ResourceQuotaStatus{}}}}, want: "cannot be stored"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := example(t)

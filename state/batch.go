@@ -92,7 +92,7 @@ func (b *Batch) Observation() bool {
 	}
 	for i := range b.Puts {
 		p := &b.Puts[i]
-		if p.Object != nil || p.Node != "" || p.Deletion != nil || p.Allocation != nil || p.Annotations != nil {
+		if p.Object != nil || p.Node != "" || p.Deletion != nil || p.Allocation != nil || p.Annotations != nil || Decided(p.Status) {
 			return false
 		}
 	}

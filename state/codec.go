@@ -263,6 +263,9 @@ func encodeAllocation(a *Allocation) []byte {
 	if c := a.Claim; c != nil {
 		b = appendBlock(b, 4, appendText(appendText(appendText(nil, 1, c.Namespace), 2, c.Name), 3, string(c.UID)))
 	}
+	if a.Replicas != nil { // plus one: zero is not written
+		b = appendSigned(b, 5, int64(*a.Replicas)+1)
+	}
 	return b
 }
 
@@ -279,6 +282,9 @@ func decodeAllocation(data []byte) (*Allocation, error) {
 		case 4:
 			a.Claim = &Claimed{}
 			return a.Claim.decode(f.block)
+		case 5:
+			n := int32(f.signed() - 1)
+			a.Replicas = &n
 		}
 		return nil
 	})

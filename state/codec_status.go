@@ -5,7 +5,10 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 )
 
 // statusTypes numbers the types of Status for the stored form. Numbers are only ever added.
@@ -27,6 +30,20 @@ func statusTypes(number uint64) Status {
 		return &corev1.PersistentVolumeClaimStatus{}
 	case 8:
 		return &corev1.PersistentVolumeStatus{}
+	case 9:
+		return &appsv1.StatefulSetStatus{}
+	case 10:
+		return &appsv1.DaemonSetStatus{}
+	case 11:
+		return &batchv1.JobStatus{}
+	case 12:
+		return &batchv1.CronJobStatus{}
+	case 13:
+		return &corev1.ReplicationControllerStatus{}
+	case 14:
+		return &policyv1.PodDisruptionBudgetStatus{}
+	case 15:
+		return &autoscalingv2.HorizontalPodAutoscalerStatus{}
 	}
 	return nil
 }
@@ -49,8 +66,32 @@ func statusNumber(s Status) uint64 {
 		return 7
 	case *corev1.PersistentVolumeStatus:
 		return 8
+	case *appsv1.StatefulSetStatus:
+		return 9
+	case *appsv1.DaemonSetStatus:
+		return 10
+	case *batchv1.JobStatus:
+		return 11
+	case *batchv1.CronJobStatus:
+		return 12
+	case *corev1.ReplicationControllerStatus:
+		return 13
+	case *policyv1.PodDisruptionBudgetStatus:
+		return 14
+	case *autoscalingv2.HorizontalPodAutoscalerStatus:
+		return 15
 	}
 	return 0
+}
+
+// Decided says that a status holds what cannot be computed again, so that it is logged: what a Job has completed,
+// when a CronJob ran, which revision a StatefulSet comes from, when an autoscaler scaled.
+func Decided(s Status) bool {
+	switch s.(type) {
+	case *appsv1.StatefulSetStatus, *batchv1.JobStatus, *batchv1.CronJobStatus, *autoscalingv2.HorizontalPodAutoscalerStatus:
+		return true
+	}
+	return false
 }
 
 func appendStatus(b []byte, r *Record) ([]byte, error) {

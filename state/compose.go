@@ -5,7 +5,10 @@ import (
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
@@ -57,8 +60,26 @@ func (r *Record) Full() manifest.Object {
 		}
 		setStatus(&o.Status, r.Status)
 	case *appsv1.Deployment:
+		scaled(&o.Spec.Replicas, r.Allocation)
 		setStatus(&o.Status, r.Status)
 	case *appsv1.ReplicaSet:
+		scaled(&o.Spec.Replicas, r.Allocation)
+		setStatus(&o.Status, r.Status)
+	case *appsv1.StatefulSet:
+		scaled(&o.Spec.Replicas, r.Allocation)
+		setStatus(&o.Status, r.Status)
+	case *appsv1.DaemonSet:
+		setStatus(&o.Status, r.Status)
+	case *corev1.ReplicationController:
+		scaled(&o.Spec.Replicas, r.Allocation)
+		setStatus(&o.Status, r.Status)
+	case *batchv1.Job:
+		setStatus(&o.Status, r.Status)
+	case *batchv1.CronJob:
+		setStatus(&o.Status, r.Status)
+	case *policyv1.PodDisruptionBudget:
+		setStatus(&o.Status, r.Status)
+	case *autoscalingv2.HorizontalPodAutoscaler:
 		setStatus(&o.Status, r.Status)
 	}
 	return o
@@ -74,6 +95,14 @@ func (r *Record) nodeTaints(n *corev1.Node) []corev1.Taint {
 		taints = withTaint(taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
 	}
 	return taints
+}
+
+// scaled shows the size that an autoscaler decided.
+func scaled(replicas **int32, a *Allocation) {
+	if a != nil && a.Replicas != nil {
+		n := *a.Replicas
+		*replicas = &n
+	}
 }
 
 func cmpOr(a, b string) string {

@@ -56,7 +56,7 @@ type Record struct {
 
 	Node       Node        // Pods: where it is bound, empty while it waits; PersistentVolumes: who has the files, empty if every node can mount them
 	Deletion   *Deletion   // nil while the object is to stay
-	Allocation *Allocation // Services, PersistentVolumeClaims, PersistentVolumes: what was allocated for it
+	Allocation *Allocation // Services, PersistentVolumeClaims, PersistentVolumes, what is autoscaled: what was allocated for it
 	Status     Status      // last reported status, nil before the first
 	Routed     Revision    // Nodes: the revision up to which the node's routing is in the kernel
 	// Annotations are computed for the object and shown beside those that its author wrote: the
@@ -90,6 +90,7 @@ type Allocation struct {
 	NodePorts  map[string]int32 `json:"nodePorts,omitempty"`  // Services; by "protocol/port", as in "TCP/80"
 	Volume     string           `json:"volume,omitempty"`     // PersistentVolumeClaims: the PersistentVolume, for good
 	Claim      *Claimed         `json:"claim,omitempty"`      // PersistentVolumes: who has it, or had it last
+	Replicas   *int32           `json:"replicas,omitempty"`   // what an autoscaler scales: the size that it decided last
 }
 
 // Claimed names the PersistentVolumeClaim that has a volume.
@@ -101,7 +102,9 @@ type Claimed struct {
 
 // Status is one of upstream's status structs, behind a pointer: *corev1.PodStatus, *corev1.NodeStatus,
 // *appsv1.DeploymentStatus, *appsv1.ReplicaSetStatus, *corev1.ServiceStatus, *corev1.NamespaceStatus,
-// *corev1.PersistentVolumeClaimStatus, *corev1.PersistentVolumeStatus.
+// *corev1.PersistentVolumeClaimStatus, *corev1.PersistentVolumeStatus, *appsv1.StatefulSetStatus, *appsv1.DaemonSetStatus,
+// *batchv1.JobStatus, *batchv1.CronJobStatus, *corev1.ReplicationControllerStatus, *policyv1.PodDisruptionBudgetStatus,
+// *autoscalingv2.HorizontalPodAutoscalerStatus.
 // It is never modified after it was put.
 type Status interface {
 	Marshal() ([]byte, error)
