@@ -12,7 +12,7 @@ APTTEST := nftables iproute2 openssh-server git procps util-linux crun runc
 
 export CGO_ENABLED = 1
 
-.PHONY: help build images demo demo-down test unit kernel lint bench install clean deps deps-unit deps-test
+.PHONY: help build images demo demo-down test unit kernel histories lint bench install clean deps deps-unit deps-test
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -48,6 +48,9 @@ unit: deps-unit ## tests that need no root
 
 kernel: deps-test build images ## tests that need root: runc, network namespaces, nftables, mounts
 	@WRIT_BIN='$(CURDIR)/bin' fixtures/kernel/run.sh '$(TAGS)'
+
+histories: deps-unit ## 10000 random histories of every controller (takes long)
+	$(GO) test -tags '$(TAGS)' ./fixtures/scenario -run Histories -histories 10000 -timeout 4h
 
 lint: deps ## gofmt, go vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
