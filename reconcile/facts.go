@@ -30,7 +30,11 @@ func facts(p *state.Put) string {
 		b.WriteString(AllocationText(a))
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Annotations)) {
-		fmt.Fprintf(&b, " %s=%s", key[strings.LastIndexByte(key, '/')+1:], p.Annotations[key])
+		value := p.Annotations[key]
+		if key == RolloutAnnotation {
+			value = rolledText(value)
+		}
+		fmt.Fprintf(&b, " %s=%s", key[strings.LastIndexByte(key, '/')+1:], value)
 	}
 	if p.Status != nil {
 		b.WriteString(StatusText(p.Status))

@@ -135,6 +135,8 @@ func (d *draft) deploymentStatus(r *state.Record) {
 	x.blockage(next)
 	d.setStatus(r, next, "")
 	x.numbered()
+	c := condition(next, appsv1.DeploymentProgressing)
+	x.tracked(c != nil && c.Reason == "ProgressDeadlineExceeded")
 }
 
 // numbered shows the revision of the new ReplicaSet on the Deployment, as upstream annotates it.
