@@ -178,6 +178,9 @@ func merge(into *state.Put, p state.Put) {
 	if p.Annotations != nil {
 		into.Annotations = p.Annotations
 	}
+	if p.Scaling != nil {
+		into.Scaling = p.Scaling
+	}
 	if p.Why != "" && !strings.Contains(into.Why, p.Why) {
 		if into.Why != "" {
 			into.Why += "; "
@@ -233,7 +236,10 @@ func (d *draft) idle(p *state.Put) bool {
 	if p.Node == old.Node {
 		p.Node = ""
 	}
-	return p.Object == nil && p.Status == nil && p.Allocation == nil && p.Node == "" && p.Deletion == nil && p.Annotations == nil
+	if equality.Semantic.DeepEqual(p.Scaling, old.Scaling) {
+		p.Scaling = nil
+	}
+	return p.Scaling == nil && p.Object == nil && p.Status == nil && p.Allocation == nil && p.Node == "" && p.Deletion == nil && p.Annotations == nil
 }
 
 func sameObject(a, b manifest.Object) bool { return a == b || equality.Semantic.DeepEqual(a, b) }

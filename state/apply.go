@@ -181,6 +181,12 @@ func (t *transaction) fill(next, old *Record, p *Put) {
 	if p.Annotations != nil {
 		next.Annotations = p.Annotations
 	}
+	if p.Metrics != nil {
+		next.Metrics = p.Metrics
+	}
+	if p.Scaling != nil {
+		next.Scaling = p.Scaling
+	}
 	if p.Routed > next.Routed {
 		next.Routed = p.Routed
 	}

@@ -54,6 +54,8 @@ type Put struct {
 	Routed     Revision
 	// Annotations are all that are computed for the object; they take the place of those before.
 	Annotations map[string]string
+	Metrics     *Metrics
+	Scaling     *Scaling
 	// Created and Generation restore those of an object found running; zero otherwise.
 	Created    time.Time
 	Generation int64

@@ -34,6 +34,8 @@ const (
 	recordStatus
 	recordRouted
 	recordAnnotation // repeated: a key and its value
+	recordMetrics
+	recordScaling
 )
 
 // EncodeRecord writes a record compactly. Equal records give equal bytes. The error is that of an
@@ -75,6 +77,12 @@ func AppendRecord(b []byte, r *Record) ([]byte, error) {
 	b = appendNumber(b, recordRouted, uint64(r.Routed))
 	for _, key := range slices.Sorted(maps.Keys(r.Annotations)) {
 		b = appendBlock(b, recordAnnotation, appendText(appendText(nil, 1, key), 2, r.Annotations[key]))
+	}
+	if r.Metrics != nil {
+		b = appendBlock(b, recordMetrics, encodeMetrics(r.Metrics))
+	}
+	if r.Scaling != nil {
+		b = appendBlock(b, recordScaling, encodeScaling(r.Scaling))
 	}
 	return b, nil
 }
@@ -155,6 +163,10 @@ func (d *Decoder) Record(data []byte) (*Record, error) {
 			r.Routed = Revision(f.number)
 		case recordAnnotation:
 			err = r.decodeAnnotation(f.block)
+		case recordMetrics:
+			r.Metrics, err = decodeMetrics(f.block)
+		case recordScaling:
+			r.Scaling, err = decodeScaling(f.block)
 		}
 		return err
 	})

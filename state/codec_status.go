@@ -85,10 +85,11 @@ func statusNumber(s Status) uint64 {
 }
 
 // Decided says that a status holds what cannot be computed again, so that it is logged: what a Job has completed,
-// when a CronJob ran, which revision a StatefulSet comes from, when an autoscaler scaled.
+// when a CronJob ran, which revision a StatefulSet comes from. That of an autoscaler changes with every round of
+// measuring, and goes to the log with each size that it decides.
 func Decided(s Status) bool {
 	switch s.(type) {
-	case *appsv1.StatefulSetStatus, *batchv1.JobStatus, *batchv1.CronJobStatus, *autoscalingv2.HorizontalPodAutoscalerStatus:
+	case *appsv1.StatefulSetStatus, *batchv1.JobStatus, *batchv1.CronJobStatus:
 		return true
 	}
 	return false

@@ -17,8 +17,14 @@ func checkWriter(b Batch) error {
 			if b.Puts[i].Routed != 0 {
 				return fmt.Errorf("put %s: what is routed is observed by its node, not by %s", b.Puts[i].Ref, b.Writer)
 			}
+			if b.Puts[i].Metrics != nil {
+				return fmt.Errorf("put %s: what is measured is observed by %s, not by %s", b.Puts[i].Ref, WriterMetrics, b.Writer)
+			}
 		}
 		return nil
+	}
+	if b.Writer == WriterMetrics {
+		return checkMetrics(b)
 	}
 	if !strings.HasPrefix(string(b.Writer), "node/") {
 		return fmt.Errorf("apply batch: unknown writer %q", b.Writer)
@@ -28,6 +34,9 @@ func checkWriter(b Batch) error {
 	}
 	for i := range b.Puts {
 		p := &b.Puts[i]
+		if p.Metrics != nil || p.Scaling != nil {
+			return fmt.Errorf("put %s: %s has no say about scaling", p.Ref, b.Writer)
+		}
 		if isPod(p.Ref) || isVolume(p.Ref) || p.Ref.Group == "" && p.Ref.Kind == "Node" && b.Writer == NodeWriter(Node(p.Ref.Name)) {
 			continue
 		}
@@ -36,11 +45,25 @@ func checkWriter(b Batch) error {
 	return nil
 }
 
+// checkMetrics holds the writer of what is measured to that.
+func checkMetrics(b Batch) error {
+	for i := range b.Puts {
+		p := &b.Puts[i]
+		if !isAutoscaler(p.Ref) || p.Metrics == nil || p.Status != nil || p.Routed != 0 || p.Scaling != nil {
+			return fmt.Errorf("put %s: %s only says what was measured for an autoscaler", p.Ref, b.Writer)
+		}
+	}
+	if !b.Observation() {
+		return fmt.Errorf("apply batch of %s: it only observes", b.Writer)
+	}
+	return nil
+}
+
 // mayObserve says whether a writer may state facts of a record: a node only of Pods that are bound to it, and of
 // volumes that it has and is to remove.
 func mayObserve(w Writer, r *Record) bool {
 	switch {
-	case w == WriterReconcile:
+	case w == WriterReconcile, w == WriterMetrics: // which checkMetrics keeps to autoscalers
 		return true
 	case isVolume(r.Ref):
 		return w == NodeWriter(r.Node) && r.Deletion != nil
