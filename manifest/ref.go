@@ -61,6 +61,12 @@ func DeploymentRef(ns, name string) Ref {
 func ReplicaSetRef(ns, name string) Ref {
 	return Ref{Group: "apps", Kind: "ReplicaSet", Namespace: ns, Name: name}
 }
+func StatefulSetRef(ns, name string) Ref {
+	return Ref{Group: "apps", Kind: "StatefulSet", Namespace: ns, Name: name}
+}
+func RevisionRef(ns, name string) Ref {
+	return Ref{Group: "apps", Kind: "ControllerRevision", Namespace: ns, Name: name}
+}
 func EndpointSliceRef(ns, name string) Ref {
 	return Ref{Group: "discovery.k8s.io", Kind: "EndpointSlice", Namespace: ns, Name: name}
 }

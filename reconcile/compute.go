@@ -148,6 +148,8 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 		d.volumeStatus(r)
 	case namespaces:
 		d.namespace(r)
+	case revisions:
+		d.revisions(r)
 	}
 }
 
@@ -157,6 +159,8 @@ func keysFor(ref manifest.Ref, yield func(Key)) {
 		yield(Key{c, ref})
 	}
 	switch ref.Kind {
+	case "ControllerRevision":
+		yield(Key{revisions, ref})
 	case "Node":
 		yield(Key{drains, ref})
 	case "Namespace":

@@ -39,13 +39,14 @@ const (
 	volumeStatus
 	budgets
 	namespaces
+	revisions
 )
 
 func (c Concern) String() string {
 	names := [...]string{"", "builtins", "registration", "allocation", "autoscaling", "cronjobs",
 		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "drains", "pods", "claims", "volumes", "placement",
 		"endpoints", "mirrors", "replicaset status", "deployment status", "statefulset status", "daemonset status", "job status",
-		"cronjob status", "claim status", "volume status", "budgets", "namespaces"}
+		"cronjob status", "claim status", "volume status", "budgets", "namespaces", "revisions"}
 	if int(c) >= len(names) {
 		return "unknown"
 	}
