@@ -67,6 +67,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.autoscalers()
 	w.dependencies()
 	w.immutableChanges()
+	w.podLists()
 	l.found = append(l.found, w.mistakes...)
 	l.hints = append(l.hints, w.hints...)
 }
