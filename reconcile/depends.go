@@ -55,10 +55,10 @@ func (d *draft) arrived(ref manifest.Ref) bool {
 	switch o := r.Object.(type) {
 	case *appsv1.Deployment:
 		s, ok := r.Status.(*appsv1.DeploymentStatus)
-		want := deref(o.Spec.Replicas)
+		want := replicasOf(r, o.Spec.Replicas)
 		return ok && s.ObservedGeneration >= r.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && condition(s, waitingCondition) == nil
 	case *appsv1.ReplicaSet:
-		return d.revision(r).available >= deref(o.Spec.Replicas)
+		return d.revision(r).available >= replicasOf(r, o.Spec.Replicas)
 	}
 	s, _ := Health(d.w, ref)
 	return s.OK()

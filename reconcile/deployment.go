@@ -52,6 +52,9 @@ type deployment struct {
 	old  []*revision // all others, oldest first
 }
 
+// want is how many replicas there are to be.
+func (x *deployment) want() int32 { return replicasOf(x.r, x.dep.Spec.Replicas) }
+
 func (d *draft) deployment(r *state.Record) *deployment {
 	dep, ok := r.Object.(*appsv1.Deployment)
 	if !ok {
@@ -89,7 +92,8 @@ func (x *deployment) read() {
 }
 
 func (d *draft) revision(r *state.Record) *revision {
-	v := &revision{r: r, rs: r.Object.(*appsv1.ReplicaSet)}
+	rs, _ := replicaSetOf(r.Object)
+	v := &revision{r: r, rs: rs}
 	for p := range d.w.Owned(r.UID) {
 		if p.Ref.Kind != "Pod" {
 			continue

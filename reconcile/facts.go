@@ -49,6 +49,10 @@ func AllocationText(a *state.Allocation) string {
 		return " volume=" + a.Volume
 	case a.Claim != nil:
 		return " claim=" + a.Claim.Namespace + "/" + a.Claim.Name
+	case a.Replicas != nil:
+		return fmt.Sprintf(" size=%d", *a.Replicas)
+	case len(a.ClusterIPs)+len(a.NodePorts) == 0:
+		return " size=written"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, " ip=%s", strings.Join(a.ClusterIPs, ","))

@@ -82,7 +82,7 @@ func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (St
 	if s == nil || s.ObservedGeneration < r.Generation {
 		return Progressing, "not looked at yet"
 	}
-	want := deref(d.Spec.Replicas)
+	want := replicasOf(r, d.Spec.Replicas)
 	if c := condition(s, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
 		return Degraded, c.Message
 	}
@@ -127,7 +127,7 @@ func replicaSetHealth(w *state.World, r *state.Record, rs *appsv1.ReplicaSet) (S
 			return Progressing, c.Message
 		}
 	}
-	if want := deref(rs.Spec.Replicas); s.AvailableReplicas < want {
+	if want := replicasOf(r, rs.Spec.Replicas); s.AvailableReplicas < want {
 		return worse(fmt.Sprintf("%d of %d replicas are available", s.AvailableReplicas, want), sick(w, r))
 	}
 	return Healthy, ""

@@ -18,7 +18,7 @@ const replicaSetController = "replicaset-controller"
 // replicas makes or ends Pods until a ReplicaSet has as many as it says. One whose controller is gone
 // goes itself.
 func (d *draft) replicas(r *state.Record) {
-	rs, ok := r.Object.(*appsv1.ReplicaSet)
+	rs, ok := replicaSetOf(r.Object)
 	if !ok {
 		return
 	}
@@ -36,7 +36,7 @@ func (d *draft) replicas(r *state.Record) {
 			living = append(living, p)
 		}
 	}
-	switch missing := int(deref(rs.Spec.Replicas)) - len(living); {
+	switch missing := int(replicasOf(r, rs.Spec.Replicas)) - len(living); {
 	case missing > 0 && len(d.replicasWait(r)) > 0:
 	case missing > 0:
 		d.createPods(r, rs, missing)
@@ -77,7 +77,7 @@ func (d *draft) createPods(r *state.Record, rs *appsv1.ReplicaSet, n int) {
 	pod, err := d.podOf(r, &rs.Spec.Template)
 	if err != nil {
 		if !failedBefore(r, err) {
-			d.event(r, corev1.EventTypeWarning, "FailedCreate", replicaSetController, "Error creating: %s", err)
+			d.event(r, corev1.EventTypeWarning, "FailedCreate", replicaController(r), "Error creating: %s", err)
 		}
 		return
 	}
@@ -93,7 +93,7 @@ func (d *draft) createPods(r *state.Record, rs *appsv1.ReplicaSet, n int) {
 		one := *pod
 		one.Name = name
 		puts = append(puts, state.Put{Ref: ref, Object: &one, Origin: state.Derived, Status: pending(&one), Why: "replica of " + r.Ref.Name})
-		d.event(r, corev1.EventTypeNormal, "SuccessfulCreate", replicaSetController, "Created pod: %s", name)
+		d.event(r, corev1.EventTypeNormal, "SuccessfulCreate", replicaController(r), "Created pod: %s", name)
 	}
 	d.put(puts...)
 }
@@ -116,7 +116,7 @@ func (d *draft) endPods(r *state.Record, living []*state.Record, n int) {
 	slices.SortStableFunc(living, rank.compare)
 	for _, p := range living[:n] {
 		d.end(p, "scaled down")
-		d.event(r, corev1.EventTypeNormal, "SuccessfulDelete", replicaSetController, "Deleted pod: %s", p.Ref.Name)
+		d.event(r, corev1.EventTypeNormal, "SuccessfulDelete", replicaController(r), "Deleted pod: %s", p.Ref.Name)
 	}
 }
 

@@ -100,7 +100,7 @@ func (x *deployment) rolling() bool {
 
 // scaleNew brings the new ReplicaSet towards its size.
 func (x *deployment) scaleNew() bool {
-	want := deref(x.dep.Spec.Replicas)
+	want := x.want()
 	have := x.next.replicas()
 	if have > want {
 		return x.resize(x.next, want)
@@ -123,7 +123,7 @@ func (x *deployment) scaleOld() bool {
 		return false
 	}
 	_, unavailable := x.limits()
-	least := deref(x.dep.Spec.Replicas) - unavailable
+	least := x.want() - unavailable
 	spare := size(x.all()) - least - (x.next.replicas() - x.next.available)
 	if spare <= 0 {
 		return false
@@ -171,7 +171,7 @@ func (x *deployment) recreate() bool {
 // limits are maxSurge and maxUnavailable in Pods: percentages of the size are rounded up for the one
 // and down for the other, and both are never zero together.
 func (x *deployment) limits() (surge, unavailable int32) {
-	want := int(deref(x.dep.Spec.Replicas))
+	want := int(x.want())
 	if x.dep.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType || x.dep.Spec.Strategy.RollingUpdate == nil {
 		return 0, 0
 	}
@@ -202,7 +202,7 @@ func (x *deployment) resize(v *revision, n int32) bool {
 func (x *deployment) write(v *revision, n int32) {
 	before := v.replicas()
 	surge, _ := x.limits()
-	want := deref(x.dep.Spec.Replicas)
+	want := x.want()
 	rs := *v.rs
 	rs.Spec.Replicas = &n
 	rs.Annotations = maps.Clone(rs.Annotations)
@@ -230,7 +230,7 @@ func (x *deployment) complete() bool {
 	if x.next == nil {
 		return false
 	}
-	want := deref(x.dep.Spec.Replicas)
+	want := x.want()
 	for _, v := range x.old {
 		if v.replicas() > 0 || v.actual > 0 {
 			return false

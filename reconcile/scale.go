@@ -10,7 +10,7 @@ import (
 
 // scaling says that the size of the Deployment changed since its active ReplicaSets were sized.
 func (x *deployment) scaling() bool {
-	want := strconv.Itoa(int(deref(x.dep.Spec.Replicas)))
+	want := strconv.Itoa(int(x.want()))
 	for _, v := range x.all() {
 		if before, ok := v.rs.Annotations[desiredAnnotation]; ok && v.replicas() > 0 && before != want {
 			return true
@@ -28,7 +28,7 @@ func (x *deployment) scale() bool {
 			running = append(running, v)
 		}
 	}
-	want := deref(x.dep.Spec.Replicas)
+	want := x.want()
 	if len(running) <= 1 {
 		return x.scaleOnly(running, want)
 	}
@@ -69,7 +69,7 @@ func (x *deployment) saturated() bool {
 	if x.next == nil {
 		return false
 	}
-	want := deref(x.dep.Spec.Replicas)
+	want := x.want()
 	return x.next.replicas() == want && x.next.rs.Annotations[desiredAnnotation] == strconv.Itoa(int(want)) && x.next.available == want
 }
 
@@ -115,7 +115,7 @@ func (x *deployment) proportion(v *revision, add, added int32) int32 {
 		return 0
 	}
 	surge, _ := x.limits()
-	want := deref(x.dep.Spec.Replicas)
+	want := x.want()
 	part := -v.replicas()
 	if want > 0 {
 		before := want + surge

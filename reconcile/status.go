@@ -27,11 +27,11 @@ func (d *draft) generation(r *state.Record) int64 {
 }
 
 func (d *draft) replicaSetStatus(r *state.Record) {
-	rs, ok := r.Object.(*appsv1.ReplicaSet)
+	rs, ok := replicaSetOf(r.Object)
 	if !ok {
 		return
 	}
-	before, _ := r.Status.(*appsv1.ReplicaSetStatus)
+	before := replicaSetStatusOf(r)
 	if before == nil {
 		before = &appsv1.ReplicaSetStatus{}
 	}
@@ -55,13 +55,13 @@ func (d *draft) replicaSetStatus(r *state.Record) {
 	next.TerminatingReplicas = &terminating
 	d.replicaFailure(r, rs, next)
 	d.replicasWaiting(r, rs, next)
-	d.setStatus(r, next, "")
+	d.setStatus(r, replicaStatus(r, next), "")
 }
 
 // replicaFailure says in the status that Pods of a ReplicaSet are not admitted.
 func (d *draft) replicaFailure(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1.ReplicaSetStatus) {
 	var err error
-	if s.Replicas < deref(rs.Spec.Replicas) && r.Deletion == nil && !d.uses(r) {
+	if s.Replicas < replicasOf(r, rs.Spec.Replicas) && r.Deletion == nil && !d.uses(r) {
 		_, err = d.podOf(r, &rs.Spec.Template)
 	}
 	at := slices.IndexFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool { return c.Type == appsv1.ReplicaSetReplicaFailure })
@@ -87,7 +87,7 @@ func (d *draft) replicaFailure(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1
 // replicasWaiting says in the status what a ReplicaSet waits for.
 func (d *draft) replicasWaiting(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1.ReplicaSetStatus) {
 	var waits []manifest.Ref
-	if deref(rs.Spec.Replicas) > 0 && r.Deletion == nil && !d.uses(r) {
+	if replicasOf(r, rs.Spec.Replicas) > 0 && r.Deletion == nil && !d.uses(r) {
 		waits = d.replicasWait(r)
 	}
 	is := func(c appsv1.ReplicaSetCondition) bool { return c.Type == waitingCondition }
@@ -103,7 +103,7 @@ func (d *draft) replicasWaiting(r *state.Record, rs *appsv1.ReplicaSet, s *appsv
 		return
 	}
 	if at < 0 {
-		d.event(r, corev1.EventTypeNormal, waitingEvent, replicaSetController, "%s", text)
+		d.event(r, corev1.EventTypeNormal, waitingEvent, replicaController(r), "%s", text)
 	}
 	s.Conditions = append(slices.DeleteFunc(slices.Clone(s.Conditions), is), appsv1.ReplicaSetCondition{
 		Type: waitingCondition, Status: corev1.ConditionTrue, Reason: waitingReason, Message: text, LastTransitionTime: d.stamp(),
@@ -111,8 +111,8 @@ func (d *draft) replicasWaiting(r *state.Record, rs *appsv1.ReplicaSet, s *appsv
 }
 
 func failedBefore(r *state.Record, err error) bool {
-	s, ok := r.Status.(*appsv1.ReplicaSetStatus)
-	return ok && slices.ContainsFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool {
+	s := replicaSetStatusOf(r)
+	return s != nil && slices.ContainsFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool {
 		return c.Type == appsv1.ReplicaSetReplicaFailure && c.Message == err.Error()
 	})
 }
@@ -177,7 +177,7 @@ func (x *deployment) counts(before *appsv1.DeploymentStatus) *appsv1.DeploymentS
 
 func (x *deployment) availability(s *appsv1.DeploymentStatus) {
 	_, unavailable := x.limits()
-	if s.AvailableReplicas >= deref(x.dep.Spec.Replicas)-unavailable {
+	if s.AvailableReplicas >= x.want()-unavailable {
 		x.set(s, appsv1.DeploymentAvailable, corev1.ConditionTrue, "MinimumReplicasAvailable", "Deployment has minimum availability.")
 	} else {
 		x.set(s, appsv1.DeploymentAvailable, corev1.ConditionFalse, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
@@ -243,7 +243,7 @@ func (x *deployment) begun(s *appsv1.DeploymentStatus) bool {
 }
 
 func (x *deployment) done(s *appsv1.DeploymentStatus) bool {
-	want := deref(x.dep.Spec.Replicas)
+	want := x.want()
 	return x.next != nil && s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want
 }
 

@@ -176,7 +176,7 @@ func (x *deployment) remedy() string {
 	if unavailable == 0 {
 		return "maxUnavailable allows none of the old ones to go first; set spec.strategy.rollingUpdate.maxUnavailable to 1, " + recreate
 	}
-	missing := deref(x.dep.Spec.Replicas) - survivors(x.all())
+	missing := x.want() - survivors(x.all())
 	return fmt.Sprintf("maxUnavailable allows %d to be missing, and %d are; set spec.strategy.rollingUpdate.maxUnavailable to %d, %s", unavailable, missing, unavailable+1, recreate)
 }
 
