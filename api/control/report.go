@@ -87,6 +87,9 @@ func describe(w *state.World, r *state.Record, f Facts) Object {
 	}
 	h, reason := reconcile.Health(w, r.Ref)
 	o.Health, o.Reason = Health(h.String()), reason
+	if x, ok := reconcile.RollingOf(w, r.Ref); ok && !h.OK() {
+		o.Rolling = &x
+	}
 	if notes := f.Notes[r.Ref]; len(notes) > 0 {
 		if !o.Health.Bad() {
 			o.Health = Degraded
@@ -114,8 +117,18 @@ func replicas(r *state.Record) string {
 		if s, ok := r.Status.(*appsv1.ReplicaSetStatus); ok {
 			ready = s.ReadyReplicas
 		}
+	case *corev1.ReplicationController:
+		if o.Spec.Replicas != nil {
+			wanted = *o.Spec.Replicas
+		}
+		if s, ok := r.Status.(*corev1.ReplicationControllerStatus); ok {
+			ready = s.ReadyReplicas
+		}
 	default:
 		return ""
+	}
+	if a := r.Allocation; a != nil && a.Replicas != nil { // an autoscaler decides
+		wanted = *a.Replicas
 	}
 	return fmt.Sprintf("%d/%d ready", ready, wanted)
 }
