@@ -118,7 +118,7 @@ func addCore(g group) {
 	g.addRules("PersistentVolumeClaim", claimRules{strategyRules{persistentvolumeclaim.Strategy, g.gv.WithKind("PersistentVolumeClaim"), "persistentvolumeclaims"}}, acted)
 	g.addRules("Pod", podRules{strategyRules{pod.Strategy, g.gv.WithKind("Pod"), "pods"}}, acted)
 	g.add("PodTemplate", podtemplate.Strategy, template(podTemplateTemplate))
-	g.add("ReplicationController", replicationcontroller.Strategy, template(replicationControllerTemplate), selector(replicationControllerSelector))
+	g.add("ReplicationController", replicationcontroller.Strategy, acted, template(replicationControllerTemplate), selector(replicationControllerSelector))
 	g.add("ResourceQuota", resourcequota.Strategy, restricts)
 	g.add("Secret", secret.Strategy, acted)
 	g.add("Service", service.Strategy, acted, selector(serviceSelector), completed(completeService))

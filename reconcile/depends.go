@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
@@ -58,6 +59,8 @@ func (d *draft) arrived(ref manifest.Ref) bool {
 		want := replicasOf(r, o.Spec.Replicas)
 		return ok && s.ObservedGeneration >= r.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && condition(s, waitingCondition) == nil
 	case *appsv1.ReplicaSet:
+		return d.revision(r).available >= replicasOf(r, o.Spec.Replicas)
+	case *corev1.ReplicationController:
 		return d.revision(r).available >= replicasOf(r, o.Spec.Replicas)
 	}
 	s, _ := Health(d.w, ref)

@@ -61,6 +61,9 @@ func Health(w *state.World, ref manifest.Ref) (State, string) {
 		return deploymentHealth(w, r, o)
 	case *appsv1.ReplicaSet:
 		return replicaSetHealth(w, r, o)
+	case *corev1.ReplicationController:
+		rs, _ := replicaSetOf(o)
+		return replicaSetHealth(w, r, rs)
 	case *corev1.Pod:
 		return podHealth(r)
 	case *corev1.Service:
@@ -115,7 +118,7 @@ func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (St
 }
 
 func replicaSetHealth(w *state.World, r *state.Record, rs *appsv1.ReplicaSet) (State, string) {
-	s, _ := r.Status.(*appsv1.ReplicaSetStatus)
+	s := replicaSetStatusOf(r)
 	if s == nil || s.ObservedGeneration < r.Generation {
 		return Progressing, "not looked at yet"
 	}
