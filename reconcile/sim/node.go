@@ -32,6 +32,7 @@ type Behaviour struct {
 	NeverReady bool
 	StopAfter  time.Duration // from the deletion to the end, at most the grace
 	Phase      corev1.PodPhase
+	End        *End // how its containers end by themselves; nil: they do not
 }
 
 // Step is what the node has observed by now and does not stand in the View yet, and when it will
@@ -177,8 +178,11 @@ func (s *stepper) pod(p *state.Record, used map[netip.Addr]bool) *corev1.PodStat
 	if how.Phase != "" {
 		next.Phase = how.Phase
 	}
+	if how.End != nil {
+		s.run(p, next, how.End)
+	}
 	ended := next.Phase != corev1.PodRunning
-	ready := !how.NeverReady && !ended
+	ready := !how.NeverReady && !ended && !waiting(next)
 	if at := next.StartTime.Add(how.ReadyAfter); ready && at.After(s.now) {
 		s.later(at)
 		ready = false
@@ -188,8 +192,17 @@ func (s *stepper) pod(p *state.Record, used map[netip.Addr]bool) *corev1.PodStat
 	s.set(next, corev1.PodInitialized, true)
 	s.set(next, corev1.ContainersReady, ready)
 	s.set(next, corev1.PodReady, ready)
-	next.ContainerStatuses = s.containers(p, next, ready)
+	if how.End == nil {
+		next.ContainerStatuses = s.containers(p, next, ready)
+		return next
+	}
+	s.each(next, func(c *corev1.ContainerStatus) { c.Ready = ready })
 	return next
+}
+
+// waiting says that a container of a started Pod waits for another run.
+func waiting(status *corev1.PodStatus) bool {
+	return slices.ContainsFunc(status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Waiting != nil })
 }
 
 func (s *stepper) containers(p *state.Record, status *corev1.PodStatus, ready bool) []corev1.ContainerStatus {
@@ -229,6 +242,9 @@ func (s *stepper) stop(p *state.Record, how Behaviour) *corev1.PodStatus {
 		return nil
 	}
 	next := p.PodStatus().DeepCopy()
+	if how.End != nil {
+		s.killed(p, next)
+	}
 	s.set(next, corev1.PodReadyToStartContainers, false)
 	s.set(next, corev1.ContainersReady, false)
 	s.set(next, corev1.PodReady, false)
