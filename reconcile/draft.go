@@ -181,6 +181,9 @@ func merge(into *state.Put, p state.Put) {
 	if p.Scaling != nil {
 		into.Scaling = p.Scaling
 	}
+	if p.Controller != nil {
+		into.Controller = p.Controller
+	}
 	if p.Why != "" && !strings.Contains(into.Why, p.Why) {
 		if into.Why != "" {
 			into.Why += "; "
@@ -239,7 +242,10 @@ func (d *draft) idle(p *state.Put) bool {
 	if equality.Semantic.DeepEqual(p.Scaling, old.Scaling) {
 		p.Scaling = nil
 	}
-	return p.Scaling == nil && p.Object == nil && p.Status == nil && p.Allocation == nil && p.Node == "" && p.Deletion == nil && p.Annotations == nil
+	if p.Controller != nil && (p.Controller.None() && old.Controller == nil || old.Controller != nil && *p.Controller == *old.Controller) {
+		p.Controller = nil
+	}
+	return p.Controller == nil && p.Scaling == nil && p.Object == nil && p.Status == nil && p.Allocation == nil && p.Node == "" && p.Deletion == nil && p.Annotations == nil
 }
 
 func sameObject(a, b manifest.Object) bool { return a == b || equality.Semantic.DeepEqual(a, b) }

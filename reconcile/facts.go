@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,6 +29,9 @@ func facts(p *state.Put) string {
 	}
 	if a := p.Allocation; a != nil {
 		b.WriteString(AllocationText(a))
+	}
+	if c := p.Controller; c != nil {
+		fmt.Fprintf(&b, " controller=%s", cmp.Or(c.Name, "none"))
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Annotations)) {
 		value := p.Annotations[key]

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"writ/manifest"
@@ -169,7 +168,7 @@ func zone(r *state.Record) string {
 // controller is the record of the controlling owner, nil if there is none or it is another
 // incarnation.
 func controller(w *state.World, r *state.Record) *state.Record {
-	c := metav1.GetControllerOfNoCopy(r.Object)
+	c := state.ControllerOf(r)
 	if c == nil {
 		return nil
 	}

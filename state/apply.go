@@ -181,6 +181,9 @@ func (t *transaction) fill(next, old *Record, p *Put) {
 	if p.Annotations != nil {
 		next.Annotations = p.Annotations
 	}
+	if p.Controller != nil {
+		next.Controller = p.Controller.controlled()
+	}
 	if p.Metrics != nil {
 		next.Metrics = p.Metrics
 	}
@@ -232,7 +235,7 @@ func refOf(old, next *Record) manifest.Ref {
 }
 
 func (t *transaction) reindex(old, next *Record) {
-	if old != nil && next != nil && old.Object == next.Object && old.Node == next.Node {
+	if old != nil && next != nil && old.Object == next.Object && old.Node == next.Node && old.Controller == next.Controller {
 		return // only facts that no index is about
 	}
 	ref := refOf(old, next)

@@ -54,6 +54,7 @@ type Put struct {
 	Routed     Revision
 	// Annotations are all that are computed for the object; they take the place of those before.
 	Annotations map[string]string
+	Controller  *Controller // of what is authored
 	Metrics     *Metrics
 	Scaling     *Scaling
 	// Created and Generation restore those of an object found running; zero otherwise.
@@ -94,7 +95,7 @@ func (b *Batch) Observation() bool {
 	}
 	for i := range b.Puts {
 		p := &b.Puts[i]
-		if p.Object != nil || p.Node != "" || p.Deletion != nil || p.Allocation != nil || p.Annotations != nil || Decided(p.Status) {
+		if p.Object != nil || p.Node != "" || p.Deletion != nil || p.Allocation != nil || p.Annotations != nil || p.Controller != nil || Decided(p.Status) {
 			return false
 		}
 	}

@@ -36,6 +36,7 @@ const (
 	recordAnnotation // repeated: a key and its value
 	recordMetrics
 	recordScaling
+	recordController
 )
 
 // EncodeRecord writes a record compactly. Equal records give equal bytes. The error is that of an
@@ -83,6 +84,9 @@ func AppendRecord(b []byte, r *Record) ([]byte, error) {
 	}
 	if r.Scaling != nil {
 		b = appendBlock(b, recordScaling, encodeScaling(r.Scaling))
+	}
+	if r.Controller != nil {
+		b = appendBlock(b, recordController, encodeController(r.Controller))
 	}
 	return b, nil
 }
@@ -167,6 +171,8 @@ func (d *Decoder) Record(data []byte) (*Record, error) {
 			r.Metrics, err = decodeMetrics(f.block)
 		case recordScaling:
 			r.Scaling, err = decodeScaling(f.block)
+		case recordController:
+			r.Controller, err = decodeController(f.block)
 		}
 		return err
 	})

@@ -28,6 +28,9 @@ func (r *Record) Full() manifest.Object {
 		o.SetDeletionTimestamp(&at)
 		o.SetDeletionGracePeriodSeconds(&grace)
 	}
+	if r.Controller != nil {
+		o.SetOwnerReferences(append(o.GetOwnerReferences(), *r.Controller.reference()))
+	}
 	if len(r.Annotations) > 0 {
 		annotations := o.GetAnnotations()
 		if annotations == nil {

@@ -3,8 +3,6 @@ package state
 import (
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"writ/manifest"
 )
 
@@ -50,7 +48,7 @@ func keysOf(r *Record) indexKeys {
 	if r == nil {
 		return k
 	}
-	if c := metav1.GetControllerOfNoCopy(r.Object); c != nil {
+	if c := ControllerOf(r); c != nil {
 		k.owner = refKey(join(string(c.UID)), r.Ref)
 	}
 	if isPod(r.Ref) && r.Node != "" {

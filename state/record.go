@@ -62,8 +62,9 @@ type Record struct {
 	// Annotations are computed for the object and shown beside those that its author wrote: the
 	// revision of a Deployment. Never modified after they were put.
 	Annotations map[string]string
-	Metrics     *Metrics // HorizontalPodAutoscalers: what was measured for it last, nil before the first time
-	Scaling     *Scaling // HorizontalPodAutoscalers: what it remembers
+	Controller  *Controller // of what is authored: who controls it, nil if nobody does
+	Metrics     *Metrics    // HorizontalPodAutoscalers: what was measured for it last, nil before the first time
+	Scaling     *Scaling    // HorizontalPodAutoscalers: what it remembers
 }
 
 // declared says that the object is written in the repository, or stands for one that is.

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"writ/manifest"
@@ -165,7 +164,7 @@ func (v View) Kin(pod *Record) iter.Seq[*Record] {
 }
 
 func (v View) controller(r *Record) *Record {
-	c := metav1.GetControllerOfNoCopy(r.Object)
+	c := ControllerOf(r)
 	if c == nil {
 		return nil
 	}

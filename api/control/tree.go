@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/state"
 )
@@ -23,7 +22,7 @@ type Leaf struct {
 func Tree(w *state.World, namespace string) []Leaf {
 	var roots []Leaf
 	for r := range w.Records() {
-		if namespace != "" && r.Ref.Namespace != namespace || metav1.GetControllerOfNoCopy(r.Object) != nil {
+		if namespace != "" && r.Ref.Namespace != namespace || state.ControllerOf(r) != nil {
 			continue
 		}
 		below := children(w, r)

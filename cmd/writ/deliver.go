@@ -161,6 +161,7 @@ func restored(r *state.Record) state.Put {
 	p := state.Put{
 		Ref: r.Ref, UID: r.UID, Why: "it runs here", Object: r.Object, Origin: r.Origin, Node: r.Node,
 		Deletion: r.Deletion, Allocation: r.Allocation, Status: r.Status, Created: r.Created, Generation: r.Generation,
+		Annotations: r.Annotations, Controller: r.Controller,
 	}
 	if p.Origin == state.Authored {
 		p.Origin = state.Restored
