@@ -103,11 +103,12 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, err)
 		return
 	}
-	if found.Ref.Kind != "Deployment" {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("history %s: only a Deployment has revisions here; without an object, history shows the adopted commits", found.Ref))
+	entries, ok := Revisions(world, found)
+	if !ok {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("history %s: a Deployment, StatefulSet or DaemonSet has revisions, a CronJob has runs; without an object, history shows the adopted commits", found.Ref))
 		return
 	}
-	reply(w, Revisions(world, found))
+	reply(w, entries)
 }
 
 func (s *Server) tree(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,8 @@ package control
 import (
 	"slices"
 	"time"
+
+	"writ/reconcile"
 )
 
 // SchemaVersion is the version of every document that the socket and `-o json` give.
@@ -98,6 +100,8 @@ type Object struct {
 	Health    Health `json:"health"`
 	Reason    string `json:"reason,omitempty"`
 	Ready     string `json:"ready,omitempty"`  // "2/3" for what has replicas
+	// Rolling is how far a rollout is, nil for what is not on its way.
+	Rolling *reconcile.Rolling `json:"rolling,omitempty"`
 	Path      string `json:"path,omitempty"`   // where it is written
 	Line      int    `json:"line,omitempty"`   // counted from 1
 	Commit    string `json:"commit,omitempty"` // that last changed it

@@ -22,12 +22,14 @@ func newHistory() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "history [OBJECT]",
-		Short: "Show what became of each commit, or the revisions of a Deployment",
+		Short: "Show what became of each commit, or the revisions of an object",
 		Long: "Shows what became of each commit, the newest first: how far it came (seen, verified,\n" +
 			"rendered, adopted, healthy), how long that took, how many declared objects its adoption\n" +
 			"made (+), changed (~) and removed (-), and why it got no further. The commit in force is\n" +
 			"marked with *. A commit after which a newer one came before it was adopted is superseded.\n\n" +
-			"With an OBJECT, as in deployment/web: its revisions.",
+			"With an OBJECT, as in deployment/web: its revisions (of a Deployment, StatefulSet or\n" +
+			"DaemonSet), or the runs of a CronJob, with the commit they began with, how they ended and\n" +
+			"how long that took.",
 		Example: "  writ history -n 5\n  writ history -o wide\n  writ history deployment/web -n shop",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -152,20 +154,36 @@ func changes(e *control.Entry) string {
 	return fmt.Sprintf("+%d ~%d -%d", e.Created, e.Changed, e.Deleted)
 }
 
+// printRevisions prints each revision of an object, or each run, on one or two lines.
 func printRevisions(out io.Writer, entries []control.Entry) {
-	names := 0
-	for i := range entries {
-		names = max(names, len(entries[i].Name))
+	if len(entries) == 0 {
+		printf(out, "none is kept\n")
 	}
 	for i := range entries {
 		e := &entries[i]
-		mark, cause := " ", e.Cause
+		mark, number, cause := " ", "", e.Cause
 		if e.Current {
 			mark = "*"
 		}
-		if cause == "" {
-			cause = e.Subject
+		if e.Revision > 0 {
+			number = strconv.FormatInt(e.Revision, 10)
 		}
-		printf(out, "%s %-4d %-*s  %s\n", mark, e.Revision, names, e.Name, clip(cause, max(16, width-9-names)))
+		if author, _, _ := strings.Cut(e.Author, " <"); cause == "" && e.Subject != "" {
+			cause = author + ": " + e.Subject
+		} else if author != "" && cause == strings.TrimSpace(short(e.Commit)+" "+e.Subject) {
+			cause = author + ": " + e.Subject // the commit stands before it
+		}
+		how := e.Outcome
+		if e.Seconds > 0 {
+			how += " in " + took(e.Seconds)
+		}
+		printf(out, "%s %-4s %-8s  %s  %s\n", mark, number, short(e.Commit), when(e.Begun), how)
+		if cause != "" {
+			printf(out, "       %s\n", clip(cause, width-7))
+		}
+		printf(out, "       %s\n", clip(e.Name, width-7))
+		if e.Reason != "" {
+			paragraph(out, "       ", "       ", e.Reason, view{}.in(""))
+		}
 	}
 }

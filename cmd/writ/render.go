@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"writ/api/control"
 )
@@ -14,6 +15,7 @@ import (
 type view struct {
 	colour bool
 	all    bool // healthy objects one by one too
+	now    time.Time
 }
 
 const (
@@ -111,6 +113,7 @@ func sourceLine(s *control.Status) string {
 }
 
 func printObjects(out io.Writer, s *control.Status, v view) {
+	v.now = s.At
 	parts := []string{fmt.Sprintf("%d healthy", s.Counts[control.Healthy])}
 	for _, h := range slices.Sorted(maps.Keys(s.Counts)) {
 		if h != control.Healthy {
@@ -135,6 +138,13 @@ func printObject(out io.Writer, o *control.Object, v view) {
 	ready := clip(o.Ready, 20)
 	line := fmt.Sprintf("%-44s %s", clip(name, width-8-len(ready)), ready)
 	printf(out, "  %s %s\n", v.mark(o.Health), strings.TrimRight(line, " "))
+	if x := o.Rolling; x != nil && x.Wanted+x.New+x.Old > 0 {
+		text := replicaText(x)
+		if !x.Since.IsZero() {
+			text += ", last step " + ago(v.now, x.Since)
+		}
+		paragraph(out, "      ", "      ", text, v.in(faint))
+	}
 	if o.Health == control.Healthy || o.Reason == "" {
 		return
 	}

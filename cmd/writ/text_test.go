@@ -10,6 +10,7 @@ import (
 
 	"writ/api/control"
 	"writ/manifest"
+	"writ/reconcile"
 	"writ/state"
 )
 
@@ -50,11 +51,16 @@ func TestPrint_OfHostileText(t *testing.T) {
 	}
 	entries := []control.Entry{{Commit: "0123456789", Subject: evil, Author: evil, Revision: 12, Name: "web-0123456789", Cause: evil, Reason: evil, Stages: &control.Stages{}}}
 	leaves := []control.Leaf{{Kind: "Pod", Namespace: "shop", Name: "web", State: evil, Below: []control.Leaf{{Kind: "container", Name: "c\x1b", State: evil}}}}
+	rollout := control.Rollout{Kind: "Deployment", Namespace: "shop", Name: "web", Subject: evil, Author: evil, Rolling: reconcile.Rolling{Waits: evil, Rollout: reconcile.Rollout{Commit: "0123456789"}}}
 	for name, print := range map[string]func(*bytes.Buffer){
 		"status":    func(b *bytes.Buffer) { printStatus(b, &s, view{}) },
 		"history":   func(b *bytes.Buffer) { printCommits(b, entries, view{}) },
 		"revisions": func(b *bytes.Buffer) { printRevisions(b, entries) },
-		"tree":      func(b *bytes.Buffer) { printLeaves(b, leaves, true, "") },
+		"rollout": func(b *bytes.Buffer) {
+			printRolloutHead(b, &rollout, true)
+			printStep(b, &rollout)
+		},
+		"tree": func(b *bytes.Buffer) { printLeaves(b, leaves, true, "") },
 		"events": func(b *bytes.Buffer) {
 			if err := printEvents(b, bytes.NewReader(told), false, true); err != nil {
 				t.Error(err)
