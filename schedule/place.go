@@ -1,8 +1,10 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
@@ -42,6 +44,25 @@ func (x *Index) Place(pod *corev1.Pod) (to state.Node, why string) {
 	return "", x.explain(&q)
 }
 
+// candidates are the nodes that are looked at where the Pod names them; nil: all.
+func (x *Index) candidates(q *question) []*node {
+	if q.anyLabels {
+		return nil
+	}
+	names := namedNodes(q.pod)
+	if names == nil {
+		return nil
+	}
+	few := make([]*node, 0, len(names))
+	for _, name := range names {
+		if n := x.byName[name]; n != nil && n.known && !slices.Contains(few, n) {
+			few = append(few, n)
+		}
+	}
+	slices.SortFunc(few, func(a, b *node) int { return cmp.Compare(a.at, b.at) })
+	return few
+}
+
 // question is one Pod with what is worked out once for all nodes.
 type question struct {
 	pod       *corev1.Pod
@@ -57,10 +78,13 @@ func (x *Index) search(q *question) *node {
 	if len(x.nodes) == 0 {
 		return nil
 	}
-	var top *node
-	var most int64
-	var all []candidate // where more than room tells nodes apart
-	found := 0
+	var c choice
+	if few := x.candidates(q); few != nil {
+		for _, n := range few {
+			c.consider(n, n.free(), q)
+		}
+		return c.best()
+	}
 	first := start(q.pod, len(x.blocks))
 	for i := range x.blocks {
 		b := (first + i) % len(x.blocks)
@@ -72,25 +96,41 @@ func (x *Index) search(q *question) *node {
 		for _, n := range here {
 			free := n.free()
 			bound.raise(free)
-			if !free.fits(q.need.amount) || q.refuses(n) != nil || q.company.refuses(n) != "" {
-				continue
-			}
-			found++
-			if q.wishes != nil {
-				all = append(all, q.wishes.of(n, q))
-			} else if s := score(n, q); top == nil || s > most {
-				top, most = n, s
-			}
+			c.consider(n, free, q)
 		}
 		x.blocks[b] = bound
-		if found >= enough {
+		if c.found >= enough {
 			break
 		}
 	}
-	if len(all) > 0 {
-		return best(all)
+	return c.best()
+}
+
+// choice is the best of the nodes that were considered.
+type choice struct {
+	found int
+	top   *node
+	most  int64
+	all   []candidate // where more than room tells nodes apart
+}
+
+func (c *choice) consider(n *node, free amount, q *question) {
+	if !free.fits(q.need.amount) || q.refuses(n) != nil || q.company.refuses(n) != "" {
+		return
 	}
-	return top
+	c.found++
+	if q.wishes != nil {
+		c.all = append(c.all, q.wishes.of(n, q))
+	} else if s := score(n, q); c.top == nil || s > c.most {
+		c.top, c.most = n, s
+	}
+}
+
+func (c *choice) best() *node {
+	if len(c.all) > 0 {
+		return best(c.all)
+	}
+	return c.top
 }
 
 func start(pod *corev1.Pod, blocks int) int {

@@ -92,7 +92,12 @@ func (x *Index) explain(q *question) string {
 			most[r.words] = r
 		}
 	}
+	few := x.candidates(q)
 	for _, n := range x.nodes {
+		if few != nil && !slices.Contains(few, n) && q.pod.Spec.NodeName == "" {
+			note(refusal{words: "node(s) didn't satisfy plugin(s) [NodeAffinity]"})
+			continue
+		}
 		if q.pod.Spec.NodeName != "" && q.pod.Spec.NodeName != n.name {
 			note(refusal{words: "node(s) didn't match the requested node name"})
 			continue
