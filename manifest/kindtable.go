@@ -132,7 +132,7 @@ func addWorkloads(apps, batch, autoscaling, policy, scheduling group) {
 	apps.add("ReplicaSet", replicaset.Strategy, acted, template(replicaSetTemplate), selector(replicaSetSelector))
 	apps.add("StatefulSet", statefulset.Strategy, template(statefulSetTemplate), selector(statefulSetSelector))
 	batch.add("CronJob", cronjob.Strategy, template(cronJobTemplate))
-	batch.add("Job", job.Strategy, template(jobTemplate), selector(jobSelector))
+	batch.add("Job", job.Strategy, acted, template(jobTemplate), selector(jobSelector))
 	autoscaling.add("HorizontalPodAutoscaler", horizontalpodautoscaler.Strategy, alsoIn("v1"))
 	policy.add("PodDisruptionBudget", poddisruptionbudget.Strategy, selector(podDisruptionBudgetSelector))
 	scheduling.add("PriorityClass", priorityclass.Strategy)

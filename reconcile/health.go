@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
@@ -64,6 +65,8 @@ func Health(w *state.World, ref manifest.Ref) (State, string) {
 	case *corev1.ReplicationController:
 		rs, _ := replicaSetOf(o)
 		return replicaSetHealth(w, r, rs)
+	case *batchv1.Job:
+		return jobHealth(w, r, o)
 	case *corev1.Pod:
 		return podHealth(r)
 	case *corev1.Service:

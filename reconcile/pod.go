@@ -43,18 +43,27 @@ func (d *draft) pod(r *state.Record) {
 		}
 		return
 	}
+	if why := d.over(r); why != "" && !d.awaited(r) {
+		d.remove(r, why)
+	}
+}
+
+// over is why nothing of a deleted Pod is left to wait for, empty while there is; it asks to be called again when
+// time alone will change that.
+func (d *draft) over(r *state.Record) string {
 	switch {
 	case r.Node == "":
-		d.remove(r, "it was never bound")
+		return "it was never bound"
 	case stopped(r):
-		d.remove(r, "nothing of it is left")
-	case d.w.Get(manifest.NodeRef(string(r.Node))) == nil:
-		if at := r.Deletion.Deadline().Add(lastWord); at.After(d.now) {
-			d.later(at) // the node may be there still, and end it as it should
-			return
-		}
-		d.remove(r, state.NodeGone)
+		return "nothing of it is left"
+	case d.w.Get(manifest.NodeRef(string(r.Node))) != nil:
+		return ""
 	}
+	if at := r.Deletion.Deadline().Add(lastWord); at.After(d.now) {
+		d.later(at) // the node may be there still, and end it as it should
+		return ""
+	}
+	return state.NodeGone
 }
 
 // nodeGone is why a Pod goes whose node is not declared any more: it is disrupted only if it has not ended itself.

@@ -22,6 +22,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 		podWakes(w, c, yield)
 		ownerWakes(w, c, yield)
 	case "Node":
+		jobWakes(w, c, yield)
 		nodeWakes(w, c, yield)
 	case "Service":
 		if gone(c) {

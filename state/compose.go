@@ -77,6 +77,7 @@ func (r *Record) Full() manifest.Object {
 		scaled(&o.Spec.Replicas, r.Allocation)
 		setStatus(&o.Status, r.Status)
 	case *batchv1.Job:
+		generateSelector(o, r.UID)
 		setStatus(&o.Status, r.Status)
 	case *batchv1.CronJob:
 		setStatus(&o.Status, r.Status)
