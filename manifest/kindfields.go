@@ -75,6 +75,7 @@ func kindTables() map[reflect.Type]fields {
 		rows[appsv1.RollingUpdateDeployment](fields{"maxSurge": works, "maxUnavailable": works}),
 		replicationControllerTables(whole),
 		jobTables(whole),
+		daemonSetTables(whole),
 		rows[appsv1.ReplicaSet](whole),
 		rows[appsv1.ReplicaSetSpec](fields{"minReadySeconds": works, "replicas": works, "selector": works, "template": works}),
 	)

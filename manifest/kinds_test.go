@@ -81,7 +81,7 @@ func TestActedAndRestricts(t *testing.T) {
 	}
 	slices.Sort(gotActed)
 	slices.Sort(gotRestricts)
-	wantActed := []string{"ConfigMap", "Deployment", "EndpointSlice", "Endpoints", "Job", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim",
+	wantActed := []string{"ConfigMap", "DaemonSet", "Deployment", "EndpointSlice", "Endpoints", "Job", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim",
 		"Pod", "ReplicaSet", "ReplicationController", "RuntimeClass", "Secret", "Service", "ServiceAccount", "StorageClass"}
 	if !slices.Equal(gotActed, wantActed) {
 		t.Errorf("acted on: %v, want %v", gotActed, wantActed)

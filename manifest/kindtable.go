@@ -127,7 +127,7 @@ func addCore(g group) {
 
 func addWorkloads(apps, batch, autoscaling, policy, scheduling group) {
 	apps.add("ControllerRevision", controllerrevision.Strategy)
-	apps.add("DaemonSet", daemonset.Strategy, template(daemonSetTemplate), selector(daemonSetSelector))
+	apps.add("DaemonSet", daemonset.Strategy, acted, template(daemonSetTemplate), selector(daemonSetSelector))
 	apps.add("Deployment", deployment.Strategy, acted, template(deploymentTemplate), selector(deploymentSelector))
 	apps.add("ReplicaSet", replicaset.Strategy, acted, template(replicaSetTemplate), selector(replicaSetSelector))
 	apps.add("StatefulSet", statefulset.Strategy, template(statefulSetTemplate), selector(statefulSetSelector))

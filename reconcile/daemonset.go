@@ -1,8 +1,260 @@
 package reconcile
 
-import "writ/state"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 
-// daemonSet is where a DaemonSet is computed, once its kind is acted on.
-func (d *draft) daemonSet(*state.Record) {}
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	daemonutil "k8s.io/kubernetes/pkg/controller/daemon/util"
 
-func (d *draft) daemonSetStatus(*state.Record) {}
+	"writ/manifest"
+	"writ/schedule"
+	"writ/state"
+)
+
+const daemonSetController = "daemonset-controller"
+
+// daemonSet is one DaemonSet in the making of a Plan. It is read again from the draft at every step.
+type daemonSet struct {
+	d        *draft
+	r        *state.Record
+	ds       *appsv1.DaemonSet
+	versions *versions
+	history  []*state.Record // revisions of the template, oldest first
+	current  *state.Record   // that of the template now; nil while it waits for what it depends on
+	nodes    []*daemonNode   // every node there is and every one that Pods are for, by name
+	desired  int             // nodes that are to have a Pod
+}
+
+// daemonNode is a node with the Pods that are there for it.
+type daemonNode struct {
+	name string
+	r    *state.Record // nil if there is no such node
+	fit  schedule.Fit
+	pods []*state.Record // those that count: ended ones that go do not
+}
+
+// daemonSet takes a DaemonSet as far as its rules allow now, as upstream's controller: first the right Pods on
+// the right nodes, then, where that leaves nothing to do, the next ones of a new template.
+func (d *draft) daemonSet(r *state.Record) {
+	if r.Deletion != nil || d.held(r) {
+		return
+	}
+	for range rounds {
+		x := d.daemons(d.w.Get(r.Ref))
+		if x == nil || d.err != nil || !x.step() {
+			return
+		}
+	}
+}
+
+func (x *daemonSet) step() bool {
+	if x.adopt() || x.syncHistory() {
+		return true
+	}
+	if x.manage() {
+		return true
+	}
+	if x.current != nil && x.ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType && x.roll() {
+		return true
+	}
+	return x.truncate()
+}
+
+// daemons reads a DaemonSet, nil for another kind.
+func (d *draft) daemons(r *state.Record) *daemonSet {
+	ds, ok := r.Object.(*appsv1.DaemonSet)
+	if !ok {
+		return nil
+	}
+	x := &daemonSet{d: d, r: r, ds: ds}
+	x.versions = &versions{
+		d: d, owner: r, template: &ds.Spec.Template, selector: ds.Spec.Selector, label: appsv1.DefaultDaemonSetUniqueLabelKey,
+		hash: func(_ []byte, collisions int32) string { return templateHash(&ds.Spec.Template, counted(collisions)) },
+	}
+	x.history = x.versions.list()
+	found, err := x.versions.find(x.history)
+	if err != nil {
+		d.err = fmt.Errorf("%s: %w", r.Ref, err)
+		return nil
+	}
+	x.current = found
+	x.read()
+	return x
+}
+
+// counted is a collision count as upstream hashes it: none is not zero.
+func counted(collisions int32) *int32 {
+	if collisions == 0 {
+		return nil
+	}
+	return &collisions
+}
+
+// read takes nodes and Pods from the draft.
+func (x *daemonSet) read() {
+	fits := fitting(x.ds)
+	by := map[string]*daemonNode{}
+	for r := range x.d.w.Nodes() {
+		n, ok := r.Object.(*corev1.Node)
+		if !ok {
+			continue
+		}
+		status, _ := r.Status.(*corev1.NodeStatus)
+		one := &daemonNode{name: r.Ref.Name, r: r, fit: fits.On(n, status)}
+		if one.fit.Runs {
+			x.desired++
+		}
+		by[one.name] = one
+		x.nodes = append(x.nodes, one)
+	}
+	for p := range x.d.w.Owned(x.r.UID) {
+		if p.Ref.Kind != "Pod" || terminal(p) && p.Deletion != nil {
+			continue
+		}
+		name := daemonOf(p)
+		if name == "" {
+			continue
+		}
+		if by[name] == nil {
+			by[name] = &daemonNode{name: name}
+			x.nodes = append(x.nodes, by[name])
+		}
+		by[name].pods = append(by[name].pods, p)
+	}
+	slices.SortFunc(x.nodes, func(a, b *daemonNode) int { return strings.Compare(a.name, b.name) })
+	for _, n := range x.nodes {
+		slices.SortFunc(n.pods, olderDaemon)
+	}
+}
+
+// fitting judges nodes by the template with the tolerations that every daemon has.
+func fitting(ds *appsv1.DaemonSet) schedule.Daemon {
+	t := daemonutil.CreatePodTemplate(ds.Spec.Template, nil, "")
+	return schedule.NewDaemon(&corev1.Pod{ObjectMeta: t.ObjectMeta, Spec: t.Spec})
+}
+
+// daemonOf is the node that a Pod is on or for, empty if it is for none.
+func daemonOf(p *state.Record) string {
+	pod := p.Pod()
+	if p.Node != "" || pod == nil {
+		return string(p.Node)
+	}
+	name, err := daemonutil.GetTargetNodeName(pod)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// olderDaemon puts Pods that are bound first, then the oldest.
+func olderDaemon(a, b *state.Record) int {
+	return cmp.Or(whether(a.Node == "", b.Node == ""), a.Created.Compare(b.Created), strings.Compare(a.Ref.Name, b.Ref.Name))
+}
+
+// living are the Pods of a node that are not told to go.
+func (n *daemonNode) living() []*state.Record {
+	return slices.DeleteFunc(slices.Clone(n.pods), func(p *state.Record) bool { return p.Deletion != nil })
+}
+
+// waits is what a template waits for that never ran.
+func (x *daemonSet) waits() []manifest.Ref {
+	if x.current != nil {
+		return nil
+	}
+	return x.d.waitsFor(x.r)
+}
+
+// syncHistory makes the revision of the template, or its latest one the latest of all.
+func (x *daemonSet) syncHistory() bool {
+	if len(x.waits()) > 0 {
+		return false
+	}
+	if x.current != nil && x.current == x.history[len(x.history)-1] {
+		return false
+	}
+	s, _ := x.r.Status.(*appsv1.DaemonSetStatus)
+	before := int32(0)
+	if s != nil {
+		before = deref(s.CollisionCount)
+	}
+	_, collisions, err := x.versions.latest(x.history, before)
+	if err != nil {
+		x.d.err = fmt.Errorf("%s: %w", x.r.Ref, err)
+		return false
+	}
+	if collisions != before {
+		next := &appsv1.DaemonSetStatus{}
+		if s != nil {
+			next = s.DeepCopy()
+		}
+		next.CollisionCount = &collisions
+		x.d.setStatus(x.r, next, "another template has the same hash")
+	}
+	return true
+}
+
+// hash is the label of Pods that are of the template, empty while it waits.
+func (x *daemonSet) hash() string {
+	if x.current == nil {
+		return ""
+	}
+	return x.current.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey]
+}
+
+// updated says that a Pod is of the template.
+func (x *daemonSet) updated(p *state.Record) bool {
+	hash := x.hash()
+	return hash != "" && p.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey] == hash
+}
+
+// truncate removes the oldest revisions beyond revisionHistoryLimit of which no Pod is left.
+func (x *daemonSet) truncate() bool {
+	limit := x.ds.Spec.RevisionHistoryLimit
+	if limit == nil || x.current == nil {
+		return false
+	}
+	excess := len(x.history) - 1 - int(*limit)
+	live := map[string]bool{}
+	for p := range x.d.w.Owned(x.r.UID) {
+		if p.Ref.Kind == "Pod" {
+			live[p.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey]] = true
+		}
+	}
+	for _, r := range x.history {
+		if excess <= 0 {
+			break
+		}
+		if r == x.current || live[r.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey]] {
+			continue
+		}
+		x.d.delete(r, "beyond revisionHistoryLimit")
+		excess--
+	}
+	return false
+}
+
+// adopt takes on Pods that the selector matches and nobody controls, as upstream. What is written in the
+// repository stays its author's.
+func (x *daemonSet) adopt() bool {
+	selector, err := metav1.LabelSelectorAsSelector(x.ds.Spec.Selector)
+	if err != nil {
+		selector = labels.Nothing()
+	}
+	moved := false
+	for p := range x.d.w.Select("", "Pod", x.r.Ref.Namespace, selector) {
+		if p.Origin != state.Derived || !active(p) || metav1.GetControllerOfNoCopy(p.Object) != nil {
+			continue
+		}
+		pod := *p.Pod()
+		pod.OwnerReferences = append(slices.Clip(pod.OwnerReferences), controllerRef(x.r))
+		x.d.put(state.Put{Ref: p.Ref, Object: &pod, Origin: p.Origin, Why: "adopted by " + x.r.Ref.String()})
+		moved = true
+	}
+	return moved
+}

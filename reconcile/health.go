@@ -67,6 +67,8 @@ func Health(w *state.World, ref manifest.Ref) (State, string) {
 		return replicaSetHealth(w, r, rs)
 	case *batchv1.Job:
 		return jobHealth(w, r, o)
+	case *appsv1.DaemonSet:
+		return daemonSetHealth(w, r, o)
 	case *corev1.Pod:
 		return podHealth(r)
 	case *corev1.Service:

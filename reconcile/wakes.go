@@ -24,6 +24,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 	case "Node":
 		jobWakes(w, c, yield)
 		nodeWakes(w, c, yield)
+		daemonWakes(w, c, yield)
 	case "Service":
 		if gone(c) {
 			yield(Key{Concern: builtins})

@@ -38,6 +38,9 @@ func workloadText(s state.Status) (string, bool) {
 		if s.NumberMisscheduled > 0 {
 			text += fmt.Sprintf(" misscheduled=%d", s.NumberMisscheduled)
 		}
+		for _, c := range s.Conditions {
+			text += conditionText(string(c.Type), c.Status, c.Reason)
+		}
 		return text, true
 	case *corev1.ReplicationControllerStatus:
 		text := fmt.Sprintf(" status=%d/%d/%d", s.Replicas, s.ReadyReplicas, s.AvailableReplicas)

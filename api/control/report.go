@@ -117,6 +117,10 @@ func replicas(r *state.Record) string {
 		if s, ok := r.Status.(*appsv1.ReplicaSetStatus); ok {
 			ready = s.ReadyReplicas
 		}
+	case *appsv1.DaemonSet:
+		if s, ok := r.Status.(*appsv1.DaemonSetStatus); ok {
+			ready, wanted = s.NumberReady, s.DesiredNumberScheduled
+		}
 	case *corev1.ReplicationController:
 		if o.Spec.Replicas != nil {
 			wanted = *o.Spec.Replicas

@@ -1,0 +1,151 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/state"
+)
+
+// failedCreate is the type of the condition by which a DaemonSet says that its Pods are not admitted; the name is
+// that of a ReplicaSet's.
+const failedCreate appsv1.DaemonSetConditionType = "ReplicaFailure"
+
+func (d *draft) daemonSetStatus(r *state.Record) {
+	if r.Deletion != nil {
+		return
+	}
+	x := d.daemons(r)
+	if x == nil {
+		return
+	}
+	before, _ := r.Status.(*appsv1.DaemonSetStatus)
+	if before == nil {
+		before = &appsv1.DaemonSetStatus{}
+	}
+	next := x.counts()
+	next.CollisionCount = before.CollisionCount
+	next.ObservedGeneration = d.generation(r)
+	next.Conditions = x.conditions(before, next)
+	d.setStatus(r, next, "")
+	if x.current != nil {
+		d.annotate(r, appsv1.DeprecatedTemplateGeneration, strconv.FormatInt(revisionIn(x.current).Revision, 10), "")
+	}
+}
+
+// counts are upstream's: of every node its oldest Pod stands for it.
+func (x *daemonSet) counts() *appsv1.DaemonSetStatus {
+	s := &appsv1.DaemonSetStatus{DesiredNumberScheduled: int32(x.desired)}
+	for _, n := range x.nodes {
+		switch {
+		case n.r == nil || len(n.pods) == 0:
+		case !n.fit.Runs:
+			s.NumberMisscheduled++
+		default:
+			s.CurrentNumberScheduled++
+			p := n.pods[0]
+			if podReady(p) {
+				s.NumberReady++
+			}
+			if podReady(p) && x.available(p) {
+				s.NumberAvailable++
+			}
+			if x.updated(p) {
+				s.UpdatedNumberScheduled++
+			}
+		}
+	}
+	s.NumberUnavailable = s.DesiredNumberScheduled - s.NumberAvailable
+	return s
+}
+
+// conditions say why Pods are missing: they are not admitted, or wait for what the DaemonSet depends on.
+func (x *daemonSet) conditions(before, s *appsv1.DaemonSetStatus) (all []appsv1.DaemonSetCondition) {
+	say := func(kind appsv1.DaemonSetConditionType, reason, message string) {
+		c := appsv1.DaemonSetCondition{Type: kind, Status: corev1.ConditionTrue, Reason: reason, Message: message, LastTransitionTime: x.d.stamp()}
+		if old := daemonCondition(before, kind); old != nil {
+			c.LastTransitionTime = old.LastTransitionTime
+		}
+		all = append(all, c)
+	}
+	if x.d.uses(x.r) {
+		return nil
+	}
+	if s.CurrentNumberScheduled < s.DesiredNumberScheduled && x.current != nil {
+		if _, err := x.admitted(); err != nil {
+			say(failedCreate, "FailedCreate", err.Error())
+		}
+	}
+	if waits := x.waits(); len(waits) > 0 {
+		text := waitingText(waits)
+		if daemonCondition(before, waitingCondition) == nil {
+			x.d.event(x.r, corev1.EventTypeNormal, waitingEvent, daemonSetController, "%s", text)
+		}
+		say(waitingCondition, waitingReason, text)
+	}
+	return all
+}
+
+func daemonCondition(s *appsv1.DaemonSetStatus, kind appsv1.DaemonSetConditionType) *appsv1.DaemonSetCondition {
+	if at := slices.IndexFunc(s.Conditions, func(c appsv1.DaemonSetCondition) bool { return c.Type == kind }); at >= 0 {
+		return &s.Conditions[at]
+	}
+	return nil
+}
+
+func (x *daemonSet) failedBefore(err error) bool {
+	s, ok := x.r.Status.(*appsv1.DaemonSetStatus)
+	if !ok {
+		return false
+	}
+	c := daemonCondition(s, failedCreate)
+	return c != nil && c.Message == err.Error()
+}
+
+func daemonSetHealth(w *state.World, r *state.Record, ds *appsv1.DaemonSet) (State, string) {
+	s, _ := r.Status.(*appsv1.DaemonSetStatus)
+	if s == nil || s.ObservedGeneration < r.Generation {
+		return Progressing, "not looked at yet"
+	}
+	if c := daemonCondition(s, failedCreate); c != nil {
+		return Degraded, c.Message
+	}
+	if c := daemonCondition(s, waitingCondition); c != nil {
+		return Progressing, c.Message
+	}
+	rolls := ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType
+	switch {
+	case s.DesiredNumberScheduled == 0:
+		if name := awaitedNode(w, ds); name != "" {
+			return Progressing, "waits for node " + name + " to be ready"
+		}
+		return Healthy, "no node is to have a pod"
+	case s.CurrentNumberScheduled < s.DesiredNumberScheduled:
+		return worse(fmt.Sprintf("%d of %d nodes have a pod", s.CurrentNumberScheduled, s.DesiredNumberScheduled), sick(w, r))
+	case rolls && s.UpdatedNumberScheduled < s.DesiredNumberScheduled:
+		return worse(fmt.Sprintf("%d of %d pods have been updated", s.UpdatedNumberScheduled, s.DesiredNumberScheduled), sick(w, r))
+	case s.NumberAvailable < s.DesiredNumberScheduled:
+		return worse(fmt.Sprintf("%d of %d pods are available", s.NumberAvailable, s.DesiredNumberScheduled), sick(w, r))
+	}
+	return Healthy, ""
+}
+
+// awaitedNode is the first node by name that is to have a Pod once it is ready, empty if there is none.
+func awaitedNode(w *state.World, ds *appsv1.DaemonSet) string {
+	fits := fitting(ds)
+	for n := range w.Nodes() {
+		o, ok := n.Object.(*corev1.Node)
+		if !ok {
+			continue
+		}
+		status, _ := n.Status.(*corev1.NodeStatus)
+		if fit := fits.On(o, status); fit.Waited && !fit.Runs {
+			return n.Ref.Name
+		}
+	}
+	return ""
+}
