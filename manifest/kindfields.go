@@ -15,6 +15,7 @@ const clusterSets = "set by the cluster"
 func kindTables() map[reflect.Type]fields {
 	whole := fields{"metadata": works, "spec": works, "status": noEffect(clusterSets)}
 	return join(
+		autoscalerTables(whole),
 		rows[metav1.TypeMeta](fields{"apiVersion": works, "kind": works}),
 		rows[metav1.ObjectMeta](fields{
 			"annotations":                works,

@@ -133,7 +133,7 @@ func addWorkloads(apps, batch, autoscaling, policy, scheduling group) {
 	apps.add("StatefulSet", statefulset.Strategy, template(statefulSetTemplate), selector(statefulSetSelector))
 	batch.add("CronJob", cronjob.Strategy, template(cronJobTemplate))
 	batch.add("Job", job.Strategy, acted, template(jobTemplate), selector(jobSelector))
-	autoscaling.add("HorizontalPodAutoscaler", horizontalpodautoscaler.Strategy, alsoIn("v1"))
+	autoscaling.add("HorizontalPodAutoscaler", horizontalpodautoscaler.Strategy, acted, alsoIn("v1"))
 	policy.add("PodDisruptionBudget", poddisruptionbudget.Strategy, selector(podDisruptionBudgetSelector))
 	scheduling.add("PriorityClass", priorityclass.Strategy)
 }

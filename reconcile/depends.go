@@ -87,7 +87,7 @@ func newDependents(w *state.World) dependents {
 }
 
 func (x dependents) add(r *state.Record) {
-	for _, ref := range dependencies(r) {
+	for _, ref := range watched(r) {
 		if x[ref] == nil {
 			x[ref] = map[manifest.Ref]bool{}
 		}
@@ -97,7 +97,7 @@ func (x dependents) add(r *state.Record) {
 
 // update takes in a change.
 func (x dependents) update(c *state.Change) {
-	for _, ref := range dependencies(c.Old) {
+	for _, ref := range watched(c.Old) {
 		delete(x[ref], c.Ref)
 	}
 	x.add(c.New)

@@ -239,7 +239,7 @@ func (d *draft) idle(p *state.Put) bool {
 	if p.Node == old.Node {
 		p.Node = ""
 	}
-	if equality.Semantic.DeepEqual(p.Scaling, old.Scaling) {
+	if p.Scaling.Equal(old.Scaling) {
 		p.Scaling = nil
 	}
 	if p.Controller != nil && (p.Controller.None() && old.Controller == nil || old.Controller != nil && *p.Controller == *old.Controller) {

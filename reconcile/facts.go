@@ -40,6 +40,11 @@ func facts(p *state.Put) string {
 		}
 		fmt.Fprintf(&b, " %s=%s", key[strings.LastIndexByte(key, '/')+1:], value)
 	}
+	if s := p.Scaling; s != nil {
+		for _, r := range s.Recommended {
+			fmt.Fprintf(&b, " recommended=%d", r.Replicas)
+		}
+	}
 	if p.Status != nil {
 		b.WriteString(StatusText(p.Status))
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -69,6 +70,8 @@ func Health(w *state.World, ref manifest.Ref) (State, string) {
 		return jobHealth(w, r, o)
 	case *appsv1.DaemonSet:
 		return daemonSetHealth(w, r, o)
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		return autoscalerHealth(r)
 	case *corev1.Pod:
 		return podHealth(r)
 	case *corev1.Service:

@@ -18,6 +18,8 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 		}
 	}
 	switch c.Ref.GroupKind().String() {
+	case "HorizontalPodAutoscaler.autoscaling":
+		autoscalerWakes(c, yield)
 	case "Pod":
 		podWakes(w, c, yield)
 		ownerWakes(w, c, yield)

@@ -11,10 +11,10 @@ import (
 // workloadConcerns are what is computed for the kinds that make Pods, or are made of those that do. It
 // is never modified.
 var workloadConcerns = map[schema.GroupKind][]Concern{
-	{Group: "apps", Kind: "Deployment"}:                     {rollout, deploymentStatus},
-	{Group: "apps", Kind: "ReplicaSet"}:                     {replicas, replicaSetStatus},
-	{Group: "", Kind: "ReplicationController"}:              {replicas, replicaSetStatus},
-	{Group: "apps", Kind: "StatefulSet"}:                    {statefulSets, statefulSetStatus},
+	{Group: "apps", Kind: "Deployment"}:                     {autoscaling, rollout, deploymentStatus},
+	{Group: "apps", Kind: "ReplicaSet"}:                     {autoscaling, replicas, replicaSetStatus},
+	{Group: "", Kind: "ReplicationController"}:              {autoscaling, replicas, replicaSetStatus},
+	{Group: "apps", Kind: "StatefulSet"}:                    {autoscaling, statefulSets, statefulSetStatus},
 	{Group: "apps", Kind: "DaemonSet"}:                      {daemonSets, daemonSetStatus},
 	{Group: "batch", Kind: "Job"}:                           {jobs, jobStatus},
 	{Group: "batch", Kind: "CronJob"}:                       {cronJobs, cronJobStatus},

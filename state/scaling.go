@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -42,6 +43,18 @@ type Scaling struct {
 	Target      manifest.Ref
 	Recommended []Resized // sizes that were computed, before any limit
 	Up, Down    []Resized // by how many replicas the target grew and shrank
+}
+
+// Equal says that both remember the same.
+func (s *Scaling) Equal(o *Scaling) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	same := func(a, b []Resized) bool {
+		return slices.EqualFunc(a, b, func(x, y Resized) bool { return x.Replicas == y.Replicas && x.At.Equal(y.At) })
+	}
+	return s.Looked.Equal(o.Looked) && s.Scaled.Equal(o.Scaled) && s.Target == o.Target &&
+		same(s.Recommended, o.Recommended) && same(s.Up, o.Up) && same(s.Down, o.Down)
 }
 
 // Resized is a number of replicas with its time.
