@@ -68,6 +68,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.dependencies()
 	w.immutableChanges()
 	w.podLists()
+	w.rolloutAnnotations()
 	l.found = append(l.found, w.mistakes...)
 	l.hints = append(l.hints, w.hints...)
 }

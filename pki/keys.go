@@ -21,6 +21,7 @@ import (
 const (
 	caKeyFile      = "ca.key"
 	caFile         = "ca.crt"
+	configFile     = "config.key"
 	accountKeyFile = "sa.key"
 	// caYears is how long the certificate of the authority is good for.
 	caYears = 20
@@ -34,6 +35,8 @@ type Keys struct {
 	CAKey *ecdsa.PrivateKey
 	// Account signs the tokens of ServiceAccounts.
 	Account *ecdsa.PrivateKey
+	// Config is the key of digests of configuration that may be seen by who must not see the configuration: 32 bytes.
+	Config []byte
 }
 
 // Open reads the keys of a folder and makes those that are missing.
@@ -57,6 +60,9 @@ func open(dir string) (*Keys, error) {
 	if k.Account, err = key(filepath.Join(dir, accountKeyFile)); err != nil {
 		return nil, err
 	}
+	if k.Config, err = secret(filepath.Join(dir, configFile)); err != nil {
+		return nil, err
+	}
 	if k.CAKey, err = key(filepath.Join(dir, caKeyFile)); err != nil {
 		return nil, err
 	}
@@ -78,17 +84,10 @@ func open(dir string) (*Keys, error) {
 
 // key reads a private key, or makes it.
 func key(path string) (*ecdsa.PrivateKey, error) {
-	info, err := os.Lstat(path)
+	data, err := private(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newKey(path)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %v: others than its owner could read it; a key that is known to others has to be replaced", path, info.Mode())
-	}
-	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -33,8 +33,11 @@ func TestOpen_MakesOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !first.Account.Equal(second.Account) || !first.CAKey.Equal(second.CAKey) || !bytes.Equal(first.CAPEM, second.CAPEM) {
+	if !first.Account.Equal(second.Account) || !first.CAKey.Equal(second.CAKey) || !bytes.Equal(first.CAPEM, second.CAPEM) || !bytes.Equal(first.Config, second.Config) {
 		t.Error("opening again made other keys")
+	}
+	if info, err := os.Stat(filepath.Join(dir, configFile)); err != nil || info.Mode().Perm() != 0o600 || len(first.Config) != 32 {
+		t.Errorf("config key: %v, %v, %d bytes; want a file for its owner alone with 32", info.Mode(), err, len(first.Config))
 	}
 	if first.Account.Equal(first.CAKey) {
 		t.Error("one key is used for both")
@@ -57,6 +60,7 @@ func TestOpen_Refuses(t *testing.T) {
 	}{
 		"open to others": {accountKeyFile, "", 0o644, "others than its owner could read it"},
 		"torn":           {caKeyFile, "-----BEGIN PRIV", 0o600, "holds no key"},
+		"short":          {configFile, "abc", 0o600, "holds 3 bytes, not 32"},
 		"no certificate": {caFile, "x", 0o600, "holds no certificate"},
 	} {
 		dir := t.TempDir()

@@ -20,6 +20,9 @@ type Options struct {
 	RootCA string
 	// Volumes is the folder that a node keeps the folders of volumes in, as PersistentVolumes show it.
 	Volumes string
+	// ConfigKey is the key of the digests of configuration that show in templates. It is kept for the life of the
+	// cluster; another one rolls nothing.
+	ConfigKey []byte
 	// EndedPods is how many Pods that have ended are kept, 0 for DefaultEndedPods, negative for all.
 	EndedPods int
 	// Set is that of the adopted commit, from which a declared Pod that was lost is made again. Nil
@@ -120,6 +123,8 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 		d.drain(r)
 	case pods:
 		d.pod(r)
+	case copies:
+		d.copyKept(r)
 	case endpoints:
 		d.endpoints(r)
 	case mirrors:
@@ -175,6 +180,8 @@ func keysFor(ref manifest.Ref, yield func(Key)) {
 		yield(Key{mirrors, ref})
 	case "Pod":
 		yield(Key{pods, ref})
+	case "ConfigMap", "Secret":
+		yield(Key{copies, ref})
 	case "PersistentVolumeClaim":
 		yield(Key{claims, ref})
 		yield(Key{claimStatus, ref})

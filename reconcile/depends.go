@@ -75,7 +75,8 @@ func waitingText(waits []manifest.Ref) string {
 	return "waits for " + strings.Join(names, ", ") + " to be healthy (" + manifest.DependsOnAnnotation + ")"
 }
 
-// dependents knows who depends on an object, so that its changes wake them.
+// dependents knows who depends on an object, so that its changes wake them: who waits for it, who reads it as
+// configuration, and of a copy of configuration who names it.
 type dependents map[manifest.Ref]map[manifest.Ref]bool
 
 func newDependents(w *state.World) dependents {
@@ -87,7 +88,7 @@ func newDependents(w *state.World) dependents {
 }
 
 func (x dependents) add(r *state.Record) {
-	for _, ref := range watched(r) {
+	for _, ref := range append(watched(r), configEdges(r)...) {
 		if x[ref] == nil {
 			x[ref] = map[manifest.Ref]bool{}
 		}
@@ -97,8 +98,13 @@ func (x dependents) add(r *state.Record) {
 
 // update takes in a change.
 func (x dependents) update(c *state.Change) {
-	for _, ref := range watched(c.Old) {
-		delete(x[ref], c.Ref)
+	if c.Old != nil && c.New != nil && c.Old.Object == c.New.Object {
+		return
+	}
+	for _, ref := range append(watched(c.Old), configEdges(c.Old)...) {
+		if delete(x[ref], c.Ref); len(x[ref]) == 0 {
+			delete(x, ref)
+		}
 	}
 	x.add(c.New)
 }

@@ -61,6 +61,7 @@ func (d *draft) deployment(r *state.Record) *deployment {
 		return nil
 	}
 	x := &deployment{d: d, r: r, dep: dep}
+	x.template()
 	x.read()
 	return x
 }
@@ -213,7 +214,8 @@ func (x *deployment) make(ref manifest.Ref, hash string) {
 		},
 		Spec: appsv1.ReplicaSetSpec{Replicas: &zero, MinReadySeconds: x.dep.Spec.MinReadySeconds, Selector: selector, Template: template},
 	}
-	x.d.put(state.Put{Ref: ref, Object: rs, Origin: state.Derived, Why: "new template"})
+	x.d.pin(x.d.w, x.r, &template)
+	x.d.put(state.Put{Ref: ref, Object: rs, Origin: state.Derived, Why: x.why()})
 }
 
 // annotations are those of the Deployment that upstream copies, the revision, and why it was made.
@@ -234,7 +236,7 @@ func (x *deployment) annotations(before map[string]string, number int64) map[str
 			a[revisionHistoryAnnotation] = history(before[revisionHistoryAnnotation], was)
 		}
 		if x.dep.Annotations[changeCauseAnnotation] == "" {
-			if cause := x.d.cause(x.r.Commit); cause != "" {
+			if cause := x.d.cause(x.commit()); cause != "" {
 				a[changeCauseAnnotation] = cause
 			}
 		}

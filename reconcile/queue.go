@@ -24,6 +24,7 @@ const (
 	replicas
 	drains
 	pods
+	copies
 	claims
 	volumes
 	placement
@@ -44,7 +45,7 @@ const (
 
 func (c Concern) String() string {
 	names := [...]string{"", "builtins", "registration", "allocation", "autoscaling", "cronjobs",
-		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "drains", "pods", "claims", "volumes", "placement",
+		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "drains", "pods", "copies", "claims", "volumes", "placement",
 		"endpoints", "mirrors", "replicaset status", "deployment status", "statefulset status", "daemonset status", "job status",
 		"cronjob status", "claim status", "volume status", "budgets", "namespaces", "revisions"}
 	if int(c) >= len(names) {

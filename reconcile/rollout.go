@@ -20,6 +20,7 @@ func (d *draft) rollout(r *state.Record) {
 	if r.Deletion != nil {
 		return
 	}
+	d.settleConfig(r)
 	held := d.held(r)
 	for range rounds {
 		x := d.deployment(d.w.Get(r.Ref))

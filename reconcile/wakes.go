@@ -11,6 +11,7 @@ import (
 // wakesOf yields the keys that one change wakes.
 func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 	keysFor(c.Ref, yield)
+	copyWakes(c, yield)
 	if workload(c.Ref.GroupKind()) {
 		ownerWakes(w, c, yield)
 		if gone(c) || c.Old != nil && newer(c) {

@@ -323,23 +323,11 @@ func (w *worker) tell(field, kind, reason, message string) {
 
 func (w *worker) facts() *oci.Facts {
 	view := w.r.view()
-	ns := w.ref.Namespace
+	ns, pod := w.ref.Namespace, w.desired.Pod
 	f := &oci.Facts{
-		Pod: w.desired.Pod, HostIPs: []string{w.r.cfg.NodeIP.String()}, Machine: w.r.machine,
-		ConfigMap: func(name string) *corev1.ConfigMap {
-			if rec := view.ConfigMap(ns, name); rec != nil {
-				cm, _ := rec.Object.(*corev1.ConfigMap)
-				return cm
-			}
-			return nil
-		},
-		Secret: func(name string) *corev1.Secret {
-			if rec := view.Secret(ns, name); rec != nil {
-				s, _ := rec.Object.(*corev1.Secret)
-				return s
-			}
-			return nil
-		},
+		Pod: pod, HostIPs: []string{w.r.cfg.NodeIP.String()}, Machine: w.r.machine,
+		ConfigMap: func(name string) *corev1.ConfigMap { return view.ConfigMapFor(pod, name) },
+		Secret:    func(name string) *corev1.Secret { return view.SecretFor(pod, name) },
 		EnvFile: func(name, path, key string) (string, error) {
 			return w.volumeSet().EnvValue(w.ctx, w.desired.Pod, name, path, key)
 		},

@@ -118,6 +118,11 @@ func (v View) needs(pod *Record) iter.Seq[manifest.Ref] {
 				return
 			}
 		}
+		for _, ref := range PinsOf(pod.Object.GetAnnotations()).Copies(ns) {
+			if PinnedCopy(v.w.Get(ref)) && !yield(ref) {
+				return
+			}
+		}
 		if !v.claims(pod, yield) {
 			return
 		}

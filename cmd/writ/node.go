@@ -49,7 +49,9 @@ type node struct {
 	socket  net.Listener
 	tokens  *token.Issuer
 	rootCA  string // PEM
-	sockets *sockets.Keeper
+	// configKey is the key of digests of configuration.
+	configKey []byte
+	sockets   *sockets.Keeper
 
 	stop    context.CancelFunc // ends the parts, set by run
 	ending  <-chan struct{}    // closed when they are told to end, set by run
@@ -110,7 +112,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	n.loop, err = loop.New(loop.Config{
 		Commits: n.commits, Ancestor: n.mirror.Ancestor, Adopted: n.adoptedBefore, Record: n.events.Record, Progress: n.passed,
 		Loader:  loader,
-		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH, RootCA: n.rootCA, Volumes: noderuntime.VolumesDir(cfg.dataDir), EndedPods: cfg.eviction.ended()},
+		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH, RootCA: n.rootCA, Volumes: noderuntime.VolumesDir(cfg.dataDir), EndedPods: cfg.eviction.ended(), ConfigKey: n.configKey},
 	}, n.store, log)
 	if err != nil {
 		return n, err

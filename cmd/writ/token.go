@@ -18,7 +18,7 @@ func (n *node) openKeys() error {
 	if err != nil {
 		return err
 	}
-	n.rootCA = string(keys.CAPEM)
+	n.rootCA, n.configKey = string(keys.CAPEM), keys.Config
 	n.tokens, err = token.New(keys.Account)
 	return err
 }
