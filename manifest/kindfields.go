@@ -75,6 +75,7 @@ func kindTables() map[reflect.Type]fields {
 		rows[appsv1.DeploymentStrategy](fields{"rollingUpdate": works, "type": works}),
 		rows[appsv1.RollingUpdateDeployment](fields{"maxSurge": works, "maxUnavailable": works}),
 		replicationControllerTables(whole),
+		statefulSetTables(whole),
 		jobTables(whole),
 		daemonSetTables(whole),
 		rows[appsv1.ReplicaSet](whole),

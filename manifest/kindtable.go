@@ -126,11 +126,11 @@ func addCore(g group) {
 }
 
 func addWorkloads(apps, batch, autoscaling, policy, scheduling group) {
-	apps.add("ControllerRevision", controllerrevision.Strategy)
+	apps.add("ControllerRevision", controllerrevision.Strategy, acted)
 	apps.add("DaemonSet", daemonset.Strategy, acted, template(daemonSetTemplate), selector(daemonSetSelector))
 	apps.add("Deployment", deployment.Strategy, acted, template(deploymentTemplate), selector(deploymentSelector))
 	apps.add("ReplicaSet", replicaset.Strategy, acted, template(replicaSetTemplate), selector(replicaSetSelector))
-	apps.add("StatefulSet", statefulset.Strategy, template(statefulSetTemplate), selector(statefulSetSelector))
+	apps.addRules("StatefulSet", statefulSetRules{strategyRules{statefulset.Strategy, apps.gv.WithKind("StatefulSet"), "statefulsets"}}, acted, template(statefulSetTemplate), selector(statefulSetSelector))
 	batch.add("CronJob", cronjob.Strategy, template(cronJobTemplate))
 	batch.add("Job", job.Strategy, acted, template(jobTemplate), selector(jobSelector))
 	autoscaling.add("HorizontalPodAutoscaler", horizontalpodautoscaler.Strategy, acted, alsoIn("v1"))

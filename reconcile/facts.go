@@ -76,6 +76,8 @@ func digest(o manifest.Object) string {
 	switch o := o.(type) {
 	case *appsv1.ReplicaSet:
 		return fmt.Sprintf(" replicas=%d revision=%s", *o.Spec.Replicas, o.Annotations[revisionAnnotation])
+	case *appsv1.ControllerRevision:
+		return fmt.Sprintf(" revision=%d", o.Revision)
 	case *discoveryv1.EndpointSlice:
 		var b strings.Builder
 		for _, p := range o.Ports {

@@ -63,6 +63,8 @@ func Health(w *state.World, ref manifest.Ref) (State, string) {
 		return deploymentHealth(w, r, o)
 	case *appsv1.ReplicaSet:
 		return replicaSetHealth(w, r, o)
+	case *appsv1.StatefulSet:
+		return statefulSetHealth(w, r, o)
 	case *corev1.ReplicationController:
 		rs, _ := replicaSetOf(o)
 		return replicaSetHealth(w, r, rs)

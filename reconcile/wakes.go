@@ -22,6 +22,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 	case "HorizontalPodAutoscaler.autoscaling":
 		autoscalerWakes(c, yield)
 	case "Pod":
+		statefulWakes(w, c, yield)
 		podWakes(w, c, yield)
 		ownerWakes(w, c, yield)
 	case "Node":
@@ -44,6 +45,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 			}
 		}
 	case "PersistentVolumeClaim":
+		statefulWakes(w, c, yield)
 		claimWakes(w, c, yield)
 	case "PersistentVolume":
 		volumeWakes(w, c, yield)
