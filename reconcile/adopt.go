@@ -231,6 +231,9 @@ func (d *draft) carryOut(f *difference) {
 	}
 	var ends []*state.Record
 	for _, r := range f.prune {
+		if manifest.Orphans(r.Object) {
+			d.orphan(r)
+		}
 		switch {
 		case builtin(r.Ref) != nil:
 			puts = append(puts, state.Put{Ref: r.Ref, Object: d.builtin(r.Ref), Origin: state.Builtin, Why: "no longer declared"})

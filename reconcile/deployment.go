@@ -247,7 +247,7 @@ func (x *deployment) annotations(before map[string]string, number int64) map[str
 func skipped(key string) bool {
 	switch key {
 	case lastAppliedAnnotation, revisionAnnotation, revisionHistoryAnnotation, desiredAnnotation, maxAnnotation,
-		appsv1.DeprecatedRollbackTo:
+		appsv1.DeprecatedRollbackTo, manifest.QuarantineAnnotation, manifest.ReplacePodsAnnotation, manifest.OnDeleteAnnotation:
 		return true
 	}
 	return false

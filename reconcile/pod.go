@@ -26,6 +26,12 @@ func (d *draft) pod(r *state.Record) {
 			d.end(r, "its owner is gone")
 			return
 		}
+		if r.Controller != nil && controller(d.w, r) == nil {
+			d.put(state.Put{Ref: r.Ref, Controller: &state.Controller{}, Why: "its owner is gone"})
+		}
+		if d.freed(r) {
+			return
+		}
 		if r.Node != "" {
 			on := d.w.Get(manifest.NodeRef(string(r.Node)))
 			if on == nil {

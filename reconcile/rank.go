@@ -45,6 +45,8 @@ func (d *draft) ranking(r *state.Record, own []*state.Record) ranking {
 func (k ranking) compare(a, b *state.Record) int {
 	s, t := a.PodStatus(), b.PodStatus()
 	if c := cmp.Or(
+		whether(standsAuthored(a), standsAuthored(b)),
+		whether(!replaced(a), !replaced(b)),
 		whether(a.Node != "", b.Node != ""),
 		cmp.Compare(phaseRank(s.Phase), phaseRank(t.Phase)),
 		whether(podReady(a), podReady(b)),

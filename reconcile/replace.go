@@ -6,7 +6,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
 	"writ/state"
@@ -62,11 +61,7 @@ func ended(r *state.Record) bool {
 
 // orphan takes an object's name off all that it made, so that it outlives the object.
 func (d *draft) orphan(r *state.Record) {
-	var puts []state.Put
 	for o := range d.w.Owned(r.UID) {
-		free := o.Object.DeepCopyObject().(manifest.Object)
-		free.SetOwnerReferences(slices.DeleteFunc(free.GetOwnerReferences(), func(ref metav1.OwnerReference) bool { return ref.UID == r.UID }))
-		puts = append(puts, state.Put{Ref: o.Ref, Object: free, Origin: o.Origin, Why: "left behind by " + r.Ref.String()})
+		d.disown(o, r, "left behind by "+r.Ref.String())
 	}
-	d.put(puts...)
 }

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -29,14 +30,17 @@ func (d *draft) replicas(r *state.Record) {
 	if r.Deletion != nil || d.held(r) {
 		return
 	}
-	d.adoptPods(r, rs)
+	d.claimPods(r, manifest.Selector(r.Object))
+	if state.ControllerOf(r) == nil {
+		d.podLists(r, int(replicasOf(r, rs.Spec.Replicas))-1, rs.Spec.MinReadySeconds)
+	}
 	var living []*state.Record
 	for p := range d.w.Owned(r.UID) {
 		if p.Ref.Kind == "Pod" && active(p) {
 			living = append(living, p)
 		}
 	}
-	switch missing := int(replicasOf(r, rs.Spec.Replicas)) - len(living); {
+	switch missing := int(replicasOf(r, rs.Spec.Replicas)) + d.surging(r) - len(living); {
 	case missing > 0 && len(d.replicasWait(r)) > 0:
 	case missing > 0:
 		d.createPods(r, rs, missing)
@@ -53,19 +57,6 @@ func (d *draft) replicasWait(r *state.Record) []manifest.Ref {
 		}
 	}
 	return d.waitsFor(r)
-}
-
-// adoptPods takes on Pods that the selector matches and nobody controls, as upstream. What is
-// written in the repository stays its author's.
-func (d *draft) adoptPods(r *state.Record, rs *appsv1.ReplicaSet) {
-	for p := range d.w.Select("", "Pod", r.Ref.Namespace, manifest.Selector(rs)) {
-		if p.Origin != state.Derived || !active(p) || metav1.GetControllerOfNoCopy(p.Object) != nil {
-			continue
-		}
-		pod := *p.Pod()
-		pod.OwnerReferences = append(slices.Clip(pod.OwnerReferences), controllerRef(r))
-		d.put(state.Put{Ref: p.Ref, Object: &pod, Origin: p.Origin, Why: "adopted by " + r.Ref.String()})
-	}
 }
 
 func controllerRef(r *state.Record) metav1.OwnerReference {
@@ -114,6 +105,15 @@ func (d *draft) podOf(r *state.Record, template *corev1.PodTemplateSpec) (*corev
 func (d *draft) endPods(r *state.Record, living []*state.Record, n int) {
 	rank := d.ranking(r, living)
 	slices.SortStableFunc(living, rank.compare)
+	declared := slices.IndexFunc(living, standsAuthored)
+	if declared >= 0 && declared < n { // what is written in the repository goes only when its file does
+		var stay []string
+		for _, p := range living[declared:n] {
+			stay = append(stay, p.Ref.Name)
+		}
+		d.note(r.Ref, "spec.replicas", "written in the repository and more than are wanted, they stay: "+strings.Join(stay, ", "))
+		n = declared
+	}
 	for _, p := range living[:n] {
 		d.end(p, "scaled down")
 		d.event(r, corev1.EventTypeNormal, "SuccessfulDelete", replicaController(r), "Deleted pod: %s", p.Ref.Name)

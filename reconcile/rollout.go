@@ -22,6 +22,11 @@ func (d *draft) rollout(r *state.Record) {
 	}
 	d.settleConfig(r)
 	held := d.held(r)
+	if x := d.deployment(r); x != nil && !held {
+		x.claimSets()
+		x.read()
+		x.listed()
+	}
 	for range rounds {
 		x := d.deployment(d.w.Get(r.Ref))
 		if x == nil || d.err != nil || !x.step(held) {

@@ -37,7 +37,7 @@ func (d *draft) endpoints(r *state.Record) {
 	}
 	var groups []group
 	for p := range d.w.Select("", "Pod", r.Ref.Namespace, labels.SelectorFromValidatedSet(s.Spec.Selector)) {
-		if terminal(p) || p.PodStatus().PodIP == "" {
+		if terminal(p) || p.PodStatus().PodIP == "" || inQuarantine(p) {
 			continue
 		}
 		groups = join(groups, portsFor(s, p.Pod()), d.endpoint(s, p))

@@ -12,8 +12,10 @@ import (
 func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 	keysFor(c.Ref, yield)
 	copyWakes(c, yield)
+	adoptionWakes(w, c, yield)
 	if workload(c.Ref.GroupKind()) {
 		ownerWakes(w, c, yield)
+		letGoWakes(w, c, yield)
 		if gone(c) || c.Old != nil && newer(c) {
 			owned(w, c.Old, yield)
 		}
