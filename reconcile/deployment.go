@@ -214,6 +214,9 @@ func (x *deployment) make(ref manifest.Ref, hash string) {
 		},
 		Spec: appsv1.ReplicaSetSpec{Replicas: &zero, MinReadySeconds: x.dep.Spec.MinReadySeconds, Selector: selector, Template: template},
 	}
+	surge, _ := x.limits()
+	rs.Annotations[desiredAnnotation] = strconv.Itoa(int(x.want()))
+	rs.Annotations[maxAnnotation] = strconv.Itoa(int(x.want() + surge))
 	x.d.pin(x.d.w, x.r, &template)
 	x.d.put(state.Put{Ref: ref, Object: rs, Origin: state.Derived, Why: x.why()})
 }

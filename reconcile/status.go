@@ -235,7 +235,11 @@ func (x *deployment) progress(before, s *appsv1.DeploymentStatus) {
 // begun says that this draft gave the Deployment another template, new or reverted to: a rollout of
 // its own, whatever the Pods say yet.
 func (x *deployment) begun(s *appsv1.DeploymentStatus) bool {
-	if x.next == nil || x.done(s) {
+	if x.next == nil { // Recreate waits for the last old Pod before it makes a ReplicaSet
+		c := condition(s, appsv1.DeploymentProgressing)
+		return x.dep.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType && !x.d.held(x.r) && c != nil && c.Reason == "NewReplicaSetAvailable"
+	}
+	if x.done(s) {
 		return false
 	}
 	old := x.d.base.Get(x.next.r.Ref)
