@@ -57,7 +57,7 @@ func (d *draft) arrived(ref manifest.Ref) bool {
 	case *appsv1.Deployment:
 		s, ok := r.Status.(*appsv1.DeploymentStatus)
 		want := replicasOf(r, o.Spec.Replicas)
-		return ok && s.ObservedGeneration >= r.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && condition(s, waitingCondition) == nil
+		return ok && s.ObservedGeneration >= r.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && condition(s, waitingCondition) == nil && condition(s, rolledBackCondition) == nil
 	case *appsv1.ReplicaSet:
 		return d.revision(r).available >= replicasOf(r, o.Spec.Replicas)
 	case *corev1.ReplicationController:

@@ -48,8 +48,9 @@ type deployment struct {
 	d    *draft
 	r    *state.Record
 	dep  *appsv1.Deployment
-	next *revision   // of the current template; nil while there is none
-	old  []*revision // all others, oldest first
+	next *revision     // of the current template; nil while there is none
+	old  []*revision   // all others, oldest first
+	last *state.Record // the ReplicaSet that it went back to when a rollout failed; nil if it goes on
 }
 
 // want is how many replicas there are to be.

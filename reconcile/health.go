@@ -99,6 +99,9 @@ func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (St
 	if c := condition(s, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
 		return Degraded, c.Message
 	}
+	if c := condition(s, rolledBackCondition); c != nil {
+		return Degraded, because(c.Message, sick(w, r))
+	}
 	if c := condition(s, waitingCondition); c != nil {
 		return Progressing, c.Message
 	}

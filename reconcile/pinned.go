@@ -161,6 +161,11 @@ func (d *draft) repin(owner, s *state.Record, pins state.Pins, why string) {
 // template puts the template that the Deployment goes to in the place of the one that its author wrote.
 func (x *deployment) template() {
 	t := x.d.configured(x.r, &x.dep.Spec.Template)
+	if x.last = x.returned(t); x.last != nil {
+		before := x.last.Object.(*appsv1.ReplicaSet).Spec.Template
+		before.Labels = withoutHash(before.Labels)
+		t = &before
+	}
 	if t == &x.dep.Spec.Template {
 		return
 	}
@@ -209,6 +214,9 @@ func (x *deployment) why() string {
 
 // commit is the one that made the present template what it is.
 func (x *deployment) commit() string {
+	if x.last != nil {
+		return "" // what it was made by is known
+	}
 	if _, commit, ok := x.changedConfig(); ok {
 		return commit
 	}

@@ -258,7 +258,7 @@ func (x *deployment) cleanup() {
 	sets := slices.Clone(x.old)
 	slices.SortStableFunc(sets, func(a, b *revision) int { return cmp.Compare(revisionOf(a.rs), revisionOf(b.rs)) })
 	for _, v := range sets[:excess] {
-		if v.replicas() == 0 && v.actual == 0 && !v.running {
+		if v.replicas() == 0 && v.actual == 0 && !v.running && !x.kept(v) {
 			x.d.delete(v.r, "beyond revisionHistoryLimit")
 		}
 	}

@@ -128,15 +128,16 @@ func (d *draft) deploymentStatus(r *state.Record) {
 	}
 	next := x.counts(before)
 	x.availability(next)
-	if !x.waiting(next) {
+	if !x.waiting(next) && !x.goneBack(next) {
 		x.progress(before, next)
+		x.rollBack(next)
 	}
 	x.failure(next)
 	x.blockage(next)
 	d.setStatus(r, next, "")
 	x.numbered()
 	c := condition(next, appsv1.DeploymentProgressing)
-	x.tracked(c != nil && c.Reason == "ProgressDeadlineExceeded")
+	x.tracked(c != nil && c.Reason == "ProgressDeadlineExceeded" && x.last == nil)
 }
 
 // numbered shows the revision of the new ReplicaSet on the Deployment, as upstream annotates it.
