@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,6 +70,9 @@ func (x *daemonSet) keep(n *daemonNode) (create bool, ends []ending) {
 			running = append(running, p)
 		}
 	}
+	// Unlike upstream one that is available beats an older one that is not: the template or the strategy may have
+	// changed in the middle of a surge, and the clock may have gone back.
+	slices.SortStableFunc(running, func(a, b *state.Record) int { return whether(!x.available(a), !x.available(b)) })
 	if !daemonutil.AllowsSurge(x.ds) {
 		for i := 1; i < len(running); i++ {
 			ends = append(ends, ending{running[i], "one too many on node " + n.name})
