@@ -65,8 +65,11 @@ func (d *draft) markListed(r *state.Record, names []string, value string) (missi
 	there := map[string]bool{manifest.AllPods: true}
 	for _, p := range podsBelow(d.w, r) {
 		there[p.Ref.Name] = true
+		if p.Deletion != nil {
+			continue
+		}
 		mark := ""
-		if p.Deletion == nil && (slices.Contains(names, manifest.AllPods) || slices.Contains(names, p.Ref.Name)) {
+		if slices.Contains(names, manifest.AllPods) || slices.Contains(names, p.Ref.Name) {
 			mark = value
 		}
 		d.annotate(p, replaceMark, mark, "")
