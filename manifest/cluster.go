@@ -29,4 +29,6 @@ type ClusterSpec struct {
 	Signers []Signer `json:"signers,omitempty"`
 	// Charts are the Helm charts that are part of the cluster.
 	Charts []Chart `json:"charts,omitempty"`
+	// Metrics are what autoscalers scale by beside CPU and memory. Absent by default.
+	Metrics *Metrics `json:"metrics,omitempty"`
 }

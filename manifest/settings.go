@@ -136,6 +136,7 @@ func (c *Cluster) validate() []problem {
 	}
 	problems = append(problems, c.Spec.Guards.MaxDeletes.validate()...)
 	problems = append(problems, c.Spec.Suspend.validate()...)
+	problems = append(problems, c.Spec.Metrics.validate()...)
 	if _, _, err := c.Spec.NodePortRange(); err != nil {
 		problems = append(problems, problem{"spec.nodePorts", err.Error()})
 	}

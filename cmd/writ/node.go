@@ -21,6 +21,7 @@ import (
 	"writ/network"
 	"writ/reconcile"
 	"writ/reconcile/loop"
+	"writ/reconcile/loop/metrics"
 	noderuntime "writ/runtime"
 	"writ/runtime/image"
 	"writ/runtime/token"
@@ -40,6 +41,7 @@ type node struct {
 	mirror  *gitsync.Mirror
 	commits chan loop.Commit
 	loop    *loop.Loop
+	meter   *metrics.Collector // of what autoscalers ask for
 	network *network.Network
 	images  *image.Store
 	runtime *noderuntime.Runtime
@@ -115,6 +117,9 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH, RootCA: n.rootCA, Volumes: noderuntime.VolumesDir(cfg.dataDir), EndedPods: cfg.eviction.ended(), ConfigKey: n.configKey},
 	}, n.store, log)
 	if err != nil {
+		return n, err
+	}
+	if n.meter, err = n.collector(); err != nil {
 		return n, err
 	}
 	if err = n.restore(ctx); err != nil {
@@ -219,6 +224,7 @@ func (n *node) parts() map[string]func(context.Context) error {
 		"sync":    n.mirror.Run,
 		"commits": n.deliver,
 		"loop":    n.loop.Run,
+		"meter":   n.meter.Run,
 		"network": func(ctx context.Context) error { return n.network.Run(ctx, n.store) },
 		"images":  n.images.Run,
 		"pins":    n.pinImages,

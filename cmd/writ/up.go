@@ -40,6 +40,7 @@ type config struct {
 	resources                resourceConfig
 	isolation                isolationConfig
 	eviction                 evictionConfig
+	scale                    scaleConfig
 }
 
 func (c *config) flags(f *pflag.FlagSet) {
@@ -74,6 +75,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	c.resources.flags(f)
 	c.isolation.flags(f)
 	c.eviction.flags(f)
+	c.scale.flags(f)
 }
 
 // upFlagNames are the settings that the configuration file may hold.
@@ -177,7 +179,7 @@ func (c *config) Validate() error {
 	if err := loopback(c.metrics); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate(), c.resources.validate(), c.isolation.validate(), c.eviction.validate())
+	errs = append(errs, c.trust.validate(), c.hooks.validate(), c.image.validate(), c.resources.validate(), c.isolation.validate(), c.eviction.validate(), c.scale.validate())
 	return errors.Join(errs...)
 }
 

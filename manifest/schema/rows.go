@@ -46,6 +46,15 @@ var rows = map[string]row{
 	"spec.charts[].valueFiles": {"Files with values, relative to writ.yaml; later ones win, and values win over all of them.", nil},
 	"spec.charts[].values":     {"Values for the chart's templates.", nil},
 
+	"spec.metrics":                             {"Where autoscalers get metrics of types Pods, Object and External.", nil},
+	"spec.metrics.prometheus":                  {"A server that speaks Prometheus' HTTP API.", Node{"required": []string{"url"}}},
+	"spec.metrics.prometheus.url":              {"Its address. A host NAME.NAMESPACE.svc is a Service of this cluster.", Node{"pattern": "^https?://", "examples": []string{"http://prometheus.monitoring.svc:9090"}}},
+	"spec.metrics.prometheus.queries":          {"How metrics are asked for that are not series of the same name.", nil},
+	"spec.metrics.prometheus.queries[]":        {"The query of one metric.", Node{"required": []string{"metric", "query"}}},
+	"spec.metrics.prometheus.queries[].metric": {"The name that autoscalers know it by.", nil},
+	"spec.metrics.prometheus.queries[].type":   {"Only for metrics of this type.", Node{"enum": []string{"Pods", "Object", "External"}}},
+	"spec.metrics.prometheus.queries[].query":  {"PromQL with $(metric), $(namespace), $(selector), $(pods), $(kind) and $(name). That of a metric of Pods gives one value for each, by the label pod.", nil},
+
 	"spec.charts[].valueFiles[]":  {"A path in this repository.", nil},
 	"spec.charts[].skipCRDs":      {"Leaves out what lies in the chart's crds folder, for those who declare it themselves.", Node{"default": false}},
 	"spec.charts[].apiVersions":   {"Further API versions that the chart finds in .Capabilities, as of definitions that the repository declares elsewhere.", nil},

@@ -35,6 +35,13 @@ spec:
   - path: apps/shop/**
     keys: [ssh-ed25519 AAAA]
     allowPrivileged: true
+  metrics:
+    prometheus:
+      url: http://prometheus.monitoring.svc:9090
+      queries:
+      - metric: requests
+        type: Pods
+        query: sum by (pod) (rate(requests_total{namespace="$(namespace)",pod=~"$(pods)"}[1m]))
   charts:
   - name: here
     namespace: web
@@ -111,6 +118,8 @@ func TestSettings(t *testing.T) {
 		{"no reason", "    reason: holidays\n", "", false},
 		{"an empty reason", "reason: holidays", "reason: ' '", false},
 		{"a range that is none", "30000-30100", "30000", false},
+		{"a server of metrics at no address", "http://prometheus", "prometheus", false},
+		{"a type of metric that is none", "type: Pods", "type: Pod", false},
 		{"a chart from nowhere", "    path: charts/here\n", "", false},
 		{"a chart from two places", "path: charts/here", "path: charts/here\n    repository: oci://x\n    version: 1.2.3", false},
 		{"a chart without a version", "    version: 1.2.3\n", "", false},

@@ -20,10 +20,5 @@ func Cgroup(path string) (Group, error) {
 	if err != nil {
 		return Group{}, fmt.Errorf("read control group %s: %w", path, err)
 	}
-	idle, ok := s.MemoryStats.Stats["total_inactive_file"] // v1
-	if !ok {
-		idle = s.MemoryStats.Stats["inactive_file"]
-	}
-	used := s.MemoryStats.Usage.Usage
-	return Group{Memory: int64(used - min(used, idle)), PIDs: int64(s.PidsStats.Current)}, nil
+	return Group{Memory: workingSet(s), PIDs: int64(s.PidsStats.Current)}, nil
 }
