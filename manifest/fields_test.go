@@ -97,7 +97,7 @@ func TestNotYet(t *testing.T) {
 		{"service", "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: LoadBalancer, externalIPs: [1.2.3.4], ports: [{name: a, port: 80}, {name: b, port: 81, protocol: UDP}, {name: c, port: 82, protocol: SCTP}]}",
 			`spec.ports[2].protocol: SCTP: SCTP is not supported yet
 spec.externalIPs: external addresses are not supported yet`},
-		{"a kind that is not acted on", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: s}\nspec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, hostNetwork: true, containers: [{name: c, image: c}]}}}}}", ""},
+		{"a kind that is not acted on", "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: s}\ntemplate: {spec: {restartPolicy: Never, schedulerName: mine, containers: [{name: c, image: c}]}}", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			manifest := test.manifest

@@ -75,9 +75,11 @@ func kindTables() map[reflect.Type]fields {
 		rows[appsv1.DeploymentStrategy](fields{"rollingUpdate": works, "type": works}),
 		rows[appsv1.RollingUpdateDeployment](fields{"maxSurge": works, "maxUnavailable": works}),
 		replicationControllerTables(whole),
-		statefulSetTables(whole),
 		jobTables(whole),
+		cronJobTables(whole),
+		statefulSetTables(whole),
 		daemonSetTables(whole),
+		budgetTables(whole),
 		rows[appsv1.ReplicaSet](whole),
 		rows[appsv1.ReplicaSetSpec](fields{"minReadySeconds": works, "replicas": works, "selector": works, "template": works}),
 	)

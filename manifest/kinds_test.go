@@ -81,8 +81,8 @@ func TestActedAndRestricts(t *testing.T) {
 	}
 	slices.Sort(gotActed)
 	slices.Sort(gotRestricts)
-	wantActed := []string{"ConfigMap", "ControllerRevision", "DaemonSet", "Deployment", "EndpointSlice", "Endpoints", "Job", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim",
-		"Pod", "ReplicaSet", "ReplicationController", "RuntimeClass", "Secret", "Service", "ServiceAccount", "StatefulSet", "StorageClass"}
+	wantActed := []string{"ConfigMap", "ControllerRevision", "CronJob", "DaemonSet", "Deployment", "EndpointSlice", "Endpoints", "HorizontalPodAutoscaler", "Job", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim",
+		"Pod", "PodDisruptionBudget", "ReplicaSet", "ReplicationController", "RuntimeClass", "Secret", "Service", "ServiceAccount", "StatefulSet", "StorageClass"}
 	if !slices.Equal(gotActed, wantActed) {
 		t.Errorf("acted on: %v, want %v", gotActed, wantActed)
 	}

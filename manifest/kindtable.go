@@ -131,10 +131,10 @@ func addWorkloads(apps, batch, autoscaling, policy, scheduling group) {
 	apps.add("Deployment", deployment.Strategy, acted, template(deploymentTemplate), selector(deploymentSelector))
 	apps.add("ReplicaSet", replicaset.Strategy, acted, template(replicaSetTemplate), selector(replicaSetSelector))
 	apps.addRules("StatefulSet", statefulSetRules{strategyRules{statefulset.Strategy, apps.gv.WithKind("StatefulSet"), "statefulsets"}}, acted, template(statefulSetTemplate), selector(statefulSetSelector))
-	batch.add("CronJob", cronjob.Strategy, template(cronJobTemplate))
+	batch.add("CronJob", cronjob.Strategy, acted, template(cronJobTemplate))
 	batch.add("Job", job.Strategy, acted, template(jobTemplate), selector(jobSelector))
 	autoscaling.add("HorizontalPodAutoscaler", horizontalpodautoscaler.Strategy, acted, alsoIn("v1"))
-	policy.add("PodDisruptionBudget", poddisruptionbudget.Strategy, selector(podDisruptionBudgetSelector))
+	policy.add("PodDisruptionBudget", poddisruptionbudget.Strategy, acted, selector(podDisruptionBudgetSelector))
 	scheduling.add("PriorityClass", priorityclass.Strategy)
 }
 

@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -35,6 +36,8 @@ func needsOf(p *parsed) []need {
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		n.add(need{ref: ScaleTarget(o), field: "spec.scaleTargetRef", why: "there is nothing to scale"})
 		n.objectMetrics(o)
+	case *batchv1.CronJob:
+		n.cronFlaws(o)
 	case *networkingv1.NetworkPolicy:
 		n.directions(o)
 	case *rbacv1.RoleBinding:

@@ -139,8 +139,6 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 		d.daemonSetStatus(r)
 	case jobStatus:
 		d.jobStatus(r)
-	case cronJobStatus:
-		d.cronJobStatus(r)
 	case budgets:
 		d.budget(r)
 	case claims:

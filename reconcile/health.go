@@ -8,6 +8,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
 	"writ/manifest"
@@ -65,15 +66,19 @@ func Health(w *state.World, ref manifest.Ref) (State, string) {
 		return replicaSetHealth(w, r, o)
 	case *appsv1.StatefulSet:
 		return statefulSetHealth(w, r, o)
+	case *batchv1.CronJob:
+		return cronJobHealth(w, r, o)
 	case *corev1.ReplicationController:
 		rs, _ := replicaSetOf(o)
 		return replicaSetHealth(w, r, rs)
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		return autoscalerHealth(r)
 	case *batchv1.Job:
 		return jobHealth(w, r, o)
 	case *appsv1.DaemonSet:
 		return daemonSetHealth(w, r, o)
-	case *autoscalingv2.HorizontalPodAutoscaler:
-		return autoscalerHealth(r)
+	case *policyv1.PodDisruptionBudget:
+		return budgetHealth(r)
 	case *corev1.Pod:
 		return podHealth(r)
 	case *corev1.Service:
@@ -330,6 +335,9 @@ func nodeHealth(r *state.Record, n *corev1.Node) (State, string) {
 		case c.Type != corev1.NodeReady && c.Status == corev1.ConditionTrue:
 			return Degraded, because(string(c.Type), c.Message)
 		}
+	}
+	if how, why, drains := drainHealth(r); drains {
+		return how, why
 	}
 	if n.Spec.Unschedulable {
 		return Suspended, "cordoned"

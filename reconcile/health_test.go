@@ -29,7 +29,9 @@ func TestHealth(t *testing.T) {
 ---
 {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny}, spec: {podSelector: {}}}
 ---
-{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {schedule: "0 0 * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: "img:1"}]}}}}}}
+{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {suspend: true, schedule: "0 0 * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: "img:1"}]}}}}}}
+---
+{apiVersion: v1, kind: PodTemplate, metadata: {name: kept}, template: {spec: {containers: [{name: c, image: "img:1"}]}}}
 ---
 {apiVersion: v1, kind: Pod, metadata: {name: spread}, spec: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}], containers: [{name: c, image: "img:1"}]}}
 `
@@ -51,7 +53,8 @@ func TestHealth(t *testing.T) {
 		{manifest.ServiceRef("default", "nobody"), reconcile.Healthy, "no ready endpoints"},
 		{manifest.NodeRef("node-1"), reconcile.Healthy, ""},
 		{manifest.Ref{Group: "networking.k8s.io", Kind: "NetworkPolicy", Namespace: "default", Name: "deny"}, reconcile.Unenforced, "not enforced"},
-		{manifest.Ref{Group: "batch", Kind: "CronJob", Namespace: "default", Name: "nightly"}, reconcile.Stored, "not acted on"},
+		{manifest.Ref{Group: "batch", Kind: "CronJob", Namespace: "default", Name: "nightly"}, reconcile.Suspended, "suspended"},
+		{manifest.Ref{Kind: "PodTemplate", Namespace: "default", Name: "kept"}, reconcile.Stored, "not acted on"},
 	}
 	for _, test := range tests {
 		s, why := reconcile.Health(c.World, test.ref)

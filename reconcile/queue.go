@@ -35,7 +35,6 @@ const (
 	statefulSetStatus
 	daemonSetStatus
 	jobStatus
-	cronJobStatus
 	claimStatus
 	volumeStatus
 	budgets
@@ -47,7 +46,7 @@ func (c Concern) String() string {
 	names := [...]string{"", "builtins", "registration", "allocation", "autoscaling", "cronjobs",
 		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "drains", "pods", "copies", "claims", "volumes", "placement",
 		"endpoints", "mirrors", "replicaset status", "deployment status", "statefulset status", "daemonset status", "job status",
-		"cronjob status", "claim status", "volume status", "budgets", "namespaces", "revisions"}
+		"claim status", "volume status", "budgets", "namespaces", "revisions"}
 	if int(c) >= len(names) {
 		return "unknown"
 	}

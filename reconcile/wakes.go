@@ -21,11 +21,20 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 		}
 	}
 	switch c.Ref.GroupKind().String() {
+	case "PodDisruptionBudget.policy":
+		allowanceWakes(w, c, yield)
+	case "Deployment.apps", "ReplicaSet.apps", "StatefulSet.apps", "ReplicationController":
+		scaleWakes(w, c, yield)
+	case "Job.batch":
+		if gone(c) {
+			cronWakes(c.Old, yield)
+		}
 	case "HorizontalPodAutoscaler.autoscaling":
 		autoscalerWakes(c, yield)
 	case "Pod":
 		statefulWakes(w, c, yield)
 		podWakes(w, c, yield)
+		budgetWakes(w, c, yield)
 		ownerWakes(w, c, yield)
 	case "Node":
 		jobWakes(w, c, yield)

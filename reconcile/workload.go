@@ -17,7 +17,7 @@ var workloadConcerns = map[schema.GroupKind][]Concern{
 	{Group: "apps", Kind: "StatefulSet"}:                    {autoscaling, statefulSets, statefulSetStatus},
 	{Group: "apps", Kind: "DaemonSet"}:                      {daemonSets, daemonSetStatus},
 	{Group: "batch", Kind: "Job"}:                           {jobs, jobStatus},
-	{Group: "batch", Kind: "CronJob"}:                       {cronJobs, cronJobStatus},
+	{Group: "batch", Kind: "CronJob"}:                       {cronJobs},
 	{Group: "policy", Kind: "PodDisruptionBudget"}:          {budgets},
 	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}: {autoscaling},
 }
