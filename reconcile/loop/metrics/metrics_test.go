@@ -198,7 +198,7 @@ func prometheus(t *testing.T, answers map[string]string) *httptest.Server {
 
 func TestCollector_Prometheus(t *testing.T) {
 	objects := autoscaler(`{type: Pods, pods: {metric: {name: requests}, target: {type: AverageValue, averageValue: 1}}},
-		{type: Object, object: {metric: {name: latency, selector: {matchLabels: {a.b/c: 'x"y'}}}, describedObject: {apiVersion: v1, kind: Service, name: web}, target: {type: Value, value: 1}}},
+		{type: Object, object: {metric: {name: latency, selector: {matchLabels: {a.b/c: x.y}}}, describedObject: {apiVersion: v1, kind: Service, name: web}, target: {type: Value, value: 1}}},
 		{type: External, external: {metric: {name: queue, selector: {matchExpressions: [{key: q, operator: In, values: [a, b.c]}]}}, target: {type: Value, value: 1}}},
 		{type: External, external: {metric: {name: scalar}, target: {type: Value, value: 1}}},
 		{type: External, external: {metric: {name: unknown}, target: {type: Value, value: 1}}}`) +
@@ -213,12 +213,12 @@ func TestCollector_Prometheus(t *testing.T) {
 	}
 	server := prometheus(t, map[string]string{
 		`sum by (pod) (rate(requests_total{namespace="default",pod=~"` + strings.Join(pods, "|") + `"}[1m]))`: `{"resultType":"vector","result":[{"metric":{"pod":"` + pods[0] + `"},"value":[1435781451.781,"2.5"]},{"metric":{"pod":"` + pods[1] + `"},"value":[1435781451.781,"NaN"]},{"metric":{"pod":"other"},"value":[1435781451.781,"7"]}]}`,
-		`sum({__name__="latency",namespace="default",service="web",a_b_c="x\"y"})`:                            `{"resultType":"vector","result":[{"metric":{},"value":[1435781451.781,"0.25"]}]}`,
+		`sum({__name__="latency",namespace="default",service="web",a_b_c="x.y"})`:                            `{"resultType":"vector","result":[{"metric":{},"value":[1435781451.781,"0.25"]}]}`,
 		`{__name__="queue",q=~"a|b\\.c"}`: `{"resultType":"vector","result":[{"metric":{"q":"a"},"value":[1435781451.781,"10"]},{"metric":{"q":"b.c"},"value":[1435781451.781,"1e30"]}]}`,
 		`{__name__="scalar",}`:            `{"resultType":"scalar","result":[1435781451.781,"-3"]}`,
 	})
 	commit(t, s, objects, `{metrics: {prometheus: {url: '`+server.URL+`/base', queries: [{metric: requests, query: 'sum by (pod) (rate($(metric)_total{namespace="$(namespace)",pod=~"$(pods)"}[1m]))'}]}}}`)
-	want := "Pods requests : pod0=2500\nObject  Service web latency a.b/c=x\"y: =250\nExternal queue q in (a,b.c): =10000 =9223372036854775807\nExternal scalar : =-3000\n" +
+	want := "Pods requests : pod0=2500\nObject  Service web latency a.b/c=x.y: =250\nExternal queue q in (a,b.c): =10000 =9223372036854775807\nExternal scalar : =-3000\n" +
 		"External unknown : ask " + server.URL + `/base: 400 Bad Request: "no answer to {__name__=\"unknown\",}"`
 	if got := measured(t, collector(t, s, Config{}), s); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -229,6 +229,7 @@ func TestCollector_Prometheus(t *testing.T) {
 // with the round.
 func TestCollector_BadServers(t *testing.T) {
 	objects := autoscaler(`{type: External, external: {metric: {name: m}, target: {type: Value, value: 1}}}`)
+	over := make(chan struct{})
 	for name, tt := range map[string]struct {
 		serve func(w http.ResponseWriter, r *http.Request)
 		want  string
@@ -239,7 +240,7 @@ func TestCollector_BadServers(t *testing.T) {
 		"a matrix": {func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"status":"success","data":{"resultType":"matrix","result":[]}}`)
 		}, `gives a "matrix", not an instant vector or a scalar`},
-		"no answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "context deadline exceeded"},
+		"no answer": {func(http.ResponseWriter, *http.Request) { <-over }, "context deadline exceeded"},
 		"many words": {func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"status":"error","error":"`+strings.Repeat("x", 5000)+`"}`)
 		}, `xxx"`},
@@ -249,7 +250,10 @@ func TestCollector_BadServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(tt.serve))
-			defer server.Close()
+			t.Cleanup(server.Close)
+			if name == "no answer" {
+				t.Cleanup(func() { close(over) })
+			}
 			s := cluster(t, objects, `{metrics: {prometheus: {url: '`+server.URL+`'}}}`)
 			got := measured(t, collector(t, s, Config{Every: time.Second}), s)
 			if !strings.Contains(got, tt.want) || strings.Contains(got, "secret") || len(got) > 600 {

@@ -77,6 +77,9 @@ func matchers(s *metav1.LabelSelector) (string, error) {
 	if s == nil {
 		return "", nil
 	}
+	if _, err := metav1.LabelSelectorAsSelector(s); err != nil {
+		return "", err
+	}
 	var all []string
 	for k, v := range s.MatchLabels {
 		all = append(all, label(k)+`="`+within(v)+`"`)
