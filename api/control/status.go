@@ -99,12 +99,12 @@ type Object struct {
 	Name      string `json:"name"`
 	Health    Health `json:"health"`
 	Reason    string `json:"reason,omitempty"`
-	Ready     string `json:"ready,omitempty"`  // "2/3" for what has replicas
+	Ready     string `json:"ready,omitempty"` // "2/3" for what has replicas
 	// Rolling is how far a rollout is, nil for what is not on its way.
 	Rolling *reconcile.Rolling `json:"rolling,omitempty"`
-	Path      string `json:"path,omitempty"`   // where it is written
-	Line      int    `json:"line,omitempty"`   // counted from 1
-	Commit    string `json:"commit,omitempty"` // that last changed it
+	Path    string             `json:"path,omitempty"`   // where it is written
+	Line    int                `json:"line,omitempty"`   // counted from 1
+	Commit  string             `json:"commit,omitempty"` // that last changed it
 }
 
 // Counts of objects by health.
