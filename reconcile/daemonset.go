@@ -45,6 +45,10 @@ func (d *draft) daemonSet(r *state.Record) {
 	if r.Deletion != nil || d.held(r) {
 		return
 	}
+	if x := d.daemons(r); x != nil {
+		_, unavailable := x.limits()
+		d.podLists(r, x.desired-max(1, unavailable), x.ds.Spec.MinReadySeconds)
+	}
 	for range rounds {
 		x := d.daemons(d.w.Get(r.Ref))
 		if x == nil || d.err != nil || !x.step() {

@@ -66,6 +66,7 @@ func (d *draft) job(r *state.Record) {
 		d.tidy(r, j)
 		return
 	}
+	d.podLists(r, 0, 0)
 	x := d.readJob(r, j)
 	if x.waits() {
 		d.setStatus(r, x.status, "")

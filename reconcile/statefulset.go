@@ -38,6 +38,9 @@ func (d *draft) statefulSet(r *state.Record) {
 	if r.Deletion != nil || d.held(r) {
 		return
 	}
+	if set, ok := r.Object.(*appsv1.StatefulSet); ok { // one after the other
+		d.podLists(r, int(replicasOf(r, set.Spec.Replicas))-1, set.Spec.MinReadySeconds)
+	}
 	steps := 0
 	for {
 		x := d.stateful(d.w.Get(r.Ref))
