@@ -59,11 +59,14 @@ func (d *draft) job(r *state.Record) {
 		d.delete(r, "its owner is gone")
 		return
 	}
-	if r.Deletion != nil || d.held(r) || managedElsewhere(j) {
+	if r.Deletion != nil || managedElsewhere(j) {
 		return
 	}
 	if ended(r) {
 		d.tidy(r, j)
+		return
+	}
+	if d.held(r) {
 		return
 	}
 	d.podLists(r, 0, 0)

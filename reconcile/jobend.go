@@ -131,7 +131,7 @@ func (x *job) track(end *batchv1.JobCondition) {
 			if !x.indexed() {
 				x.status.Succeeded++
 			}
-		case (failed || lost) && x.valid(p) && x.rule(p).counts():
+		case (failed || lost) && x.valid(p) && x.known(p) && x.rule(p).counts():
 			x.status.Failed++
 		}
 		x.release(p)
@@ -145,6 +145,12 @@ func (x *job) track(end *batchv1.JobCondition) {
 		text := x.failedIndexes.String()
 		x.status.FailedIndexes = &text
 	}
+}
+
+// known says that a Pod was there before this Plan: one that is made and ended in it never was.
+func (x *job) known(p *jobPod) bool {
+	old := x.d.base.Get(p.r.Ref)
+	return old != nil && old.UID == p.r.UID
 }
 
 // tally is what runs by now.

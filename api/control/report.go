@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/manifest"
@@ -128,6 +129,8 @@ func replicas(r *state.Record) string {
 		if s, ok := r.Status.(*corev1.ReplicationControllerStatus); ok {
 			ready = s.ReadyReplicas
 		}
+	case *batchv1.Job:
+		return completions(r, o)
 	default:
 		return ""
 	}

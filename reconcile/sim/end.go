@@ -45,6 +45,9 @@ func (s *stepper) run(p *state.Record, next *corev1.PodStatus, end *End) {
 		first := &next.ContainerStatuses[0]
 		if first.State.Running != nil {
 			over := first.State.Running.StartedAt.Add(end.After)
+			if first.State.Running.StartedAt.After(s.now) {
+				over = s.now // the clock went back: how long it ran is not known
+			}
 			if over.After(s.now) {
 				s.later(over)
 				return
