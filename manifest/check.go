@@ -69,6 +69,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.immutableChanges()
 	w.podLists()
 	w.rolloutAnnotations()
+	w.drainAnnotations()
 	l.found = append(l.found, w.mistakes...)
 	l.hints = append(l.hints, w.hints...)
 }

@@ -211,7 +211,7 @@ func (d *draft) admitted(item manifest.Item, r *state.Record) (manifest.Object, 
 		}
 		return admit.Claim(d.declared(), o), nil
 	case *corev1.Node:
-		return d.withRange(d.taintedSince(o, r), nodeBits), nil
+		return d.withRange(cordoned(d.taintedSince(o, r)), nodeBits), nil
 	}
 	return item.Object, nil
 }

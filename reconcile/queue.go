@@ -22,8 +22,8 @@ const (
 	daemonSets
 	jobs
 	replicas
-	drains
 	pods
+	drains // after all that takes Pods away without asking: what is left to budgets is known then
 	copies
 	claims
 	volumes
@@ -44,7 +44,7 @@ const (
 
 func (c Concern) String() string {
 	names := [...]string{"", "builtins", "registration", "allocation", "autoscaling", "cronjobs",
-		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "drains", "pods", "copies", "claims", "volumes", "placement",
+		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "pods", "drains", "copies", "claims", "volumes", "placement",
 		"endpoints", "mirrors", "replicaset status", "deployment status", "statefulset status", "daemonset status", "job status",
 		"claim status", "volume status", "budgets", "namespaces", "revisions"}
 	if int(c) >= len(names) {

@@ -9,10 +9,11 @@ import (
 const (
 	DrivenOut = "a taint of its node drives it out"
 	NodeGone  = "its node is gone"
+	Evicted   = "its node is drained"
 )
 
 // disruption is the condition by which upstream tells that a Pod does not go because of what it does, with the
-// reasons and messages of the taint and garbage collecting controllers. It follows from the Deletion, so that nobody
+// reasons and messages of the taint and garbage collecting controllers and of the eviction API. It follows from the Deletion, so that nobody
 // needs to report it: the node least of all, which may be gone.
 func (d *Deletion) disruption() *corev1.PodCondition {
 	c := corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}
@@ -23,6 +24,8 @@ func (d *Deletion) disruption() *corev1.PodCondition {
 		c.Reason, c.Message = "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"
 	case d.Reason == NodeGone:
 		c.Reason, c.Message = "DeletionByPodGC", "PodGC: node no longer exists"
+	case d.Reason == Evicted:
+		c.Reason, c.Message = "EvictionByEvictionAPI", "Eviction API: evicting"
 	default:
 		return nil
 	}

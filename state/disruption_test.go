@@ -21,6 +21,8 @@ func TestFull_Disruption(t *testing.T) {
 		Message: "PodGC: node no longer exists", ObservedGeneration: 3, LastTransitionTime: second}
 	driven := gone
 	driven.Reason, driven.Message = "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"
+	drained := gone
+	drained.Reason, drained.Message = "EvictionByEvictionAPI", "Eviction API: evicting"
 	again := driven
 	again.LastTransitionTime = earlier
 	for name, tt := range map[string]struct {
@@ -32,6 +34,7 @@ func TestFull_Disruption(t *testing.T) {
 		"scaled down":          {reason: "scaled down", before: ready},
 		"driven out":           {reason: DrivenOut, before: ready, want: &driven},
 		"node gone":            {reason: NodeGone, before: ready, want: &gone},
+		"drained":              {reason: Evicted, before: ready, want: &drained},
 		"evicted":              {reason: "its owner is gone", before: evicted, want: &evicted},
 		"evicted, then driven": {reason: DrivenOut, before: evicted, want: &again},
 	} {
