@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,14 +50,16 @@ func (x *cronJob) since() time.Time {
 		at = t
 	}
 	switch {
-	case x.rescheduled():
-		at = now
-		x.d.annotate(x.r, cronSince, now.Format(time.RFC3339), "its schedule changed")
 	case at.After(now.Add(clockTrust)):
 		x.event(corev1.EventTypeWarning, "ClockSetBack", "the clock was far ahead, at %s: scheduled times count from now on", at.UTC().Format(time.RFC3339))
 		at = now
 		x.status.LastScheduleTime = nil
 		x.d.annotate(x.r, cronSince, now.Format(time.RFC3339), "the clock was far ahead")
+	case x.rescheduled():
+		if now.After(at) { // or else the clock was set back: what ran does not run again
+			at = now
+		}
+		x.d.annotate(x.r, cronSince, at.UTC().Format(time.RFC3339), "its schedule changed")
 	}
 	return at
 }
@@ -125,7 +128,7 @@ func (x *cronJob) owner() *metav1.ObjectMeta {
 func (x *cronJob) create(due time.Time) {
 	ref := x.jobRef(due)
 	if x.c.Spec.ConcurrencyPolicy == batchv1.ReplaceConcurrent {
-		for _, r := range x.jobs {
+		for _, r := range slices.Clone(x.jobs) {
 			if finished(r) == "" {
 				x.drop(r, ref.Name+" takes its place")
 			}
