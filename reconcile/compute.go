@@ -137,8 +137,6 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 		d.statefulSetStatus(r)
 	case daemonSetStatus:
 		d.daemonSetStatus(r)
-	case jobStatus:
-		d.jobStatus(r)
 	case budgets:
 		d.budget(r)
 	case claims:

@@ -57,7 +57,7 @@ func (x *job) release(p *jobPod) {
 	}
 	pod := *r.Pod()
 	pod.Finalizers = slices.DeleteFunc(slices.Clone(pod.Finalizers), func(f string) bool { return f == batchv1.JobTrackingFinalizer })
-	x.d.put(state.Put{Ref: r.Ref, Object: &pod, Origin: r.Origin, Why: "counted"})
+	x.d.put(state.Put{Ref: r.Ref, Object: &pod, Origin: r.Origin, Why: "accounted for"})
 }
 
 // manage makes or ends Pods until as many run as should. It never does both at once.

@@ -34,7 +34,6 @@ const (
 	deploymentStatus
 	statefulSetStatus
 	daemonSetStatus
-	jobStatus
 	claimStatus
 	volumeStatus
 	budgets
@@ -45,7 +44,7 @@ const (
 func (c Concern) String() string {
 	names := [...]string{"", "builtins", "registration", "allocation", "autoscaling", "cronjobs",
 		"rollout", "statefulsets", "daemonsets", "jobs", "replicas", "pods", "drains", "copies", "claims", "volumes", "placement",
-		"endpoints", "mirrors", "replicaset status", "deployment status", "statefulset status", "daemonset status", "job status",
+		"endpoints", "mirrors", "replicaset status", "deployment status", "statefulset status", "daemonset status",
 		"claim status", "volume status", "budgets", "namespaces", "revisions"}
 	if int(c) >= len(names) {
 		return "unknown"

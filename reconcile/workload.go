@@ -16,7 +16,7 @@ var workloadConcerns = map[schema.GroupKind][]Concern{
 	{Group: "", Kind: "ReplicationController"}:              {autoscaling, replicas, replicaSetStatus},
 	{Group: "apps", Kind: "StatefulSet"}:                    {autoscaling, statefulSets, statefulSetStatus},
 	{Group: "apps", Kind: "DaemonSet"}:                      {daemonSets, daemonSetStatus},
-	{Group: "batch", Kind: "Job"}:                           {jobs, jobStatus},
+	{Group: "batch", Kind: "Job"}:                           {jobs},
 	{Group: "batch", Kind: "CronJob"}:                       {cronJobs},
 	{Group: "policy", Kind: "PodDisruptionBudget"}:          {budgets},
 	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}: {autoscaling},
