@@ -106,7 +106,11 @@ func (d *draft) readJob(r *state.Record, j *batchv1.Job) *job {
 
 func (d *draft) jobPod(r *state.Record) *jobPod {
 	p := &jobPod{r: r, phase: r.PodStatus().Phase, tracked: tracked(r), index: indexOf(r)}
-	if r.Deletion != nil && !terminal(r) && d.over(r) != "" {
+	switch {
+	case terminal(r):
+	case r.Deletion == nil && !p.tracked: // it has ended and is counted, whatever a status that was lost said
+		p.phase = corev1.PodSucceeded
+	case r.Deletion != nil && d.over(r) != "":
 		p.phase = corev1.PodFailed
 	}
 	return p

@@ -93,7 +93,7 @@ func (x *job) complete() *batchv1.JobCondition {
 // left is how many Pods are active by now.
 func (x *job) left() (n int) {
 	for p := range x.d.w.Owned(x.r.UID) {
-		if p.Ref.Kind == "Pod" && active(p) {
+		if p.Ref.Kind == "Pod" && x.d.jobPod(p).active() {
 			n++
 		}
 	}
