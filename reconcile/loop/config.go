@@ -53,6 +53,11 @@ type Config struct {
 	Adopted func(ctx context.Context, hash string) (Commit, error)
 	// Options are those of the computation; its Set is the loop's own.
 	Options reconcile.Options
+	// ClockSet gets a value when the clock on the wall was set (see Clock). Optional: without it what became due by that is
+	// noticed with the next change.
+	ClockSet <-chan struct{}
+	// Now is the clock on the wall; nil is the machine's.
+	Now func() time.Time
 	// Record tells people what happened. Optional.
 	Record func(state.Event)
 	// Progress is told how far a commit has come, at every change of that. It must return soon. Optional.

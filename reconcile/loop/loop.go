@@ -54,6 +54,9 @@ func New(cfg Config, store Store, log *slog.Logger) (*Loop, error) {
 	if cfg.Record == nil {
 		cfg.Record = func(state.Event) {}
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(state.Progress) {}
 	}
@@ -84,6 +87,9 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.take(ctx, c)
 		case <-l.store.Changed(l.seen):
 		case <-timer.C:
+		case <-l.cfg.ClockSet:
+			l.log.Info("the clock was set")
+			l.memory.Forget() // what was reached by time alone may be ahead again, and what is ahead may be due
 		}
 		wait := l.settle(ctx)
 		l.pass()
@@ -102,7 +108,7 @@ func (l *Loop) settle(ctx context.Context) time.Duration {
 	}
 	for ctx.Err() == nil {
 		l.learn(0)
-		now := time.Now()
+		now := l.cfg.Now()
 		l.unpark(now)
 		if l.candidate == nil && !l.memory.Due(now) {
 			l.calm(now)
