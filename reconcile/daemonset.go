@@ -45,6 +45,7 @@ func (d *draft) daemonSet(r *state.Record) {
 	if r.Deletion != nil || d.held(r) {
 		return
 	}
+	d.settleRevisions(r)
 	if x := d.daemons(r); x != nil {
 		_, unavailable := x.limits()
 		d.podLists(r, x.desired-max(1, unavailable), x.ds.Spec.MinReadySeconds)
@@ -76,6 +77,7 @@ func (d *draft) daemons(r *state.Record) *daemonSet {
 	if !ok {
 		return nil
 	}
+	ds = d.configuredDaemons(r, ds)
 	x := &daemonSet{d: d, r: r, ds: ds}
 	x.versions = &versions{
 		d: d, owner: r, template: &ds.Spec.Template, selector: ds.Spec.Selector, label: appsv1.DefaultDaemonSetUniqueLabelKey,

@@ -148,7 +148,7 @@ func (d *draft) repin(owner, s *state.Record, pins state.Pins, why string) {
 	d.pin(d.base, owner, &rs.Spec.Template)
 	puts := []state.Put{{Ref: s.Ref, Object: &rs, Origin: s.Origin, Why: why}}
 	for p := range d.w.Owned(s.UID) {
-		if p.Ref.Kind != "Pod" || p.Origin != state.Derived || p.Deletion != nil {
+		if p.Ref.Kind != "Pod" || p.Origin != state.Derived {
 			continue
 		}
 		pod := *p.Pod()

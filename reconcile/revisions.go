@@ -119,6 +119,7 @@ func (v *versions) latest(list []*state.Record, collisions int32) (*state.Record
 		hash := v.hash(data, collisions)
 		ref := manifest.RevisionRef(v.owner.Ref.Namespace, revisionName(v.owner.Ref.Name, hash))
 		if v.d.w.Get(ref) == nil {
+			v.d.pin(v.d.w, v.owner, v.template)
 			return v.put(ref, v.make(ref, hash, data, number), "new template"), collisions, nil
 		}
 		collisions++
@@ -130,6 +131,7 @@ func (v *versions) make(ref manifest.Ref, hash string, data []byte, number int64
 	if cause := v.d.cause(v.owner.Commit); annotations[changeCauseAnnotation] == "" && cause != "" {
 		annotations = withLabel(annotations, changeCauseAnnotation, cause)
 	}
+	annotations = withPins(annotations, v.template.Annotations[state.PinnedConfigAnnotation])
 	return &appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: ref.Namespace, Name: ref.Name, Labels: withLabel(v.template.Labels, v.label, hash), Annotations: annotations,

@@ -41,6 +41,7 @@ func (d *draft) statefulSet(r *state.Record) {
 	if set, ok := r.Object.(*appsv1.StatefulSet); ok { // one after the other
 		d.podLists(r, int(replicasOf(r, set.Spec.Replicas))-1, set.Spec.MinReadySeconds)
 	}
+	d.settleRevisions(r)
 	steps := 0
 	for {
 		x := d.stateful(d.w.Get(r.Ref))
@@ -59,6 +60,7 @@ func (d *draft) stateful(r *state.Record) *stateful {
 	if !ok {
 		return nil
 	}
+	set = d.configuredSet(r, set)
 	x := &stateful{d: d, r: r, set: set, at: map[int]*state.Record{}, start: ordinalStart(set)}
 	x.end = x.start + int(replicasOf(r, set.Spec.Replicas))
 	x.versions = versions{
