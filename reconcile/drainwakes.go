@@ -7,13 +7,17 @@ import (
 	"writ/state"
 )
 
-// budgetWakes: a Pod concerns the budgets that are about it, and the drain of its node.
+// budgetWakes: a Pod concerns the budgets that are about it, the drain of its node, and those of all nodes that its
+// budgets' Pods are on: at once, not only once a budget's status says so, which others may have been told of by then.
 func budgetWakes(w *state.World, c *state.Change, yield func(Key)) {
 	for b := range w.List("policy", "PodDisruptionBudget", c.Ref.Namespace) {
 		s := manifest.Selector(b.Object)
 		for _, r := range []*state.Record{c.Old, c.New} {
 			if r != nil && s != nil && s.Matches(labels.Set(r.Object.GetLabels())) {
 				keysFor(b.Ref, yield)
+				if soundness(c.Old) != soundness(c.New) {
+					drainsOf(w, b, yield)
+				}
 				break
 			}
 		}
@@ -37,8 +41,18 @@ func scaleWakes(w *state.World, c *state.Change, yield func(Key)) {
 	}
 }
 
-// allowanceWakes: a budget concerns the drains of the nodes that its Pods are on.
+// sound is what of a Pod its budgets count.
+type sound struct{ there, healthy bool }
+
+func soundness(p *state.Record) sound {
+	return sound{p != nil, p != nil && p.Deletion == nil && podReady(p)}
+}
+
+// allowanceWakes: a budget that says something else concerns the drains of the nodes that its Pods are on.
 func allowanceWakes(w *state.World, c *state.Change, yield func(Key)) {
+	if c.Old != nil && c.New != nil && !newer(c) && c.Old.Object == c.New.Object {
+		return
+	}
 	for _, r := range []*state.Record{c.Old, c.New} {
 		if r != nil {
 			drainsOf(w, r, yield)
