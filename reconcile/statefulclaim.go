@@ -19,7 +19,12 @@ import (
 // unless its retention policy gives them an owner: the set, with which they go, or a Pod that is scaled away.
 
 func (x *stateful) claimName(template string, n int) string {
-	return template + "-" + x.r.Ref.Name + "-" + strconv.Itoa(n)
+	return statefulClaim(template, x.r.Ref.Name, n)
+}
+
+// statefulClaim is upstream's name of the claim of a template for the Pod of an ordinal.
+func statefulClaim(template, set string, n int) string {
+	return template + "-" + set + "-" + strconv.Itoa(n)
 }
 
 func (x *stateful) claimRef(template *corev1.PersistentVolumeClaim, n int) manifest.Ref {

@@ -274,16 +274,14 @@ func runningReady(p *state.Record) bool {
 	return p.PodStatus().Phase == corev1.PodRunning && podReady(p)
 }
 
-// shrink ends the Pods that are not wanted: in order, the highest first and only while all others are available.
+// shrink ends the Pods that are not wanted: in order, the highest first, one after the other, while all that are wanted
+// are available. Upstream waits for one that is not ready to become so while a lower one is not either.
 func (x *stateful) shrink() (moved, blocked bool) {
-	sick := x.firstSick()
 	for _, p := range x.condemned {
 		switch {
 		case p.Deletion != nil && x.ordered():
 			return moved, true
 		case p.Deletion != nil:
-		case x.ordered() && p != sick && !x.well(p):
-			return moved, true
 		default:
 			moved = x.stop(p, "scaled down") || moved
 			if x.ordered() {
@@ -292,21 +290,6 @@ func (x *stateful) shrink() (moved, blocked bool) {
 		}
 	}
 	return moved, false
-}
-
-// firstSick is the first Pod by ordinal that is not available, of those that are wanted and then of the others.
-func (x *stateful) firstSick() *state.Record {
-	for n := x.start; n < x.end; n++ {
-		if !x.well(x.at[n]) {
-			return x.at[n]
-		}
-	}
-	for _, p := range slices.Backward(x.condemned) {
-		if !x.well(p) {
-			return p
-		}
-	}
-	return nil
 }
 
 // stop ends a Pod.

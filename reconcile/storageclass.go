@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,6 +55,9 @@ func classless(r *state.Record) bool {
 
 // refusals are why a record cannot become what is declared.
 func (d *draft) refusals(r *state.Record, object manifest.Object) []string {
+	if set, ok := object.(*appsv1.StatefulSet); ok {
+		return d.statefulRefusals(r, set)
+	}
 	c, ok := object.(*corev1.PersistentVolumeClaim)
 	if !ok {
 		return manifest.ValidateUpdate(r.Object, object)

@@ -118,6 +118,13 @@ func replicas(r *state.Record) string {
 		if s, ok := r.Status.(*appsv1.ReplicaSetStatus); ok {
 			ready = s.ReadyReplicas
 		}
+	case *appsv1.StatefulSet:
+		if o.Spec.Replicas != nil {
+			wanted = *o.Spec.Replicas
+		}
+		if s, ok := r.Status.(*appsv1.StatefulSetStatus); ok {
+			ready = s.ReadyReplicas
+		}
 	case *appsv1.DaemonSet:
 		if s, ok := r.Status.(*appsv1.DaemonSetStatus); ok {
 			ready, wanted = s.NumberReady, s.DesiredNumberScheduled
