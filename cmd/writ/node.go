@@ -41,6 +41,7 @@ type node struct {
 	mirror  *gitsync.Mirror
 	commits chan loop.Commit
 	loop    *loop.Loop
+	clock   *loop.Clock
 	meter   *metrics.Collector // of what autoscalers ask for
 	network *network.Network
 	images  *image.Store
@@ -111,8 +112,12 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 	if err != nil {
 		return n, err
 	}
+	if n.clock, err = loop.NewClock(); err != nil {
+		return n, err
+	}
 	n.loop, err = loop.New(loop.Config{
-		Commits: n.commits, Ancestor: n.mirror.Ancestor, Adopted: n.adoptedBefore, Record: n.events.Record, Progress: n.passed,
+		ClockSet: n.clock.Set(),
+		Commits:  n.commits, Ancestor: n.mirror.Ancestor, Adopted: n.adoptedBefore, Record: n.events.Record, Progress: n.passed,
 		Loader:  loader,
 		Options: reconcile.Options{Node: cfg.node, OS: goruntime.GOOS, Arch: goruntime.GOARCH, RootCA: n.rootCA, Volumes: noderuntime.VolumesDir(cfg.dataDir), EndedPods: cfg.eviction.ended(), ConfigKey: n.configKey},
 	}, n.store, log)
@@ -224,6 +229,7 @@ func (n *node) parts() map[string]func(context.Context) error {
 		"sync":    n.mirror.Run,
 		"commits": n.deliver,
 		"loop":    n.loop.Run,
+		"clock":   n.clock.Run,
 		"meter":   n.meter.Run,
 		"network": func(ctx context.Context) error { return n.network.Run(ctx, n.store) },
 		"images":  n.images.Run,
