@@ -61,6 +61,7 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.addresses()
 	w.hostPorts()
 	w.fullNames()
+	w.statefulNames()
 	w.nodePortClashes()
 	w.crowded()
 	w.exclusiveClaims()
