@@ -101,7 +101,9 @@ func summary(before, now *manifest.Set, world *state.World, plan *reconcile.Plan
 		}
 	}
 	for i := range plan.Batch.Puts {
-		if put := &plan.Batch.Puts[i]; put.Origin == state.Derived && put.Ref.Kind == "ReplicaSet" && world.Get(put.Ref) == nil {
+		put := &plan.Batch.Puts[i]
+		revision := put.Ref.Kind == "ReplicaSet" || put.Ref.Kind == "ControllerRevision"
+		if put.Origin == state.Derived && revision && world.Get(put.Ref) == nil {
 			if owner, found := ownerOf(put.Object, put.Ref.Namespace); found && world.Get(owner) != nil {
 				m.Roll = append(m.Roll, owner)
 			}

@@ -31,6 +31,13 @@ func configMap(name, more string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n" + more
 }
 
+// shopReaders are a Deployment and a DaemonSet that read a ConfigMap as variables.
+func shopReaders(colour string) string {
+	web := strings.Replace(shopWeb, `image: "web:1"`, `image: "web:1", envFrom: [{configMapRef: {name: app}}]`, 1)
+	agent := strings.NewReplacer("kind: Deployment", "kind: DaemonSet", "name: web, namespace", "name: agent, namespace", "app: web", "app: agent").Replace(web)
+	return web + "---\n" + agent + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: app, namespace: shop}\ndata: {colour: " + colour + "}\n"
+}
+
 // What was wrong before the branch is counted and not told, wherever it moved; what the branch brings
 // is told, with what merging it would do.
 func TestCheck_Base(t *testing.T) {
@@ -52,6 +59,8 @@ func TestCheck_Base(t *testing.T) {
 		{"only the place", nil, map[string]string{"a.yaml": "", "deep/z.yaml": "# moved\n" + old["a.yaml"]}, "", nil, exitFine, []string{"merging changes no object"}, nil},
 		{"a new object", nil, map[string]string{"d.yaml": configMap("d", "")}, "", nil, exitFine, []string{"merging creates   1: ConfigMap/default/d\n"}, nil},
 		{"a new image", nil, map[string]string{"web.yaml": strings.Replace(shopWeb, "web:1", "web:2", 1)}, "", nil, exitFine, []string{"merging changes   1: Deployment/shop/web\nmerging rolls     1: Deployment/shop/web\n"}, nil},
+		{"what is read once changes", map[string]string{"web.yaml": shopReaders("red")}, map[string]string{"web.yaml": shopReaders("blue")}, "", nil, exitFine,
+			[]string{"merging changes   1: ConfigMap/shop/app\nmerging rolls     2: Deployment/shop/web, DaemonSet/shop/agent\n"}, nil},
 		{"an immutable field", nil, map[string]string{"web.yaml": strings.ReplaceAll(shopWeb, "app: web", "app: web2")}, "", nil, exitError,
 			[]string{"web.yaml:5: Deployment/shop/web: spec.selector: Invalid value", "field is immutable (annotation writ.dev/on-immutable-change"}, []string{"merging"}},
 		{"an immutable field beside a mistake", nil, map[string]string{"web.yaml": strings.ReplaceAll(shopWeb, "app: web", "app: web2"), "d.yaml": configMap("d", "dada: {}\n")}, "", nil, exitError,
