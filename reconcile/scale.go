@@ -118,9 +118,16 @@ func (x *deployment) proportion(v *revision, add, added int32) int32 {
 	want := x.want()
 	part := -v.replicas()
 	if want > 0 {
-		before := want + surge
-		if n, err := strconv.Atoi(v.rs.Annotations[maxAnnotation]); err == nil && n > 0 {
+		before := int32(0)
+		if n, err := strconv.ParseInt(v.rs.Annotations[maxAnnotation], 10, 32); err == nil && n > 0 {
 			before = int32(n)
+		} else { // nobody knows: as many as there are
+			for _, other := range x.all() {
+				before += other.actual
+			}
+		}
+		if before == 0 {
+			return 0
 		}
 		share := float64(v.replicas()) * float64(want+surge) / float64(before)
 		part = int32(math.Round(share)) - v.replicas()
