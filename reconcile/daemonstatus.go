@@ -35,6 +35,7 @@ func (d *draft) daemonSetStatus(r *state.Record) {
 	if x.current != nil {
 		d.annotate(r, appsv1.DeprecatedTemplateGeneration, strconv.FormatInt(revisionIn(x.current).Revision, 10), "")
 	}
+	d.rolledHistory(r, x.current, next.UpdatedNumberScheduled == next.DesiredNumberScheduled && next.NumberAvailable == next.DesiredNumberScheduled)
 }
 
 // counts are upstream's: of every node its oldest Pod stands for it.

@@ -97,3 +97,21 @@ func (x *deployment) tracked(late bool) {
 	}
 	x.d.rolled(x.next.r, revisionOf(x.next.rs), others, outcome)
 }
+
+// rolledHistory writes down how the rollout of a StatefulSet or DaemonSet to its newest revision goes.
+func (d *draft) rolledHistory(owner, newest *state.Record, complete bool) {
+	if newest == nil {
+		return
+	}
+	var others []*state.Record
+	for r := range d.w.Owned(owner.UID) {
+		if r.Ref.Kind == newest.Ref.Kind && r.Ref != newest.Ref {
+			others = append(others, r)
+		}
+	}
+	outcome := Outcome("")
+	if complete {
+		outcome = Complete
+	}
+	d.rolled(newest, RevisionNumber(newest), others, outcome)
+}

@@ -38,10 +38,10 @@ func (d *draft) statefulSet(r *state.Record) {
 	if r.Deletion != nil || d.held(r) {
 		return
 	}
+	d.settleRevisions(r)
 	if set, ok := r.Object.(*appsv1.StatefulSet); ok { // one after the other
 		d.podLists(r, int(replicasOf(r, set.Spec.Replicas))-1, set.Spec.MinReadySeconds)
 	}
-	d.settleRevisions(r)
 	steps := 0
 	for {
 		x := d.stateful(d.w.Get(r.Ref))

@@ -33,6 +33,8 @@ func (d *draft) statefulSetStatus(r *state.Record) {
 	x.finish(next)
 	x.conditions(next)
 	d.setStatus(r, next, "")
+	want := int32(x.end - x.start)
+	d.rolledHistory(r, x.update, next.UpdatedReplicas == want && next.AvailableReplicas == want && next.Replicas == want)
 }
 
 // count adds a Pod to a status, as upstream: one that is going counts as a replica, and as ready while it is.
