@@ -25,7 +25,7 @@ func Tree(w *state.World, namespace string) []Leaf {
 			continue
 		}
 		below := children(w, r)
-		if len(below) == 0 && r.Ref.Kind != "Pod" && r.Claim() == nil && r.Volume() == nil {
+		if len(below) == 0 && r.Ref.Kind != "Pod" && r.Ref.Kind != "CronJob" && r.Claim() == nil && r.Volume() == nil {
 			continue
 		}
 		roots = append(roots, Leaf{Kind: r.Ref.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, State: phrase(w, r), Below: below})
@@ -39,6 +39,9 @@ func children(w *state.World, r *state.Record) []Leaf {
 		below = containers(r)
 	}
 	for o := range w.Owned(r.UID) {
+		if o.Ref.Kind == "ControllerRevision" || state.PinnedCopy(o) {
+			continue // of what was: `writ history` shows it
+		}
 		below = append(below, Leaf{Kind: o.Ref.Kind, Namespace: o.Ref.Namespace, Name: o.Ref.Name, State: phrase(w, o), Below: children(w, o)})
 	}
 	if r.Ref.Kind != "Pod" {
