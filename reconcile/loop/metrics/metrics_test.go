@@ -213,7 +213,7 @@ func TestCollector_Prometheus(t *testing.T) {
 	}
 	server := prometheus(t, map[string]string{
 		`sum by (pod) (rate(requests_total{namespace="default",pod=~"` + strings.Join(pods, "|") + `"}[1m]))`: `{"resultType":"vector","result":[{"metric":{"pod":"` + pods[0] + `"},"value":[1435781451.781,"2.5"]},{"metric":{"pod":"` + pods[1] + `"},"value":[1435781451.781,"NaN"]},{"metric":{"pod":"other"},"value":[1435781451.781,"7"]}]}`,
-		`sum({__name__="latency",namespace="default",service="web",a_b_c="x.y"})`:                            `{"resultType":"vector","result":[{"metric":{},"value":[1435781451.781,"0.25"]}]}`,
+		`sum({__name__="latency",namespace="default",service="web",a_b_c="x.y"})`:                             `{"resultType":"vector","result":[{"metric":{},"value":[1435781451.781,"0.25"]}]}`,
 		`{__name__="queue",q=~"a|b\\.c"}`: `{"resultType":"vector","result":[{"metric":{"q":"a"},"value":[1435781451.781,"10"]},{"metric":{"q":"b.c"},"value":[1435781451.781,"1e30"]}]}`,
 		`{__name__="scalar",}`:            `{"resultType":"scalar","result":[1435781451.781,"-3"]}`,
 	})
