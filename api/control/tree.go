@@ -25,7 +25,7 @@ func Tree(w *state.World, namespace string) []Leaf {
 			continue
 		}
 		below := children(w, r)
-		if len(below) == 0 && r.Ref.Kind != "Pod" && r.Ref.Kind != "CronJob" && r.Claim() == nil && r.Volume() == nil {
+		if len(below) == 0 && r.Ref.Kind != "Pod" && r.Ref.Kind != "CronJob" && r.Ref.Kind != "DaemonSet" && r.Claim() == nil && r.Volume() == nil {
 			continue
 		}
 		roots = append(roots, Leaf{Kind: r.Ref.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, State: phrase(w, r), Below: below})
