@@ -17,7 +17,8 @@ type Leaf struct {
 	Below     []Leaf `json:"below,omitempty"`
 }
 
-// Tree shows who owns what, and claims with their volumes. Other objects that own nothing and run nothing are left out.
+// Tree shows who owns what, claims with their volumes, and CronJobs and DaemonSets also while they have nothing. Other
+// objects that own nothing and run nothing are left out.
 func Tree(w *state.World, namespace string) []Leaf {
 	var roots []Leaf
 	for r := range w.Records() {
