@@ -23,6 +23,7 @@ func TestPropose_RealDiskFull(t *testing.T) {
 	s := open(t, cfg)
 	run(t, s, 12)
 	filler := filepath.Join(disk, "filler")
+	still(t, s)
 	fill(t, filler, disk)
 	before := s.World()
 	for range 3 {
@@ -56,6 +57,7 @@ func TestClose_RealDiskFull(t *testing.T) {
 	run(t, s, 12)
 	want := digest(t, s.World())
 	filler := filepath.Join(disk, "filler")
+	still(t, s)
 	fill(t, filler, disk)
 	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("Close: %v", err)
@@ -82,6 +84,25 @@ func smallDisk(t *testing.T) string {
 		}
 	})
 	return disk
+}
+
+// still waits until nothing is on its way to Badger. A disk that is filled during a write, faster than
+// the reserve allows for, kills the process like any kill.
+func still(t *testing.T, s *Store) {
+	t.Helper()
+	for {
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		due := s.due()
+		s.records.mu.Lock()
+		swept := len(s.records.past.versions) == 0
+		s.records.mu.Unlock()
+		if swept && !due {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // fill leaves a few pages.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
@@ -224,7 +223,7 @@ type loading struct {
 
 	records   [][]*state.Record
 	adoptions []state.Adoption
-	old       [][]byte // superseded versions and removals
+	old       waste
 	beyond    [][]byte
 }
 
@@ -306,17 +305,20 @@ func (l *loading) read(txn *badger.Txn) error {
 		}
 	}
 	var best version // the newest so far of the object being read
+	hides := false   // it has older ones
 	take := func() {
 		if best.key == nil {
 			return
 		}
-		if len(best.value) == 0 {
-			l.old = append(l.old, best.key)
+		if len(best.value) == 0 && hides {
+			l.old.markers = append(l.old.markers, best.key)
+		} else if len(best.value) == 0 {
+			l.old.versions = append(l.old.versions, best.key)
 		} else {
 			l.found.add(best.key)
 			send(best)
 		}
-		best = version{}
+		best, hides = version{}, false
 	}
 	for it.Rewind(); it.Valid(); it.Next() {
 		item := it.Item()
@@ -329,10 +331,11 @@ func (l *loading) read(txn *badger.Txn) error {
 			continue
 		}
 		if best.key != nil && bytes.Equal(best.key[:len(best.key)-8], key[:len(key)-8]) {
-			l.old = append(l.old, best.key)
-			best = version{}
+			l.old.versions = append(l.old.versions, best.key)
+			best, hides = version{}, true
+		} else {
+			take()
 		}
-		take()
 		value, err := item.ValueCopy(nil)
 		if err != nil {
 			return fmt.Errorf("read %q: %w", key, err)
@@ -366,7 +369,7 @@ func (l *loading) readAdoptions(txn *badger.Txn) error {
 		keys = append(keys, key)
 	}
 	if extra := len(keys) - state.HistoryLimit; extra > 0 {
-		l.old = append(l.old, slices.Clone(keys[:extra])...)
+		l.old.versions = append(l.old.versions, keys[:extra]...)
 		keys = keys[extra:]
 	}
 	for _, key := range keys {

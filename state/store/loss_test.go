@@ -39,8 +39,8 @@ func image(t *testing.T, dir string) string {
 	return copied
 }
 
-// lose removes stored versions behind the back of the head.
-func lose(t *testing.T, dir string, which func(state.Revision) bool) (lost int) {
+// behind opens the records of a closed store, without their head.
+func behind(t *testing.T, dir string) *records {
 	t.Helper()
 	_, k, err := readIdentity(Config{Dir: dir}.withDefaults())
 	if err != nil {
@@ -50,8 +50,15 @@ func lose(t *testing.T, dir string, which func(state.Revision) bool) (lost int) 
 	if err := r.open(); err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+// lose removes stored versions behind the back of the head.
+func lose(t *testing.T, dir string, which func(state.Revision) bool) (lost int) {
+	t.Helper()
+	r := behind(t, dir)
 	var keys [][]byte
-	err = r.db.View(func(txn *badger.Txn) error {
+	err := r.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixRecord}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {

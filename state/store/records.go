@@ -93,9 +93,21 @@ type records struct {
 	head    head
 	written int64 // bytes since the last checkpoint
 
-	garbage [][]byte // versions that head does not need and the last checkpoint may
-	past    [][]byte // versions that the checkpoint in the making does not need either
+	garbage waste    // what head does not need and the last checkpoint may
+	past    waste    // what the checkpoint in the making does not need either
 	strays  [][]byte // versions of attempts to write that failed before the head moved
+}
+
+// waste is versions that a head does not need. A power cut may take back any part of their removal, so
+// that a marker waits until all that it hides is durably gone: an old version would be the newest again.
+type waste struct {
+	versions [][]byte
+	markers  [][]byte // "removed"; each may hide some of versions
+}
+
+func (w *waste) add(other waste) {
+	w.versions = append(w.versions, other.versions...)
+	w.markers = append(w.markers, other.markers...)
 }
 
 func (r *records) options() badger.Options {
@@ -216,7 +228,7 @@ func (r *records) writeLocked(w *state.World, index uint64, refs map[manifest.Re
 		return err
 	}
 	r.world, r.head = w, t.head
-	r.garbage = append(r.garbage, t.garbage...)
+	r.garbage.add(t.garbage)
 	r.written += t.bytes
 	return nil
 }
@@ -239,7 +251,7 @@ type writing struct {
 	records *records
 	txn     *badger.Txn
 	head    head
-	garbage [][]byte
+	garbage waste
 	written [][]byte
 	bytes   int64
 }
@@ -278,11 +290,11 @@ func (t *writing) record(ref manifest.Ref, old, next *state.Record, at state.Rev
 	if old != nil {
 		version := recordVersion(ref, old.Revision)
 		t.head.drop(version)
-		t.garbage = append(t.garbage, version)
+		t.garbage.versions = append(t.garbage.versions, version)
 	}
 	if next == nil {
 		removed := recordVersion(ref, at)
-		t.garbage = append(t.garbage, removed)
+		t.garbage.markers = append(t.garbage.markers, removed)
 		return t.set(removed, nil)
 	}
 	value, err := state.AppendRecord(make([]byte, 4, 512), next)
@@ -305,7 +317,7 @@ func (t *writing) adoptions(old, next []state.Adoption) error {
 		there[at] = true
 		if !kept[at] {
 			t.head.drop(adoptionVersion(at))
-			t.garbage = append(t.garbage, adoptionVersion(at))
+			t.garbage.versions = append(t.garbage.versions, adoptionVersion(at))
 		}
 	}
 	for i := range next {
@@ -380,27 +392,28 @@ func (r *records) settle(w *state.World, index uint64, refs map[manifest.Ref]str
 	if err := r.close(); err != nil {
 		return head{}, err
 	}
-	r.past = append(r.past, r.garbage...)
-	r.garbage, r.written = nil, 0
+	r.past.add(r.garbage)
+	r.garbage, r.written = waste{}, 0
 	return r.head, nil
 }
 
-// sweep removes what neither the head nor the checkpoint needs. What a crash leaves of it is found
-// again when the store is opened.
+// sweep removes what neither the head nor the checkpoint needs, its markers after the next checkpoint.
+// What a crash leaves of it is found again when the store is opened.
 func (r *records) sweep() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.past) == 0 {
+	if len(r.past.versions)+len(r.past.markers) == 0 {
 		return nil
 	}
 	if err := r.open(); err != nil {
 		return err
 	}
 	r.probe("sweep")
-	if err := remove(r.db, r.past); err != nil {
+	if err := remove(r.db, r.past.versions); err != nil {
 		return err
 	}
-	r.past = nil
+	r.garbage.versions = append(r.garbage.versions, r.past.markers...)
+	r.past = waste{}
 	return nil
 }
 
