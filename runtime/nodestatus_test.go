@@ -43,6 +43,27 @@ func TestNodeStatus_StatedOnce(t *testing.T) {
 	})
 }
 
+// The record of a node whose manifest comes or goes is another one, in one Batch: it is told at once how the node is.
+func TestNodeStatus_OfAnotherRecord(t *testing.T) {
+	n := &corev1.Node{}
+	n.Name = string(node)
+	bubble(t, func(t *testing.T, g *rig) {
+		g.world.adopt(t, node, "c1", n)
+		settle()
+		ref := manifest.NodeRef(string(node))
+		old := g.world.World().Get(ref)
+		g.world.decide(t, state.Batch{
+			Adopt:   &state.Adoption{Commit: "c2"},
+			Deletes: []state.Delete{{Ref: ref, UID: old.UID}},
+			Puts:    []state.Put{{Ref: ref, Object: n, Origin: state.Derived}},
+		})
+		settle()
+		if now := g.world.World().Get(ref); now.UID == old.UID || now.Status == nil {
+			t.Errorf("the record %s took the place of %s and has status %v", now.UID, old.UID, now.Status)
+		}
+	})
+}
+
 func TestNodeStatus_Conditions(t *testing.T) {
 	var told []string
 	n := &nodeStatus{r: &Runtime{cfg: Config{Node: node}, record: func(e state.Event) { told = append(told, e.Reason+": "+e.Message) }}}

@@ -185,7 +185,7 @@ func (r *Runtime) change(ctx context.Context, c *state.Change) {
 	case c.Ref.Kind == "PersistentVolume":
 		r.volumeChange(ctx, c)
 	case c.Ref == manifest.NodeRef(string(r.cfg.Node)):
-		r.routed(c)
+		r.nodeChange(c)
 	}
 }
 
@@ -220,9 +220,10 @@ func (r *Runtime) podChange(ctx context.Context, c *state.Change) {
 	r.pod(ctx, now)
 }
 
-// routed wakes the Pods that wait for their routes to go.
-func (r *Runtime) routed(c *state.Change) {
-	if c.Old == nil || c.New == nil {
+// nodeChange states how the node is in a record that does not say it, as one that took the place of another: its
+// manifest came or went. It wakes the Pods that wait for their routes to go.
+func (r *Runtime) nodeChange(c *state.Change) {
+	if c.Old == nil || c.New == nil || c.New.Status == nil {
 		r.node.ring()
 		return
 	}

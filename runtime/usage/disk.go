@@ -144,6 +144,9 @@ func (w *walk) all() error {
 			}
 		}
 		if len(f.entries) == 0 {
+			if !f.end { // a signal ends a read early: it may have told of nothing but "."
+				continue
+			}
 			if err := w.leave(); err != nil {
 				return err
 			}
@@ -226,12 +229,12 @@ func (w *walk) rest() error {
 // read takes the next entries of a directory.
 func (f *frame) read(buf []byte) error {
 	n, err := unix.Getdents(f.fd, buf)
-	if err != nil {
-		return vanished(err)
-	}
-	if n == 0 {
-		f.end = true
+	switch {
+	case errors.Is(err, unix.EINTR):
 		return nil
+	case err != nil || n == 0:
+		f.end = true
+		return vanished(err)
 	}
 	// linux_dirent64: ino and offset, 8 bytes each, length, 2, type, 1, then the name with a zero behind it.
 	const nextAt, nameAt = 8, 19

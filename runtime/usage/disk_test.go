@@ -111,6 +111,26 @@ func TestDisk_Deep(t *testing.T) {
 	}
 }
 
+// Reads that end early, as signals let them, tell of "." alone at first: that is not the end of the directory.
+func TestWalk_ShortReads(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a/b/c", "d", "e/f"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const oneName = 40 // bytes
+	w := walk{ctx: t.Context(), links: map[uint64]bool{}, buf: make([]byte, oneName)}
+	defer w.close()
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.enter(fd), w.all()); err != nil || w.use.Inodes != 7 {
+		t.Errorf("%+v, %v, want 7 inodes", w.use, err)
+	}
+}
+
 // Wide directories far above the one that is read take no memory, and nothing of them is counted twice or left out.
 func TestDisk_WideAndDeep(t *testing.T) {
 	const wide, deep = 2, walkDepth + 8
