@@ -50,7 +50,7 @@ kernel: deps-test build images ## tests that need root: runc, network namespaces
 	@WRIT_BIN='$(CURDIR)/bin' fixtures/kernel/run.sh '$(TAGS)'
 
 histories: deps-unit ## 10000 random histories of every controller (takes long)
-	$(GO) test -tags '$(TAGS)' ./fixtures/scenario -run Histories -histories 10000 -timeout 4h
+	GOGC=400 $(GO) test -tags '$(TAGS)' ./fixtures/scenario -run Histories -histories 10000 -timeout 4h
 
 lint: deps ## gofmt, go vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi

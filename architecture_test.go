@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages hold no context, clock, goroutine, lock, log, file, socket or randomness.
-var pure = []string{"manifest", "manifest/advice", "manifest/schema", "state", "schedule", "reconcile", "reconcile/admit", "reconcile/sim", "runtime/pressure"}
+var pure = []string{"manifest", "manifest/advice", "manifest/schema", "state", "schedule", "reconcile", "reconcile/admit", "reconcile/autoscaler", "reconcile/sim", "runtime/pressure"}
 
 // impure lists the standard packages whose import makes a package impure.
 var impure = []string{

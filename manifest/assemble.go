@@ -41,6 +41,7 @@ func (l *loader) assemble(settings Cluster, root *folder, units []*unit) *Set {
 	l.selectors(s.objects, added)
 	l.whole(s.objects, settings.Spec)
 	l.privileges(s.objects, units, settings.Spec.Signers)
+	l.metrics(settings.Spec.Metrics, s.objects)
 	l.mistakes = append(l.mistakes, l.settle(l.found, spots{})...)
 	s.spots = spots{}
 	s.warnings = append(l.unitWarnings(root.collect(nil, taken), root, units), l.settle(l.hints, s.spots)...)

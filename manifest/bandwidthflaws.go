@@ -19,7 +19,7 @@ func (n *needs) bandwidths(pods *podFacts) {
 		if !ok {
 			continue
 		}
-		field := strings.TrimSuffix(pods.path, "spec") + "metadata.annotations[" + name + "]"
+		field := strings.TrimSuffix(pods.path, "spec") + annotation(name)
 		if what := badBandwidth(text); what != "" {
 			n.flaw(field, fmt.Sprintf("Invalid value: %q: %s", text, what))
 		} else if pods.spec.HostNetwork {

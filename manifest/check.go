@@ -17,10 +17,10 @@ type whole struct {
 	broken   map[Ref]bool // declared, with mistakes of their own
 	unread   bool         // something could not be identified: absence proves nothing
 
-	custom      map[string]bool // namespaces with custom resources, whose operators may make more
-	claims      map[string]bool // see claimMakers
-	classes     map[string]bool // see volumeClasses
-	spoilt      map[string]bool // namespaces with broken objects, which may make pods
+	custom      map[string]bool    // namespaces with custom resources, whose operators may make more
+	claims      map[string]*parsed // see claimMakers
+	classes     map[string]bool    // see volumeClasses
+	spoilt      map[string]bool    // namespaces with broken objects, which may make pods
 	pods        podIndex
 	comparisons int
 
@@ -62,15 +62,12 @@ func (l *loader) whole(objects []*parsed, settings ClusterSpec) {
 	w.hostPorts()
 	w.fullNames()
 	w.statefulNames()
+	w.sharedClaims()
 	w.nodePortClashes()
 	w.crowded()
 	w.exclusiveClaims()
 	w.autoscalers()
 	w.dependencies()
-	w.immutableChanges()
-	w.podLists()
-	w.rolloutAnnotations()
-	w.drainAnnotations()
 	l.found = append(l.found, w.mistakes...)
 	l.hints = append(l.hints, w.hints...)
 }

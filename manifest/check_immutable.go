@@ -16,13 +16,11 @@ const (
 	Orphan   = "orphan"   // what it made is left behind
 )
 
-// immutableChanges reports what OnImmutableChangeAnnotation cannot say, before it is needed.
-func (w *whole) immutableChanges() {
-	for _, p := range w.objects {
-		how, said := p.Object.GetAnnotations()[OnImmutableChangeAnnotation]
-		if said && how != Recreate && how != Orphan {
-			w.about(p, "metadata.annotations["+OnImmutableChangeAnnotation+"]", fmt.Sprintf("%q must be %s or %s", how, Recreate, Orphan))
-		}
+// immutableFlaws adds values that mean nothing, before one is needed.
+func (n *needs) immutableFlaws(p *parsed) {
+	how, said := p.Object.GetAnnotations()[OnImmutableChangeAnnotation]
+	if said && how != Recreate && how != Orphan {
+		n.flaw(annotation(OnImmutableChangeAnnotation), fmt.Sprintf("%q must be %s or %s", how, Recreate, Orphan))
 	}
 }
 

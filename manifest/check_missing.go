@@ -120,22 +120,24 @@ func (w *whole) comesWith(ref Ref) bool {
 	switch ref.Kind {
 	case "PersistentVolumeClaim":
 		name := strings.TrimRight(ref.Name, "0123456789")
-		return len(name) < len(ref.Name) && strings.HasSuffix(name, "-") && w.claimMakers()[ref.Namespace+"/"+name]
+		return len(name) < len(ref.Name) && strings.HasSuffix(name, "-") && w.claimMakers()[ref.Namespace+"/"+name] != nil
 	case "StorageClass":
 		return w.volumeClasses()[ref.Name]
 	}
 	return false
 }
 
-// claimMakers are the names of the claims of all StatefulSets, without their ordinal.
-func (w *whole) claimMakers() map[string]bool {
+// claimMakers are the StatefulSets by the names of their claims without the ordinal, the first of each.
+func (w *whole) claimMakers() map[string]*parsed {
 	if w.claims != nil {
 		return w.claims
 	}
-	w.claims = map[string]bool{}
+	w.claims = map[string]*parsed{}
 	for _, p := range ofKind(w.objects, Ref{Group: "apps", Kind: "StatefulSet"}) {
 		for _, name := range claimTemplates(p.Object) {
-			w.claims[p.Ref.Namespace+"/"+name+"-"+p.Ref.Name+"-"] = true
+			if key := p.Ref.Namespace + "/" + name + "-" + p.Ref.Name + "-"; w.claims[key] == nil {
+				w.claims[key] = p
+			}
 		}
 	}
 	return w.claims

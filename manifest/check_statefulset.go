@@ -14,3 +14,16 @@ func (w *whole) statefulNames() {
 		}
 	}
 }
+
+// sharedClaims refuses two StatefulSets whose claims have the same names: a Pod of each would write to one volume.
+func (w *whole) sharedClaims() {
+	makers := w.claimMakers()
+	for _, p := range ofKind(w.objects, StatefulSetRef("", "")) {
+		for i, name := range claimTemplates(p.Object) {
+			claim := name + "-" + p.Ref.Name + "-"
+			if first := makers[p.Ref.Namespace+"/"+claim]; first != p {
+				w.about(p, fmt.Sprintf("spec.volumeClaimTemplates[%d].metadata.name", i), fmt.Sprintf("Invalid value: %q: its claims are named %s0 and so on, as those of %s in %s; their pods would share volumes", name, claim, first.Ref, first.Source))
+			}
+		}
+	}
+}

@@ -47,7 +47,9 @@ func CronZone(c *batchv1.CronJob) (*time.Location, error) {
 
 // cronFlaws adds a schedule of which no time ever comes.
 func (n *needs) cronFlaws(c *batchv1.CronJob) {
-	s, err := CronSchedule(c)
+	anywhere := *c
+	anywhere.Spec.TimeZone = nil // an unknown one is a mistake of its own
+	s, err := CronSchedule(&anywhere)
 	if err != nil {
 		return // said by the rules
 	}

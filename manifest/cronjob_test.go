@@ -14,6 +14,8 @@ func TestLoad_CronJobs(t *testing.T) {
 		{"a leap day", `schedule: "0 0 29 2 *"`, ""},
 		{"a macro", `schedule: "@hourly"`, ""},
 		{"never", `schedule: "0 0 31 2 *"`, `cron.yaml:5: CronJob/default/tidy: spec.schedule: Invalid value: "0 0 31 2 *": no such time ever comes: the job would never run`},
+		{"never, in no zone", `schedule: "0 0 31 2 *", timeZone: Mars/Olympus`, `no such time ever comes: the job would never run
+cron.yaml:5: CronJob/default/tidy: spec.timeZone: Invalid value: "Mars/Olympus": unknown time zone Mars/Olympus`},
 		{"no field", `schedule: "0 , * * *"`, `no such time ever comes`},
 		{"no cron line", `schedule: "every day"`, `cron.yaml:5: CronJob/default/tidy: spec.schedule: Invalid value: "every day": expected exactly 5 fields`},
 		{"at boot", `schedule: "@reboot"`, `cron.yaml:5: CronJob/default/tidy: spec.schedule: Invalid value: "@reboot": unrecognized descriptor`},

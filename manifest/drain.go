@@ -6,17 +6,14 @@ const DrainAnnotation = "writ.dev/drain"
 // Drains says that a Node is to be emptied.
 func Drains(o Object) bool { return o.GetAnnotations()[DrainAnnotation] == "true" }
 
-// drainAnnotations reports values that mean nothing, and other kinds.
-func (w *whole) drainAnnotations() {
-	const field = "metadata.annotations[" + DrainAnnotation + "]"
-	for _, p := range w.objects {
-		value, said := p.Object.GetAnnotations()[DrainAnnotation]
-		switch {
-		case !said:
-		case p.Ref.Kind != "Node" || p.Ref.Group != "":
-			w.about(p, field, "only a Node can be drained; a "+p.Ref.Kind+" cannot")
-		case value != "true" && value != "false":
-			w.about(p, field, `"`+value+`" must be true or false`)
-		}
+// drainFlaws adds values that mean nothing, and other kinds.
+func (n *needs) drainFlaws(p *parsed) {
+	value, said := p.Object.GetAnnotations()[DrainAnnotation]
+	switch field := annotation(DrainAnnotation); {
+	case !said:
+	case p.Ref.Kind != "Node" || p.Ref.Group != "":
+		n.flaw(field, "only a Node can be drained; a "+p.Ref.Kind+" cannot")
+	default:
+		n.truthFlaw(field, value)
 	}
 }

@@ -83,6 +83,9 @@ func (f *finder) structure(path string, v reflect.Value, without map[string]stri
 	plan := planOf(v.Type())
 	for i := range plan {
 		step := &plan[i]
+		if step.silent && len(without) == 0 {
+			continue
+		}
 		field := v.Field(step.index)
 		if step.inline {
 			f.structure(path, field, without)
@@ -185,6 +188,7 @@ type step struct {
 	index  int
 	name   string
 	inline bool
+	silent bool // nothing in it can be reported, whatever it holds, unless something around it does without it
 	use    use
 }
 
@@ -196,7 +200,46 @@ func makePlans() map[reflect.Type][]step {
 	for t, rows := range tables {
 		made[t] = stepsOf(t, rows)
 	}
+	known := map[reflect.Type]bool{}
+	for t := range tables {
+		silentType(t, made, known)
+	}
 	return made
+}
+
+// silentType says that nothing of a type can be reported, and marks the steps of which that is true. A type that
+// holds itself is not silent.
+func silentType(t reflect.Type, made map[reflect.Type][]step, known map[reflect.Type]bool) bool {
+	if silent, found := known[t]; found {
+		return silent
+	}
+	known[t] = false
+	plan, found := made[t]
+	if !found {
+		plan = stepsOf(t, nil)
+		made[t] = plan
+	}
+	all := true
+	for i := range plan {
+		plan[i].silent = silentStep(&plan[i], t.Field(plan[i].index).Type, made, known)
+		all = all && plan[i].silent
+	}
+	known[t] = all
+	return all
+}
+
+func silentStep(s *step, t reflect.Type, made map[reflect.Type][]step, known map[reflect.Type]bool) bool {
+	if s.inline {
+		return silentType(t, made, known)
+	}
+	u := s.use
+	if u.when != nil || u.support == missing || len(u.only)+len(u.never)+len(u.without) > 0 {
+		return false
+	}
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return u.support != actedOn || t.Kind() != reflect.Struct || tables[t] == nil || silentType(t, made, known)
 }
 
 func planOf(t reflect.Type) []step {

@@ -19,6 +19,16 @@ func (n *needs) flaw(field, why string) { n.add(need{field: field, why: why}) }
 // warn adds what Kubernetes accepts and then acts upon in a way that few expect.
 func (n *needs) warn(field, why string) { n.add(need{field: field, why: why, hint: true}) }
 
+// annotation is the path of one in an object.
+func annotation(key string) string { return "metadata.annotations[" + key + "]" }
+
+// truthFlaw adds the value of an annotation that can only be true or false.
+func (n *needs) truthFlaw(field, value string) {
+	if value != "true" && value != "false" {
+		n.flaw(field, `"`+value+`" must be true or false`)
+	}
+}
+
 // podFlaws adds what is wrong with the pods of an object by themselves.
 func (n *needs) podFlaws(pods *podFacts) {
 	eachContainer(pods.path, pods.spec, func(at string, c *corev1.Container) {

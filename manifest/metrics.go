@@ -3,9 +3,13 @@ package manifest
 import (
 	"fmt"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Metrics says where autoscalers get the metrics that no control group tells.
@@ -18,6 +22,9 @@ type Metrics struct {
 type Prometheus struct {
 	// URL is where its api/v1/query lies below. A host NAME.NAMESPACE.svc is a Service of the cluster.
 	URL string `json:"url"`
+	// Secret is NAMESPACE/NAME of a Secret with what the server asks for: token, or username and password; and ca.crt, the
+	// certificates that it is known by.
+	Secret string `json:"secret,omitempty"`
 	// Queries are those of metrics that are not simply series of their name.
 	Queries []MetricQuery `json:"queries,omitempty"`
 }
@@ -31,6 +38,12 @@ type MetricQuery struct {
 	// Query is PromQL with the placeholders of QueryPlaceholders. That of a metric of Pods gives one value for each,
 	// by the label pod.
 	Query string `json:"query"`
+}
+
+// Credentials is the Secret that is named; false for none.
+func (p *Prometheus) Credentials() (Ref, bool) {
+	namespace, name, ok := strings.Cut(p.Secret, "/")
+	return SecretRef(namespace, name), ok
 }
 
 // Find is the query of a metric of a type, nil if there is none of its own.
@@ -52,6 +65,36 @@ func QueryPlaceholders() []string {
 	return []string{"metric", "namespace", "selector", "pods", "kind", "name"}
 }
 
+const metricsSecret = "spec.metrics.prometheus.secret"
+
+// metrics reports a Secret with credentials that is not declared, or has none.
+func (l *loader) metrics(m *Metrics, objects []*parsed) {
+	if m == nil || m.Prometheus == nil || l.unread {
+		return
+	}
+	ref, ok := m.Prometheus.Credentials()
+	if !ok || slices.ContainsFunc(l.broken, func(b declared) bool { return b.ref == ref }) {
+		return
+	}
+	say := func(what string) {
+		l.mistake(path.Join(l.Folder, settingsFile), l.settingsLine(metricsSecret), "%s: %s %s", metricsSecret, ref, what)
+	}
+	p := lookUp(objects, ref)
+	if p == nil {
+		say("is not declared in this commit")
+		return
+	}
+	has := func(key string) bool { return len(p.Object.(*corev1.Secret).Data[key]) > 0 }
+	switch {
+	case has(corev1.ServiceAccountTokenKey) && has(corev1.BasicAuthUsernameKey):
+		say("has both a token and a username")
+	case has(corev1.BasicAuthUsernameKey) != has(corev1.BasicAuthPasswordKey):
+		say("has one of username and password")
+	case !has(corev1.ServiceAccountTokenKey) && !has(corev1.BasicAuthUsernameKey) && !has(corev1.ServiceAccountRootCAKey):
+		say("has none of token, username and password, ca.crt")
+	}
+}
+
 func (m *Metrics) validate() []problem {
 	if m == nil || m.Prometheus == nil {
 		return nil
@@ -63,6 +106,9 @@ func (m *Metrics) validate() []problem {
 		problems = append(problems, problem{"spec.metrics.prometheus.url", fmt.Sprintf("%q is not an address such as http://prometheus.monitoring.svc:9090", m.Prometheus.URL)})
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		problems = append(problems, problem{"spec.metrics.prometheus.url", "must be scheme, host and path only"})
+	}
+	if ref, ok := m.Prometheus.Credentials(); m.Prometheus.Secret != "" && (!ok || len(validation.IsDNS1123Label(ref.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(ref.Name)) > 0) {
+		problems = append(problems, problem{metricsSecret, fmt.Sprintf("%q is not NAMESPACE/NAME of a Secret", m.Prometheus.Secret)})
 	}
 	for i := range m.Prometheus.Queries {
 		problems = append(problems, m.Prometheus.Queries[i].validate(index("spec.metrics.prometheus.queries", i))...)

@@ -77,6 +77,12 @@ func TestLoad_Accepts(t *testing.T) {
 	}
 }
 
+// rolling is a Deployment with its bounds on lines 6 and 7.
+func rolling(surge, unavailable string) string {
+	return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  strategy: {rollingUpdate: {\n    maxSurge: " + surge + ",\n    maxUnavailable: " + unavailable +
+		"}}\n  selector: {matchLabels: {a: b}}\n  template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: c}]}}\n"
+}
+
 func TestLoad_Refuses(t *testing.T) {
 	bomb := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
 	for c := 'b'; c <= 'j'; c++ {
@@ -86,6 +92,9 @@ func TestLoad_Refuses(t *testing.T) {
 	for _, test := range []struct{ name, file, text, want string }{
 		{"a file for a program", "a.yaml", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n", "a.yaml:1: KubeletConfiguration: apiVersion: kubelet.config.k8s.io/v1beta1 KubeletConfiguration configures a program of Kubernetes and is no object of a cluster; list the file in .writignore"},
 		{"a part of the replicas", "a.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {strategy: {rollingUpdate: {maxSurge: 0.25}}, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: c}]}}}\n", `a.yaml:4: Deployment/default/a: spec.strategy.rollingUpdate.maxSurge: must be a whole number or a string, found number 0.25 (write "25%")`},
+		{"a rollout that cannot begin", "a.yaml", rolling("0", "0"), "a.yaml:7: Deployment/default/a: spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"},
+		{"a rollout that cannot begin, in per cent", "a.yaml", rolling("0%", "0%"), "a.yaml:7: Deployment/default/a: spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0"},
+		{"a rollout that cannot begin, in both", "a.yaml", rolling("0", "0%"), "a.yaml:7: Deployment/default/a: spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0"},
 		{"four dashes", "a.yaml", configMap("a") + "----\n# the next one\n" + configMap("b"), "a.yaml:4: a line of four or more dashes begins no document, write three"},
 		{"a key that is overridden by one taken over", "a.yaml", configMap("a") + "data:\n  x: a\n  <<: {x: b}\n", `a.yaml:6: ConfigMap/default/a: key "x" already set in map; write << before it`},
 		{"an alias bomb", "a.yaml", configMap("a") + bomb, "a.yaml:1: aliases make the document larger than 16 MiB"},

@@ -45,6 +45,12 @@ func needsOf(p *parsed) []need {
 	case *rbacv1.ClusterRoleBinding:
 		n.role(o.RoleRef)
 	}
+	if len(p.Object.GetAnnotations()) > 0 || p.pods != nil {
+		n.immutableFlaws(p)
+		n.podListFlaws(p)
+		n.rolloutFlaws(p)
+		n.drainFlaws(p)
+	}
 	return slices.Clip(n.list)
 }
 
@@ -59,7 +65,7 @@ func (n *needs) add(one need) { n.list = append(n.list, one) }
 // claim adds the class of a claim's volume, which may be named by an annotation, the older way.
 func (n *needs) claim(at string, c *corev1.PersistentVolumeClaim) {
 	name, old := c.Annotations[corev1.BetaStorageClassAnnotation]
-	field := "metadata.annotations[" + corev1.BetaStorageClassAnnotation + "]"
+	field := annotation(corev1.BetaStorageClassAnnotation)
 	if !old && c.Spec.StorageClassName != nil {
 		name, field = *c.Spec.StorageClassName, "spec.storageClassName"
 	}

@@ -67,34 +67,25 @@ func ownsPods(ref Ref) bool {
 	return false
 }
 
-// podLists reports lists of Pods and policies that mean nothing.
-func (w *whole) podLists() {
-	for _, p := range w.objects {
-		annotations := p.Object.GetAnnotations()
-		if len(annotations) == 0 {
+// podListFlaws adds lists of Pods and policies that mean nothing.
+func (n *needs) podListFlaws(p *parsed) {
+	annotations := p.Object.GetAnnotations()
+	for _, key := range []string{QuarantineAnnotation, ReplacePodsAnnotation} {
+		if _, said := annotations[key]; !said {
 			continue
 		}
-		for _, key := range []string{QuarantineAnnotation, ReplacePodsAnnotation} {
-			if _, said := annotations[key]; !said {
-				continue
-			}
-			if !ownsPods(p.Ref) {
-				w.about(p, "metadata.annotations["+key+"]", "a "+p.Ref.Kind+" has no pods of its own")
-			} else if _, err := PodList(p.Object, key); err != nil {
-				w.about(p, "metadata.annotations["+key+"]", err.Error())
-			}
+		if !ownsPods(p.Ref) {
+			n.flaw(annotation(key), "a "+p.Ref.Kind+" has no pods of its own")
+		} else if _, err := PodList(p.Object, key); err != nil {
+			n.flaw(annotation(key), err.Error())
 		}
-		w.onDelete(p, annotations)
 	}
-}
-
-func (w *whole) onDelete(p *parsed, annotations map[string]string) {
 	how, said := annotations[OnDeleteAnnotation]
-	switch field := "metadata.annotations[" + OnDeleteAnnotation + "]"; {
+	switch field := annotation(OnDeleteAnnotation); {
 	case !said:
 	case !ownsPods(p.Ref) && p.Ref.GroupKind().String() != "CronJob.batch":
-		w.about(p, field, "a "+p.Ref.Kind+" makes nothing that could be left behind")
+		n.flaw(field, "a "+p.Ref.Kind+" makes nothing that could be left behind")
 	case how != Orphan && how != Delete:
-		w.about(p, field, fmt.Sprintf("%q must be %s or %s", how, Orphan, Delete))
+		n.flaw(field, fmt.Sprintf("%q must be %s or %s", how, Orphan, Delete))
 	}
 }

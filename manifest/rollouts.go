@@ -10,30 +10,28 @@ const (
 	RollbackOnFailure = "writ.dev/rollback-on-failure"
 )
 
-// rolloutAnnotations reports values that mean nothing.
-func (w *whole) rolloutAnnotations() {
-	for _, p := range w.objects {
-		for _, key := range []string{RestartOnConfigChange, RollbackOnFailure} {
-			if value, said := p.Object.GetAnnotations()[key]; said {
-				w.rolloutAnnotation(p, "metadata.annotations["+key+"]", key, value)
-			}
+// rolloutFlaws adds values that mean nothing.
+func (n *needs) rolloutFlaws(p *parsed) {
+	for _, key := range []string{RestartOnConfigChange, RollbackOnFailure} {
+		if value, said := p.Object.GetAnnotations()[key]; said {
+			n.rolloutFlaw(p, annotation(key), key, value)
 		}
-		if t := Template(p.Object); t != nil {
-			if value, said := t.Annotations[RestartOnConfigChange]; said {
-				w.rolloutAnnotation(p, "spec.template.metadata.annotations["+RestartOnConfigChange+"]", RestartOnConfigChange, value)
-			}
+	}
+	if t := Template(p.Object); t != nil {
+		if value, said := t.Annotations[RestartOnConfigChange]; said {
+			n.rolloutFlaw(p, "spec.template."+annotation(RestartOnConfigChange), RestartOnConfigChange, value)
 		}
 	}
 }
 
-func (w *whole) rolloutAnnotation(p *parsed, field, key, value string) {
+func (n *needs) rolloutFlaw(p *parsed, field, key, value string) {
 	kind := p.Ref.GroupKind().String()
 	switch {
 	case key == RollbackOnFailure && kind != "Deployment.apps":
-		w.about(p, field, "only a Deployment can go back; a "+p.Ref.Kind+" cannot")
+		n.flaw(field, "only a Deployment can go back; a "+p.Ref.Kind+" cannot")
 	case key == RestartOnConfigChange && kind != "Deployment.apps" && kind != "StatefulSet.apps" && kind != "DaemonSet.apps":
-		w.about(p, field, "a "+p.Ref.Kind+" is not rolled out")
-	case value != "true" && value != "false":
-		w.about(p, field, `"`+value+`" must be true or false`)
+		n.flaw(field, "a "+p.Ref.Kind+" is not rolled out")
+	default:
+		n.truthFlaw(field, value)
 	}
 }

@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"cmp"
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -139,13 +141,18 @@ func ValidateUpdate(old, now Object) []string {
 		return []string{err.Error()}
 	}
 	k.rules.prepareUpdate(after, before)
-	return texts(problemsOf(k.rules.validateUpdate(after, before)))
+	errs := k.rules.validateUpdate(after, before)
+	pinpoint(errs, old, now)
+	return texts(problemsOf(errs))
 }
 
 // problemsOf sorts errors by field and drops repetitions.
 func problemsOf(errs field.ErrorList) []problem {
 	problems := make([]problem, len(errs))
 	for i, e := range errs {
+		if unwieldy(e) {
+			e = &field.Error{Type: e.Type, Field: e.Field, BadValue: field.OmitValueType{}, Detail: e.Detail}
+		}
 		problems[i] = problem{path: e.Field, what: e.ErrorBody()}
 		if e.Field == "<nil>" {
 			problems[i].path = ""
@@ -155,6 +162,22 @@ func problemsOf(errs field.ErrorList) []problem {
 		return cmp.Or(strings.Compare(a.path, b.path), strings.Compare(a.what, b.what))
 	})
 	return slices.Compact(problems)
+}
+
+// unwieldy says that a wrong value is one of Go's own objects, which does not print as its author wrote it, or long.
+func unwieldy(e *field.Error) bool {
+	v := reflect.ValueOf(e.BadValue)
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	switch v.Kind() {
+	case reflect.Struct: // a quantity is one that prints as text
+		text, err := json.Marshal(e.BadValue)
+		return err != nil || text[0] == '{'
+	case reflect.Map, reflect.Slice:
+		return len(e.ErrorBody()) > 200+len(e.Detail)
+	}
+	return false
 }
 
 // secretProblemsOf is problemsOf without the wrong values, and without what a parser said about one.

@@ -168,6 +168,9 @@ func (d *draft) compare(f *difference, item manifest.Item) (mistakes []string, e
 		if pod, ok := object.(*corev1.Pod); ok {
 			put.Status = pending(pod)
 		}
+	case r.Origin == state.Derived && item.Ref.Kind == "Pod" && r.Node != "":
+		f.ended = append(f.ended, r) // nothing of it runs any more when the declared one is made
+		return nil, nil
 	case r.Deletion != nil || r.Origin == state.Derived && item.Ref.Kind != "Node" && d.claimOf(r) == nil:
 		f.again = append(f.again, r)
 	case r.Origin == state.Authored && sameObject(r.Object, object):
@@ -253,7 +256,11 @@ func (d *draft) carryOut(f *difference) {
 		d.end(r, "no longer declared")
 	}
 	for _, r := range f.ended {
-		d.end(r, "its manifest changed")
+		why := "its manifest changed"
+		if r.Origin == state.Derived {
+			why = "its name is declared"
+		}
+		d.end(r, why)
 	}
 }
 

@@ -115,15 +115,15 @@ func (d *draft) scaleOf(p *state.Record, c *metav1.OwnerReference) (int32, types
 	case *appsv1.ReplicaSet:
 		above := controller(d.w, owner)
 		if above == nil {
-			return replicasOf(owner, o.Spec.Replicas), owner.UID, nil
+			return owner.Replicas(o.Spec.Replicas), owner.UID, nil
 		}
 		if dep, ok := above.Object.(*appsv1.Deployment); ok {
-			return replicasOf(above, dep.Spec.Replicas), above.UID, nil
+			return above.Replicas(dep.Spec.Replicas), above.UID, nil
 		}
 	case *appsv1.StatefulSet:
-		return replicasOf(owner, o.Spec.Replicas), owner.UID, nil
+		return owner.Replicas(o.Spec.Replicas), owner.UID, nil
 	case *corev1.ReplicationController:
-		return replicasOf(owner, o.Spec.Replicas), owner.UID, nil
+		return owner.Replicas(o.Spec.Replicas), owner.UID, nil
 	}
 	return 0, "", fmt.Errorf("%s does not implement the scale subresource", schema.GroupResource{Group: owner.Ref.Group, Resource: manifest.Resource(owner.Ref.GroupKind())}.String())
 }

@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"slices"
+	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -14,26 +16,71 @@ import (
 // and lets go what it does not match any more. Of what is derived the object says who controls it; what is written in
 // the repository stays as it was written, and the World knows beside it.
 
-// claimPods takes Pods on and lets Pods go, as the selector of an owner says.
-func (d *draft) claimPods(r *state.Record, selector labels.Selector) {
+// claimPods takes on the Pods that an owner's selector matches and lets go those that it does not match any more. It
+// says whether it did anything.
+func (d *draft) claimPods(r *state.Record) (moved bool) {
+	selector := manifest.Selector(r.Object)
 	for p := range d.w.Owned(r.UID) {
 		if p.Ref.Kind == "Pod" && p.Deletion == nil && !selector.Matches(labels.Set(p.Object.GetLabels())) {
 			d.disown(p, r, "let go by "+r.Ref.String()+": its labels no longer match")
+			moved = true
 		}
 	}
 	for p := range d.w.Select("", "Pod", r.Ref.Namespace, selector) {
-		if !active(p) || state.ControllerOf(p) != nil || inQuarantine(p) {
-			continue
+		if claimable(r, p) {
+			d.own(r, p)
+			moved = true
 		}
-		why := "adopted by " + r.Ref.String()
-		if standsAuthored(p) {
-			ref := controllerRef(r)
-			d.put(state.Put{Ref: p.Ref, Why: why, Controller: &state.Controller{APIVersion: ref.APIVersion, Kind: ref.Kind, Name: ref.Name, UID: ref.UID}})
-			continue
+	}
+	return moved
+}
+
+// claimable says that an owner may take on a Pod which its selector matches. That of a StatefulSet is named as one of
+// its Pods; a Job counts also one that has ended, and none that somebody wrote.
+func claimable(r, p *state.Record) bool {
+	if p.Deletion != nil || state.ControllerOf(p) != nil || inQuarantine(p) {
+		return false
+	}
+	switch r.Ref.Kind {
+	case "Job":
+		return p.Origin == state.Derived
+	case "StatefulSet":
+		_, ok := ordinalOf(r.Ref.Name, p.Ref)
+		return ok && active(p)
+	}
+	return active(p)
+}
+
+// own makes an owner the controller of a Pod.
+func (d *draft) own(r, p *state.Record) {
+	why := "adopted by " + r.Ref.String()
+	if standsAuthored(p) {
+		ref := controllerRef(r)
+		d.put(state.Put{Ref: p.Ref, Why: why, Controller: &state.Controller{APIVersion: ref.APIVersion, Kind: ref.Kind, Name: ref.Name, UID: ref.UID}})
+		return
+	}
+	pod := *p.Pod()
+	pod.OwnerReferences = append(slices.Clip(pod.OwnerReferences), controllerRef(r))
+	switch r.Ref.Kind {
+	case "StatefulSet":
+		n, _ := ordinalOf(r.Ref.Name, p.Ref)
+		pod.Labels = identity(pod.Labels, pod.Name, n)
+	case "Job":
+		if !tracked(p) {
+			pod.Finalizers = append(slices.Clip(pod.Finalizers), batchv1.JobTrackingFinalizer)
 		}
-		pod := *p.Pod()
-		pod.OwnerReferences = append(slices.Clip(pod.OwnerReferences), controllerRef(r))
-		d.put(state.Put{Ref: p.Ref, Object: &pod, Origin: p.Origin, Why: why})
+	}
+	d.put(state.Put{Ref: p.Ref, Object: &pod, Origin: p.Origin, Why: why})
+}
+
+// staying tells which Pods of the repository are there that their owner would end: they go only when their files do.
+func (d *draft) staying(r *state.Record, field string, pods []*state.Record) {
+	var names []string
+	for _, p := range pods {
+		names = append(names, p.Ref.Name)
+	}
+	if len(names) > 0 {
+		d.note(r.Ref, field, "written in the repository and more than are wanted, they stay: "+strings.Join(names, ", "))
 	}
 }
 
@@ -44,6 +91,7 @@ func (d *draft) disown(o, owner *state.Record, why string) {
 		return
 	}
 	free := o.Object.DeepCopyObject().(manifest.Object)
+	free.SetFinalizers(untracked(free.GetFinalizers()))
 	free.SetOwnerReferences(slices.DeleteFunc(free.GetOwnerReferences(), func(ref metav1.OwnerReference) bool { return ref.UID == owner.UID }))
 	d.put(state.Put{Ref: o.Ref, Object: free, Origin: o.Origin, Why: why})
 }

@@ -82,8 +82,11 @@ func unboundClaims(w *state.World, yield func(Key)) {
 	}
 }
 
-// podClaimWakes: the claims of a Pod that came, went, was placed or has ended.
-func podClaimWakes(c *state.Change, yield func(Key)) {
+// podClaimWakes: the claims of a Pod that came, went, was placed or has ended, and those that go with it.
+func podClaimWakes(w *state.World, c *state.Change, yield func(Key)) {
+	if c.Old != nil && (c.New == nil || newer(c)) {
+		owned(w, c.Old, yield)
+	}
 	if c.Old != nil && c.New != nil && !newer(c) && c.Old.Node == c.New.Node && terminal(c.Old) == terminal(c.New) &&
 		c.Old.Object == c.New.Object && (c.Old.Deletion == nil) == (c.New.Deletion == nil) {
 		return

@@ -49,6 +49,7 @@ func (d *draft) addAll() {
 	d.queue.add(Key{Concern: builtins})
 	d.queue.add(Key{Concern: registration})
 	d.queue.add(Key{Concern: placement})
+	d.queue.add(Key{Concern: drains})
 	for r := range d.w.Records() {
 		keysFor(r.Ref, d.queue.add)
 	}
@@ -86,6 +87,8 @@ func (d *draft) compute(k Key) {
 		d.registration()
 	case placement:
 		d.placement()
+	case drains:
+		d.drains()
 	case allocation:
 		if k.Ref.Kind == "" {
 			d.starved()
@@ -119,8 +122,6 @@ func (d *draft) computeRecord(c Concern, r *state.Record) {
 		d.job(r)
 	case replicas:
 		d.replicas(r)
-	case drains:
-		d.drain(r)
 	case pods:
 		d.pod(r)
 	case copies:
@@ -162,8 +163,6 @@ func keysFor(ref manifest.Ref, yield func(Key)) {
 	switch ref.Kind {
 	case "ControllerRevision":
 		yield(Key{revisions, ref})
-	case "Node":
-		yield(Key{drains, ref})
 	case "Namespace":
 		yield(Key{builtins, ref})
 		yield(Key{namespaces, ref})

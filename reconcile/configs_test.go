@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -158,4 +159,37 @@ func TestConfig_DigestIsKeyed(t *testing.T) {
 	if len(names) != 2 {
 		t.Errorf("with two keys the copies are called %v, want two names", names)
 	}
+}
+
+// Who comes back to following keeps what runs, also if there is an older ReplicaSet of the same template and content.
+func TestConfig_ComingBackRollsNothing(t *testing.T) {
+	blue := strings.Replace(reader, "red", "blue", 1)
+	out := func(tree string) string {
+		return strings.Replace(tree, "{name: web}", `{name: web, annotations: {writ.dev/restart-on-config-change: "false"}}`, 1)
+	}
+	c := scenario.NewCluster()
+	for _, tree := range []string{reader, blue} {
+		c.Now = c.Now.Add(time.Minute) // the second ReplicaSet is younger
+		mustCommit(t, c, files("web.yaml", tree))
+	}
+	before := pods(c.World)
+	for n, tree := range []string{out(blue), out(reader), reader} {
+		mustCommit(t, c, files("web.yaml", tree))
+		if after := pods(c.World); after != before {
+			t.Fatalf("after commit %d there are\n%swant\n%s", n, after, before)
+		}
+	}
+	mustCommit(t, c, files("web.yaml", blue))
+	if after := pods(c.World); after == before {
+		t.Errorf("another content rolled nothing: there are\n%s", after)
+	}
+}
+
+// pods are those that are there, with their UIDs.
+func pods(w *state.World) string {
+	var b strings.Builder
+	for r := range w.Pods("default") {
+		fmt.Fprintln(&b, r.Ref, r.UID)
+	}
+	return b.String()
 }

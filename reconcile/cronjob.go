@@ -55,8 +55,11 @@ func (d *draft) cronJob(r *state.Record) {
 	x.count()
 	if r.Deletion == nil {
 		x.tidy()
-		if !d.held(r) && !deref(c.Spec.Suspend) {
+		switch {
+		case !d.held(r) && !deref(c.Spec.Suspend):
 			x.run()
+		case x.rescheduled(): // what lies before it stays settled when the CronJob goes on
+			x.since()
 		}
 	}
 	d.setStatus(r, x.status, "")

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -72,7 +73,9 @@ func (x *daemonSet) keep(n *daemonNode) (create bool, ends []ending) {
 	}
 	// Unlike upstream one that is available beats an older one that is not: the template or the strategy may have
 	// changed in the middle of a surge, and the clock may have gone back.
-	slices.SortStableFunc(running, func(a, b *state.Record) int { return whether(!x.available(a), !x.available(b)) })
+	slices.SortStableFunc(running, func(a, b *state.Record) int {
+		return cmp.Or(whether(!standsAuthored(a), !standsAuthored(b)), whether(!x.available(a), !x.available(b)))
+	})
 	if !daemonutil.AllowsSurge(x.ds) {
 		for i := 1; i < len(running); i++ {
 			ends = append(ends, ending{running[i], "one too many on node " + n.name})
@@ -109,8 +112,9 @@ func (x *daemonSet) surplus(n *daemonNode, running []*state.Record) (ends []endi
 	return ends
 }
 
-// sync ends and makes Pods, and says whether any was.
+// sync ends and makes Pods, and says whether any was. What is written in the repository stays.
 func (x *daemonSet) sync(create []*daemonNode, ends []ending) bool {
+	ends = slices.DeleteFunc(ends, func(e ending) bool { return standsAuthored(e.p) })
 	for _, e := range ends {
 		x.d.end(e.p, e.why)
 		x.d.event(x.r, corev1.EventTypeNormal, "SuccessfulDelete", daemonSetController, "Deleted pod: %s", e.p.Ref.Name)

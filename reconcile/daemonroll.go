@@ -31,12 +31,15 @@ func (x *daemonSet) limits() (surge, unavailable int) {
 	return surge, unavailable
 }
 
-// pair is the one new and the one old Pod of a node; ok is false if there are more of a kind.
+// pair is the one new and the one old Pod of a node; ok is false if there are more of a kind that may go.
 func (x *daemonSet) pair(n *daemonNode) (fresh, old *state.Record, ok bool) {
 	for _, p := range n.living() {
 		into := &old
 		if x.updated(p) {
 			into = &fresh
+		}
+		if *into != nil && standsAuthored(p) && standsAuthored(*into) {
+			continue
 		}
 		if *into != nil {
 			return nil, nil, false

@@ -8,8 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	daemonutil "k8s.io/kubernetes/pkg/controller/daemon/util"
 
 	"writ/manifest"
@@ -36,7 +34,7 @@ type daemonNode struct {
 	name string
 	r    *state.Record // nil if there is no such node
 	fit  schedule.Fit
-	pods []*state.Record // those that count: ended ones that go do not
+	pods []*state.Record // those that count: ended ones that go, or that nobody but their author ends, do not
 }
 
 // daemonSet takes a DaemonSet as far as its rules allow now, as upstream's controller: first the right Pods on
@@ -59,16 +57,13 @@ func (d *draft) daemonSet(r *state.Record) {
 }
 
 func (x *daemonSet) step() bool {
-	if x.adopt() || x.syncHistory() {
+	if x.d.claimPods(x.r) || x.syncHistory() {
 		return true
 	}
-	if x.manage() {
+	if x.drivenOut() || x.manage() {
 		return true
 	}
-	if x.current != nil && x.ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType && x.roll() {
-		return true
-	}
-	return x.truncate()
+	return x.current != nil && x.ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType && x.roll()
 }
 
 // daemons reads a DaemonSet, nil for another kind.
@@ -120,7 +115,7 @@ func (x *daemonSet) read() {
 		x.nodes = append(x.nodes, one)
 	}
 	for p := range x.d.w.Owned(x.r.UID) {
-		if p.Ref.Kind != "Pod" || terminal(p) && p.Deletion != nil {
+		if p.Ref.Kind != "Pod" || terminal(p) && (p.Deletion != nil || standsAuthored(p)) {
 			continue
 		}
 		name := daemonOf(p)
@@ -168,6 +163,18 @@ func (n *daemonNode) living() []*state.Record {
 	return slices.DeleteFunc(slices.Clone(n.pods), func(p *state.Record) bool { return p.Deletion != nil })
 }
 
+// drivenOut ends Pods that taints drive off their nodes now, before a rollout counts who is there.
+func (x *daemonSet) drivenOut() (moved bool) {
+	for _, n := range x.nodes {
+		for _, p := range n.living() {
+			if n.r != nil && p.Node != "" && x.d.driveOut(p, n.r) {
+				moved = true
+			}
+		}
+	}
+	return moved
+}
+
 // waits is what a template waits for that never ran.
 func (x *daemonSet) waits() []manifest.Ref {
 	if x.current != nil {
@@ -213,54 +220,23 @@ func (x *daemonSet) hash() string {
 	return x.current.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey]
 }
 
-// updated says that a Pod is of the template.
+// updated says that a Pod is of the template, or as it is written in the repository.
 func (x *daemonSet) updated(p *state.Record) bool {
+	if standsAuthored(p) {
+		return true
+	}
 	hash := x.hash()
 	return hash != "" && p.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey] == hash
 }
 
-// truncate removes the oldest revisions beyond revisionHistoryLimit of which no Pod is left.
-func (x *daemonSet) truncate() bool {
+// truncate keeps no more revisions beside that of the template than revisionHistoryLimit says, if Pods allow it.
+func (x *daemonSet) truncate() {
 	limit := x.ds.Spec.RevisionHistoryLimit
-	if limit == nil || x.current == nil {
-		return false
+	if limit == nil || x.current == nil || x.d.uses(x.r) {
+		return
 	}
-	excess := len(x.history) - 1 - int(*limit)
-	live := map[string]bool{}
-	for p := range x.d.w.Owned(x.r.UID) {
-		if p.Ref.Kind == "Pod" {
-			live[p.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey]] = true
-		}
-	}
-	for _, r := range x.history {
-		if excess <= 0 {
-			break
-		}
-		if r == x.current || live[r.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey]] {
-			continue
-		}
-		x.d.delete(r, "beyond revisionHistoryLimit")
-		excess--
-	}
-	return false
-}
-
-// adopt takes on Pods that the selector matches and nobody controls, as upstream. What is written in the
-// repository stays its author's.
-func (x *daemonSet) adopt() bool {
-	selector, err := metav1.LabelSelectorAsSelector(x.ds.Spec.Selector)
-	if err != nil {
-		selector = labels.Nothing()
-	}
-	moved := false
-	for p := range x.d.w.Select("", "Pod", x.r.Ref.Namespace, selector) {
-		if p.Origin != state.Derived || !active(p) || metav1.GetControllerOfNoCopy(p.Object) != nil {
-			continue
-		}
-		pod := *p.Pod()
-		pod.OwnerReferences = append(slices.Clip(pod.OwnerReferences), controllerRef(x.r))
-		x.d.put(state.Put{Ref: p.Ref, Object: &pod, Origin: p.Origin, Why: "adopted by " + x.r.Ref.String()})
-		moved = true
-	}
-	return moved
+	old := slices.DeleteFunc(slices.Clone(x.history), func(r *state.Record) bool { return r == x.current })
+	x.versions.truncate(old, int(*limit), true, func(r *state.Record) string {
+		return r.Object.GetLabels()[appsv1.DefaultDaemonSetUniqueLabelKey]
+	})
 }

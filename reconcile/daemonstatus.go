@@ -11,10 +11,6 @@ import (
 	"writ/state"
 )
 
-// failedCreate is the type of the condition by which a DaemonSet says that its Pods are not admitted; the name is
-// that of a ReplicaSet's.
-const failedCreate appsv1.DaemonSetConditionType = "ReplicaFailure"
-
 func (d *draft) daemonSetStatus(r *state.Record) {
 	if r.Deletion != nil {
 		return
@@ -30,11 +26,14 @@ func (d *draft) daemonSetStatus(r *state.Record) {
 	next := x.counts()
 	next.CollisionCount = before.CollisionCount
 	next.ObservedGeneration = d.generation(r)
-	next.Conditions = x.conditions(before, next)
+	next.Conditions = before.Conditions
+	x.conditions(next)
+	d.staying(r, "spec.template", x.staying())
 	d.setStatus(r, next, "")
 	if x.current != nil {
 		d.annotate(r, appsv1.DeprecatedTemplateGeneration, strconv.FormatInt(revisionIn(x.current).Revision, 10), "")
 	}
+	x.truncate()
 	d.rolledHistory(r, x.current, next.UpdatedNumberScheduled == next.DesiredNumberScheduled && next.NumberAvailable == next.DesiredNumberScheduled)
 }
 
@@ -64,47 +63,41 @@ func (x *daemonSet) counts() *appsv1.DaemonSetStatus {
 	return s
 }
 
-// conditions say why Pods are missing: they are not admitted, or wait for what the DaemonSet depends on.
-func (x *daemonSet) conditions(before, s *appsv1.DaemonSetStatus) (all []appsv1.DaemonSetCondition) {
-	say := func(kind appsv1.DaemonSetConditionType, reason, message string) {
-		c := appsv1.DaemonSetCondition{Type: kind, Status: corev1.ConditionTrue, Reason: reason, Message: message, LastTransitionTime: x.d.stamp()}
-		if old := daemonCondition(before, kind); old != nil {
-			c.LastTransitionTime = old.LastTransitionTime
+// staying are the Pods of the repository on nodes that are not to have them, or have one.
+func (x *daemonSet) staying() (pods []*state.Record) {
+	for _, n := range x.nodes {
+		own := slices.DeleteFunc(n.living(), func(p *state.Record) bool { return !standsAuthored(p) })
+		if len(own) > 0 && (n.fit.Runs || n.fit.Stays) {
+			own = own[1:]
 		}
-		all = append(all, c)
+		pods = append(pods, own...)
 	}
-	if x.d.uses(x.r) {
-		return nil
-	}
-	if s.CurrentNumberScheduled < s.DesiredNumberScheduled && x.current != nil {
-		if _, err := x.admitted(); err != nil {
-			say(failedCreate, "FailedCreate", err.Error())
-		}
-	}
-	if waits := x.waits(); len(waits) > 0 {
-		text := waitingText(waits)
-		if daemonCondition(before, waitingCondition) == nil {
-			x.d.event(x.r, corev1.EventTypeNormal, waitingEvent, daemonSetController, "%s", text)
-		}
-		say(waitingCondition, waitingReason, text)
-	}
-	return all
+	return pods
 }
 
-func daemonCondition(s *appsv1.DaemonSetStatus, kind appsv1.DaemonSetConditionType) *appsv1.DaemonSetCondition {
-	if at := slices.IndexFunc(s.Conditions, func(c appsv1.DaemonSetCondition) bool { return c.Type == kind }); at >= 0 {
-		return &s.Conditions[at]
+// conditions say why Pods are missing: they are not admitted, or wait for what the DaemonSet depends on.
+func (x *daemonSet) conditions(s *appsv1.DaemonSetStatus) {
+	waits, failure := "", ""
+	if !x.d.uses(x.r) {
+		if s.CurrentNumberScheduled < s.DesiredNumberScheduled && x.current != nil {
+			if _, err := x.admitted(); err != nil {
+				failure = err.Error()
+			}
+		}
+		if refs := x.waits(); len(refs) > 0 {
+			waits = waitingText(refs)
+		}
 	}
-	return nil
+	before := ""
+	s.Conditions, _ = daemonConditions().say(s.Conditions, failureCondition, "FailedCreate", failure, x.d.stamp())
+	if s.Conditions, before = daemonConditions().say(s.Conditions, waitingCondition, waitingReason, waits, x.d.stamp()); waits != "" && before == "" {
+		x.d.event(x.r, corev1.EventTypeNormal, waitingEvent, daemonSetController, "%s", waits)
+	}
 }
 
 func (x *daemonSet) failedBefore(err error) bool {
 	s, ok := x.r.Status.(*appsv1.DaemonSetStatus)
-	if !ok {
-		return false
-	}
-	c := daemonCondition(s, failedCreate)
-	return c != nil && c.Message == err.Error()
+	return ok && daemonConditions().says(s.Conditions, failureCondition) == err.Error()
 }
 
 func daemonSetHealth(w *state.World, r *state.Record, ds *appsv1.DaemonSet) (State, string) {
@@ -112,11 +105,11 @@ func daemonSetHealth(w *state.World, r *state.Record, ds *appsv1.DaemonSet) (Sta
 	if s == nil || s.ObservedGeneration < r.Generation {
 		return Progressing, "not looked at yet"
 	}
-	if c := daemonCondition(s, failedCreate); c != nil {
-		return Degraded, c.Message
+	if why := daemonConditions().says(s.Conditions, failureCondition); why != "" {
+		return Degraded, why
 	}
-	if c := daemonCondition(s, waitingCondition); c != nil {
-		return Progressing, c.Message
+	if why := daemonConditions().says(s.Conditions, waitingCondition); why != "" {
+		return Progressing, why
 	}
 	rolls := ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType
 	switch {

@@ -26,13 +26,6 @@ func keeping(r *state.Record) []corev1.Taint {
 	if !ok {
 		return nil
 	}
-	status, ok := r.Status.(*corev1.NodeStatus)
-	if !ok {
-		status = &corev1.NodeStatus{}
-	}
-	taints := state.WithConditionTaints(slices.Clone(n.Spec.Taints), status)
-	if n.Spec.Unschedulable {
-		taints = append(taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
-	}
-	return taints
+	status, _ := r.Status.(*corev1.NodeStatus)
+	return state.NodeTaints(n, status)
 }

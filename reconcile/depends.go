@@ -56,12 +56,12 @@ func (d *draft) arrived(ref manifest.Ref) bool {
 	switch o := r.Object.(type) {
 	case *appsv1.Deployment:
 		s, ok := r.Status.(*appsv1.DeploymentStatus)
-		want := replicasOf(r, o.Spec.Replicas)
+		want := r.Replicas(o.Spec.Replicas)
 		return ok && s.ObservedGeneration >= r.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && condition(s, waitingCondition) == nil && condition(s, rolledBackCondition) == nil
 	case *appsv1.ReplicaSet:
-		return d.revision(r).available >= replicasOf(r, o.Spec.Replicas)
+		return d.revision(r).available >= r.Replicas(o.Spec.Replicas)
 	case *corev1.ReplicationController:
-		return d.revision(r).available >= replicasOf(r, o.Spec.Replicas)
+		return d.revision(r).available >= r.Replicas(o.Spec.Replicas)
 	}
 	s, _ := Health(d.w, ref)
 	return s.OK()

@@ -54,7 +54,7 @@ type deployment struct {
 }
 
 // want is how many replicas there are to be.
-func (x *deployment) want() int32 { return replicasOf(x.r, x.dep.Spec.Replicas) }
+func (x *deployment) want() int32 { return x.r.Replicas(x.dep.Spec.Replicas) }
 
 func (d *draft) deployment(r *state.Record) *deployment {
 	dep, ok := r.Object.(*appsv1.Deployment)

@@ -38,8 +38,9 @@ type draft struct {
 	capacity *capacity
 	depends  dependents
 	ips      *addresses
-	preview  *state.World // see declared
-	taken    []string     // see ranges
+	preview  *state.World           // see declared
+	taken    []string               // see ranges
+	stored   map[templateKey][]byte // see versions.data
 	err      error
 }
 
@@ -51,8 +52,8 @@ func newDraft(w *state.World, now time.Time, o Options) *draft {
 	}
 }
 
-// stamp is now as statuses carry it: whole seconds, as they are kept on disk.
-func (d *draft) stamp() metav1.Time { return metav1.NewTime(d.now.Truncate(time.Second).UTC()) }
+// stamp is now as statuses carry it.
+func (d *draft) stamp() metav1.Time { return state.Stamp(d.now) }
 
 // put states facts. Facts of an existing object get its UID, so that they never meet another.
 func (d *draft) put(puts ...state.Put) { d.apply(nil, puts) }

@@ -41,27 +41,43 @@ func cordoned(n *corev1.Node) *corev1.Node {
 	return n
 }
 
-// drain evicts what it may of a node that is to be emptied, and says what is left.
-func (d *draft) drain(r *state.Record) {
-	if !manifest.Drains(r.Object) || r.Deletion != nil {
-		d.annotate(r, drainState, "", "")
-		return
+// drains evicts what it may of every node that is to be emptied, and says of each what is left. It looks at all of them
+// at once, by name, as they share budgets: that is one look however many Pods changed.
+func (d *draft) drains() {
+	x := drainage{d: d, leeways: map[manifest.Ref]leeway{}}
+	for r := range d.w.Nodes() {
+		switch {
+		case manifest.Drains(r.Object) && r.Deletion == nil:
+			x.empty(r)
+		case r.Annotations[drainState] != "":
+			d.annotate(r, drainState, "", "")
+		}
 	}
+}
+
+// drainage is what is known while nodes are emptied.
+type drainage struct {
+	d       *draft
+	leeways map[manifest.Ref]leeway // of budgets, since the last Pod was evicted
+}
+
+// empty evicts what it may of a node.
+func (x *drainage) empty(r *state.Record) {
 	var waits []refusal
 	going := 0
-	for _, p := range d.evictable(r) {
-		if p = d.w.Get(p.Ref); p == nil {
+	for _, p := range x.d.evictable(r) {
+		if p = x.d.w.Get(p.Ref); p == nil {
 			continue
 		}
 		if p.Deletion == nil {
-			if no := d.evict(r, p); no.why != "" {
+			if no := x.evict(r, p); no.why != "" {
 				waits = append(waits, no)
 				continue
 			}
 		}
 		going++
 	}
-	d.drainedSoFar(r, going, waits)
+	x.d.drainedSoFar(r, going, waits)
 }
 
 // evictable are the Pods of a node that a drain ends, those that are not ready first: they cost no budget.
@@ -87,8 +103,7 @@ func outlasts(p *state.Record) bool {
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror || pod.Spec.NodeName != "" {
 		return true
 	}
-	cordon := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
-	return slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool { return schedule.Tolerates(&t, &cordon) })
+	return slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool { return schedule.Tolerates(&t, state.Cordon()) })
 }
 
 // refusal is why a Pod is not evicted yet.
@@ -100,19 +115,21 @@ type refusal struct {
 }
 
 // evict ends a Pod if its budget allows it, by the rules of upstream's eviction.
-func (d *draft) evict(node, p *state.Record) refusal {
+func (x *drainage) evict(node, p *state.Record) refusal {
+	d := x.d
 	if p.PodStatus().Phase != corev1.PodPending {
-		if no := d.refused(p); no.why != "" {
+		if no := x.refused(p); no.why != "" {
 			return no
 		}
 	}
+	clear(x.leeways)
 	d.event(p, corev1.EventTypeNormal, "Evicting", drainer, "Evicting pod %s/%s: node %s is drained", p.Ref.Namespace, p.Ref.Name, node.Ref.Name)
 	d.end(p, state.Evicted)
 	return refusal{}
 }
 
-func (d *draft) refused(p *state.Record) refusal {
-	budgets := d.budgetsOf(p)
+func (x *drainage) refused(p *state.Record) refusal {
+	budgets := x.d.budgetsOf(p)
 	if len(budgets) == 0 {
 		return refusal{}
 	}
@@ -120,7 +137,11 @@ func (d *draft) refused(p *state.Record) refusal {
 		return refusal{pod: p, never: true, why: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."}
 	}
 	b := budgets[0]
-	a := d.leeway(b)
+	a, known := x.leeways[b.Ref]
+	if !known {
+		a = x.d.leeway(b)
+		x.leeways[b.Ref] = a
+	}
 	if !podReady(p) {
 		policy := b.Object.(*policyv1.PodDisruptionBudget).Spec.UnhealthyPodEvictionPolicy
 		if policy != nil && *policy == policyv1.AlwaysAllow || a.err == nil && a.healthy >= a.desired && a.desired > 0 {

@@ -2,75 +2,73 @@ package reconcile
 
 import (
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"writ/manifest"
 	"writ/state"
 )
 
-// budgetWakes: a Pod concerns the budgets that are about it, the drain of its node, and those of all nodes that its
-// budgets' Pods are on: at once, not only once a budget's status says so, which others may have been told of by then.
+// budgetWakes: a Pod concerns the budgets that it counts for, if what they count of it changed, and with them the drains:
+// at once, not only once a budget's status says so, which others may have been told of by then. And it concerns the
+// drain of its node.
 func budgetWakes(w *state.World, c *state.Change, yield func(Key)) {
 	for b := range w.List("policy", "PodDisruptionBudget", c.Ref.Namespace) {
-		s := manifest.Selector(b.Object)
-		for _, r := range []*state.Record{c.Old, c.New} {
-			if r != nil && s != nil && s.Matches(labels.Set(r.Object.GetLabels())) {
-				keysFor(b.Ref, yield)
-				if soundness(c.Old) != soundness(c.New) {
-					drainsOf(w, b, yield)
-				}
-				break
-			}
+		if s := manifest.Selector(b.Object); s != nil && countedIn(c.Old, s) != countedIn(c.New, s) {
+			keysFor(b.Ref, yield)
+			yield(Key{Concern: drains})
 		}
 	}
 	for _, r := range []*state.Record{c.Old, c.New} {
-		if r != nil && r.Node != "" {
-			drainOf(w, r.Node, yield)
+		if r == nil || r.Node == "" {
+			continue
+		}
+		if node := w.Get(manifest.NodeRef(string(r.Node))); node != nil && manifest.Drains(node.Object) {
+			yield(Key{Concern: drains})
 		}
 	}
 }
 
-// scaleWakes: the size of what controls Pods concerns every budget that may be about them, and the drains that wait
-// for it.
+// tally is what of a Pod a budget counts, the zero value if it is not about it.
+type tally struct {
+	there, healthy bool
+	controller     types.UID
+}
+
+func countedIn(p *state.Record, s labels.Selector) tally {
+	if p == nil || !s.Matches(labels.Set(p.Object.GetLabels())) {
+		return tally{}
+	}
+	t := tally{there: true, healthy: p.Deletion == nil && podReady(p)}
+	if c := state.ControllerOf(p); c != nil {
+		t.controller = c.UID
+	}
+	return t
+}
+
+// scaleWakes: the size of what controls Pods concerns every budget that may be about them, and the drains.
 func scaleWakes(w *state.World, c *state.Change, yield func(Key)) {
 	if c.Old != nil && c.New != nil && !newer(c) && c.Old.Object == c.New.Object && c.Old.Allocation == c.New.Allocation {
 		return
 	}
 	for b := range w.List("policy", "PodDisruptionBudget", c.Ref.Namespace) {
 		keysFor(b.Ref, yield)
-		drainsOf(w, b, yield)
+		yield(Key{Concern: drains})
 	}
 }
 
-// sound is what of a Pod its budgets count.
-type sound struct{ there, healthy bool }
-
-func soundness(p *state.Record) sound {
-	return sound{p != nil, p != nil && p.Deletion == nil && podReady(p)}
+// allowanceWakes: a budget that says something else concerns the drains.
+func allowanceWakes(c *state.Change, yield func(Key)) {
+	if c.Old == nil || c.New == nil || newer(c) || c.Old.Object != c.New.Object {
+		yield(Key{Concern: drains})
+	}
 }
 
-// allowanceWakes: a budget that says something else concerns the drains of the nodes that its Pods are on.
-func allowanceWakes(w *state.World, c *state.Change, yield func(Key)) {
-	if c.Old != nil && c.New != nil && !newer(c) && c.Old.Object == c.New.Object {
-		return
-	}
+// drainWakes: a node that is or was to be emptied concerns the drains.
+func drainWakes(c *state.Change, yield func(Key)) {
 	for _, r := range []*state.Record{c.Old, c.New} {
-		if r != nil {
-			drainsOf(w, r, yield)
+		if r != nil && (manifest.Drains(r.Object) || r.Annotations[drainState] != "") {
+			yield(Key{Concern: drains})
+			return
 		}
-	}
-}
-
-func drainsOf(w *state.World, budget *state.Record, yield func(Key)) {
-	for p := range w.Select("", "Pod", budget.Ref.Namespace, manifest.Selector(budget.Object)) {
-		if p.Node != "" {
-			drainOf(w, p.Node, yield)
-		}
-	}
-}
-
-func drainOf(w *state.World, node state.Node, yield func(Key)) {
-	ref := manifest.NodeRef(string(node))
-	if r := w.Get(ref); r != nil && manifest.Drains(r.Object) {
-		yield(Key{drains, ref})
 	}
 }

@@ -100,7 +100,7 @@ func deploymentHealth(w *state.World, r *state.Record, d *appsv1.Deployment) (St
 	if s == nil || s.ObservedGeneration < r.Generation {
 		return Progressing, "not looked at yet"
 	}
-	want := replicasOf(r, d.Spec.Replicas)
+	want := r.Replicas(d.Spec.Replicas)
 	if c := condition(s, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
 		return Degraded, c.Message
 	}
@@ -148,7 +148,7 @@ func replicaSetHealth(w *state.World, r *state.Record, rs *appsv1.ReplicaSet) (S
 			return Progressing, c.Message
 		}
 	}
-	if want := replicasOf(r, rs.Spec.Replicas); s.AvailableReplicas < want {
+	if want := r.Replicas(rs.Spec.Replicas); s.AvailableReplicas < want {
 		return worse(fmt.Sprintf("%d of %d replicas are available", s.AvailableReplicas, want), sick(w, r))
 	}
 	return Healthy, ""
@@ -166,7 +166,7 @@ func because(what, why string) string {
 	if why == "" {
 		return what
 	}
-	return what + ": " + why
+	return strings.TrimSuffix(what, ".") + ": " + why
 }
 
 // sick is why a Pod below an owner does not get on, of the first by name that does not.

@@ -91,7 +91,7 @@ func (d *draft) readJob(r *state.Record, j *batchv1.Job) *job {
 	}
 	x.status.UncountedTerminatedPods = &batchv1.UncountedTerminatedPods{}
 	if deref(j.Spec.ManualSelector) {
-		d.adoptJobPods(r, j)
+		d.claimPods(r)
 	}
 	for p := range d.w.Owned(r.UID) {
 		if p.Ref.Kind == "Pod" {

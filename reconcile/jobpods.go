@@ -56,8 +56,13 @@ func (x *job) release(p *jobPod) {
 		return
 	}
 	pod := *r.Pod()
-	pod.Finalizers = slices.DeleteFunc(slices.Clone(pod.Finalizers), func(f string) bool { return f == batchv1.JobTrackingFinalizer })
+	pod.Finalizers = untracked(pod.Finalizers)
 	x.d.put(state.Put{Ref: r.Ref, Object: &pod, Origin: r.Origin, Why: "accounted for"})
+}
+
+// untracked is the finalizers of a Pod that no Job counts any more.
+func untracked(finalizers []string) []string {
+	return slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool { return f == batchv1.JobTrackingFinalizer })
 }
 
 // manage makes or ends Pods until as many run as should. It never does both at once.
@@ -122,7 +127,7 @@ func (x *job) surplus(running []*jobPod, n int) (out []*jobPod) {
 	return out
 }
 
-// leastMissed orders Pods as upstream's ActivePods.
+// leastMissed orders Pods as upstream's ActivePods; of those that are alike a lower index goes first, as there.
 func (x *job) leastMissed(a, b *jobPod) int {
 	s, t := a.r.PodStatus(), b.r.PodStatus()
 	if c := cmp.Or(
@@ -136,6 +141,7 @@ func (x *job) leastMissed(a, b *jobPod) int {
 		readyTime(b.r).Compare(readyTime(a.r)),
 		cmp.Compare(restarts(t), restarts(s)),
 		b.r.Created.Compare(a.r.Created),
+		cmp.Compare(a.index, b.index),
 		strings.Compare(string(a.r.UID), string(b.r.UID)),
 	)
 }
@@ -294,19 +300,4 @@ func (x *job) refused(err error) bool {
 	}
 	x.set(refusedCondition, corev1.ConditionTrue, "FailedCreate", err.Error())
 	return true
-}
-
-// adoptJobPods takes on Pods that a manual selector matches and nobody controls.
-func (d *draft) adoptJobPods(r *state.Record, j *batchv1.Job) {
-	for p := range d.w.Select("", "Pod", r.Ref.Namespace, manifest.Selector(j)) {
-		if p.Origin != state.Derived || p.Deletion != nil || state.ControllerOf(p) != nil {
-			continue
-		}
-		pod := *p.Pod()
-		pod.OwnerReferences = append(slices.Clip(pod.OwnerReferences), controllerRef(r))
-		if !tracked(p) {
-			pod.Finalizers = append(slices.Clip(pod.Finalizers), batchv1.JobTrackingFinalizer)
-		}
-		d.put(state.Put{Ref: p.Ref, Object: &pod, Origin: p.Origin, Why: "adopted by " + r.Ref.String()})
-	}
 }

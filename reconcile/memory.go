@@ -17,7 +17,7 @@ type Memory struct {
 	depends  dependents // nil like capacity
 	all      bool       // every key is due
 	due      map[Key]bool
-	wakes    map[Key]time.Time
+	wakes    alarms
 	notes    map[Key][]Note
 	last     time.Time // of the clock on the wall, when it was looked at last
 }
@@ -32,7 +32,7 @@ func NewMemory(o Options) *Memory {
 // Forget makes the next Plan a full computation: after changes were missed, or a Plan was refused.
 func (m *Memory) Forget() {
 	m.capacity, m.depends, m.all = nil, nil, true
-	m.due, m.wakes, m.notes = map[Key]bool{}, map[Key]time.Time{}, map[Key][]Note{}
+	m.due, m.wakes, m.notes = map[Key]bool{}, newAlarms(), map[Key][]Note{}
 }
 
 // SetSet tells the Set of the adopted commit, from which lost Pods are made again.
@@ -63,14 +63,7 @@ func (m *Memory) Learn(w *state.World, changes []state.Change, own state.Revisio
 }
 
 // Wake is when time alone makes a key due; zero is never.
-func (m *Memory) Wake() (first time.Time) {
-	for _, t := range m.wakes {
-		if first.IsZero() || t.Before(first) {
-			first = t
-		}
-	}
-	return first
-}
+func (m *Memory) Wake() time.Time { return m.wakes.first() }
 
 // Notes are those of all keys, sorted.
 func (m *Memory) Notes() []Note {
@@ -139,22 +132,18 @@ func (m *Memory) queue(d *draft) {
 	for k := range m.due {
 		d.queue.add(k)
 	}
-	for k, t := range m.wakes {
-		if !t.After(d.now) {
-			d.queue.add(k)
-		}
-	}
+	m.wakes.over(d.now, d.queue.add)
 }
 
 // Keep takes over what a Plan found out, once its Batch is true (or was empty). A Plan that is not
 // kept needs Forget: the Memory has reckoned with it.
 func (m *Memory) Keep(p *Plan) {
 	for k := range p.computed {
-		delete(m.wakes, k)
+		m.wakes.drop(k)
 		delete(m.notes, k)
 	}
 	for k, t := range p.Wakes {
-		m.wakes[k] = t
+		m.wakes.set(k, t)
 	}
 	for k, n := range p.Told {
 		m.notes[k] = n

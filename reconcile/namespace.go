@@ -28,6 +28,7 @@ func (d *draft) namespace(r *state.Record) {
 		case o.Origin == state.Authored:
 			left = true // only an adoption takes it away
 			continue
+		case state.PinnedCopy(o) && len(d.depends[o.Ref]) > 0: // until the last Pod that is given it has gone
 		case metav1.GetControllerOfNoCopy(o.Object) == nil || controller(d.w, o) == nil || o.Ref.Kind == "ReplicaSet":
 			d.delete(o, "its namespace is going")
 		}

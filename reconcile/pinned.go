@@ -112,6 +112,25 @@ func (d *draft) settleConfig(r *state.Record) {
 		case !follows && pinned && s == latest:
 			d.repin(r, s, nil, "does not follow its configuration any more")
 		}
+		if s == latest {
+			d.onlyOne(r, s.Ref)
+		}
+	}
+}
+
+// onlyOne takes away the empty ReplicaSets of an owner that are like one which was given other pins: the Deployment would
+// go to the oldest of them, and what runs would be replaced by its like.
+func (d *draft) onlyOne(owner *state.Record, ref manifest.Ref) {
+	one := d.w.Get(ref).Object.(*appsv1.ReplicaSet)
+	var like []*state.Record
+	for s := range d.w.Owned(owner.UID) {
+		rs, ok := s.Object.(*appsv1.ReplicaSet)
+		if ok && s.Ref != ref && s.Deletion == nil && deref(rs.Spec.Replicas) == 0 && !d.hasPods(s) && sameTemplate(&one.Spec.Template, &rs.Spec.Template) {
+			like = append(like, s)
+		}
+	}
+	for _, s := range like {
+		d.delete(s, "the same as "+ref.Name)
 	}
 }
 
@@ -133,8 +152,12 @@ func (d *draft) latestOf(owner *state.Record, t *corev1.PodTemplateSpec) (latest
 		if !ok || s.Deletion != nil || latest != nil && revisionOf(rs) <= revisionOf(latest.Object) {
 			continue
 		}
-		again, _ := defaulted(rs).(*appsv1.ReplicaSet)
-		if sameTemplate(plain, pinnedTemplate(&rs.Spec.Template, nil)) || again != nil && sameTemplate(plain, pinnedTemplate(&again.Spec.Template, nil)) {
+		same := sameTemplate(plain, pinnedTemplate(&rs.Spec.Template, nil))
+		if !same && !otherTemplate(plain, pinnedTemplate(&rs.Spec.Template, nil)) {
+			again, _ := defaulted(rs).(*appsv1.ReplicaSet)
+			same = again != nil && sameTemplate(plain, pinnedTemplate(&again.Spec.Template, nil))
+		}
+		if same {
 			latest = s
 		}
 	}

@@ -38,9 +38,7 @@ func (d *draft) pod(r *state.Record) {
 				d.end(r, nodeGone(r))
 				return
 			}
-			if !terminal(r) && !d.stays(r, on) {
-				d.event(r, corev1.EventTypeNormal, "TaintManagerEviction", taintManager, "Marking for deletion Pod %s/%s", r.Ref.Namespace, r.Ref.Name)
-				d.end(r, state.DrivenOut)
+			if d.driveOut(r, on) {
 				return
 			}
 		}
@@ -99,13 +97,13 @@ func (d *draft) end(r *state.Record, why string) {
 	d.put(state.Put{Ref: r.Ref, Deletion: &state.Deletion{At: d.now, Grace: grace, Reason: why}, Why: why})
 }
 
-// remove takes the record of a Pod away, and makes the Pod again at once if the commit says that it runs.
+// remove takes the record of a Pod away, and makes the Pod at once that the commit says runs under its name.
 func (d *draft) remove(r *state.Record, why string) {
-	if r.Origin == state.Authored {
-		d.remake(r, why, "declared, and was lost")
-		return
+	again := "declared, and was lost"
+	if r.Origin == state.Derived {
+		again = "declared"
 	}
-	d.delete(r, why)
+	d.remake(r, why, again)
 }
 
 // remake takes away what was lost, or has ended, and makes it again if the commit declares it. What is authored is

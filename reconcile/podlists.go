@@ -27,7 +27,7 @@ const (
 	replaceSeen = "writ.dev/replace-pods-seen"
 )
 
-// podLists carries out the lists of Pods on an owner that somebody wrote. Of those that AllPods replaces, the available
+// podLists carries out the lists of Pods on an owner that somebody wrote. Of those that AllPods replaces, the ready
 // ones go only while more than least are left; minReady is from when on a Pod is available, in seconds.
 func (d *draft) podLists(r *state.Record, least int, minReady int32) {
 	if state.ControllerOf(r) != nil || r.Deletion != nil {
@@ -77,37 +77,39 @@ func (d *draft) markListed(r *state.Record, names []string, value string) (missi
 	return strings.Join(slices.DeleteFunc(slices.Clone(names), func(n string) bool { return there[n] }), ",")
 }
 
-// replaceMarked ends marked Pods: those that were named at once, of all of them no more available ones than there are
-// to spare.
+// replaceMarked ends marked Pods: those that were named at once, of all of them no more than there are to spare. One
+// that is ready and not available yet counts as well: a clock that is turned back makes every Pod such a one.
 func (d *draft) replaceMarked(r *state.Record, all bool, least int, minReady int32) {
 	var marked []*state.Record
-	available := 0
+	readies, available := 0, 0
 	isAvailable := map[*state.Record]bool{}
 	for _, p := range podsBelow(d.w, r) {
 		if !active(p) {
 			continue
 		}
-		if podReady(p) && d.available(p, minReady) {
-			isAvailable[p] = true
-			available++
+		if podReady(p) {
+			readies++
+			if d.available(p, minReady) {
+				isAvailable[p] = true
+				available++
+			}
 		}
 		if replaced(p) {
 			marked = append(marked, p)
 		}
 	}
 	slices.SortFunc(marked, func(a, b *state.Record) int {
-		if isAvailable[a] != isAvailable[b] {
-			return whether(isAvailable[a], isAvailable[b])
-		}
-		return leavesBefore(a, b)
+		return cmp.Or(whether(podReady(a), podReady(b)), whether(isAvailable[a], isAvailable[b]), leavesBefore(a, b))
 	})
 	for _, p := range marked {
-		switch {
-		case !all || !isAvailable[p]:
-		case available <= least:
-			continue
-		default:
-			available--
+		if all && podReady(p) {
+			if readies <= least || isAvailable[p] && available <= least {
+				continue
+			}
+			readies--
+			if isAvailable[p] {
+				available--
+			}
 		}
 		d.end(p, "listed in "+manifest.ReplacePodsAnnotation)
 		d.event(r, "Normal", "ReplacingPod", "reconcile", "Deleted pod %s, which %s lists", p.Ref.Name, manifest.ReplacePodsAnnotation)
@@ -155,8 +157,11 @@ func (x *deployment) listed() {
 }
 
 // surging is how many Pods a ReplicaSet may have beyond its size while its Pods are replaced: the surge of its
-// Deployment, as far as no other ReplicaSet uses it.
+// Deployment, as far as no other ReplicaSet uses it. One that is to have none has none.
 func (d *draft) surging(r *state.Record) int {
+	if rs, ok := r.Object.(*appsv1.ReplicaSet); ok && deref(rs.Spec.Replicas) == 0 {
+		return 0
+	}
 	marked := 0
 	for p := range d.w.Owned(r.UID) {
 		if p.Ref.Kind == "Pod" && active(p) && replaced(p) {

@@ -37,10 +37,11 @@ func quarantinedBy(w *state.World, owner *state.Record) iter.Seq[*state.Record] 
 }
 
 // quarantine lets a Pod go: it loses its controller and the labels that its controller selects by, as somebody does who
-// takes a label off by hand.
+// takes a label off by hand. No Job counts it any more.
 func (d *draft) quarantine(owner, p *state.Record) {
 	pod := *p.Pod()
 	pod.OwnerReferences = slices.DeleteFunc(slices.Clone(pod.OwnerReferences), func(o metav1.OwnerReference) bool { return o.Controller != nil && *o.Controller })
+	pod.Finalizers = untracked(pod.Finalizers)
 	pod.Labels = maps.Clone(pod.Labels)
 	if by := controller(d.w, p); by != nil {
 		needs, _ := manifest.Selector(by.Object).Requirements()

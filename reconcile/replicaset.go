@@ -3,7 +3,6 @@ package reconcile
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,9 +29,9 @@ func (d *draft) replicas(r *state.Record) {
 	if r.Deletion != nil || d.held(r) {
 		return
 	}
-	d.claimPods(r, manifest.Selector(r.Object))
+	d.claimPods(r)
 	if state.ControllerOf(r) == nil {
-		d.podLists(r, int(replicasOf(r, rs.Spec.Replicas))-1, rs.Spec.MinReadySeconds)
+		d.podLists(r, int(r.Replicas(rs.Spec.Replicas))-1, rs.Spec.MinReadySeconds)
 	}
 	var living []*state.Record
 	for p := range d.w.Owned(r.UID) {
@@ -40,7 +39,7 @@ func (d *draft) replicas(r *state.Record) {
 			living = append(living, p)
 		}
 	}
-	switch missing := int(replicasOf(r, rs.Spec.Replicas)) + d.surging(r) - len(living); {
+	switch missing := int(r.Replicas(rs.Spec.Replicas)) + d.surging(r) - len(living); {
 	case missing > 0 && len(d.replicasWait(r)) > 0:
 	case missing > 0:
 		d.createPods(r, rs, missing)
@@ -107,11 +106,7 @@ func (d *draft) endPods(r *state.Record, living []*state.Record, n int) {
 	slices.SortStableFunc(living, rank.compare)
 	declared := slices.IndexFunc(living, standsAuthored)
 	if declared >= 0 && declared < n { // what is written in the repository goes only when its file does
-		var stay []string
-		for _, p := range living[declared:n] {
-			stay = append(stay, p.Ref.Name)
-		}
-		d.note(r.Ref, "spec.replicas", "written in the repository and more than are wanted, they stay: "+strings.Join(stay, ", "))
+		d.staying(r, "spec.replicas", living[declared:n])
 		n = declared
 	}
 	for _, p := range living[:n] {

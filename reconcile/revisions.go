@@ -73,9 +73,32 @@ func (v *versions) put(ref manifest.Ref, c *appsv1.ControllerRevision, why strin
 	return v.d.w.Get(ref)
 }
 
+// templateKey is a template as it is in a Plan: that of an object, with what it reads.
+type templateKey struct {
+	object manifest.Object
+	pins   string
+}
+
+// data is the template as a revision holds it. It takes time, so it is made once in a Plan.
+func (v *versions) data() ([]byte, error) {
+	key := templateKey{v.owner.Object, v.template.Annotations[state.PinnedConfigAnnotation]}
+	if data, ok := v.d.stored[key]; ok {
+		return data, nil
+	}
+	data, err := revisionData(v.template)
+	if err != nil {
+		return nil, err
+	}
+	if v.d.stored == nil {
+		v.d.stored = map[templateKey][]byte{}
+	}
+	v.d.stored[key] = data
+	return data, nil
+}
+
 // find is the latest revision that holds the template, nil if none does.
 func (v *versions) find(list []*state.Record) (*state.Record, error) {
-	data, err := revisionData(v.template)
+	data, err := v.data()
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +134,7 @@ func (v *versions) latest(list []*state.Record, collisions int32) (*state.Record
 		c.Revision = number
 		return v.put(found.Ref, &c, "gone back to"), collisions, nil
 	}
-	data, err := revisionData(v.template)
+	data, err := v.data()
 	if err != nil {
 		return nil, collisions, err
 	}
@@ -141,14 +164,25 @@ func (v *versions) make(ref manifest.Ref, hash string, data []byte, number int64
 	}
 }
 
-// truncate removes the oldest revisions that are not live, so that no more than limit of these are left.
-func (v *versions) truncate(list []*state.Record, limit int32, live func(*state.Record) bool) {
-	old := slices.DeleteFunc(slices.Clone(list), live)
-	if limit < 0 || len(old) <= int(limit) {
+// truncate removes the oldest of the old revisions that no Pod is of, so that no more than limit are left: of those, or
+// of all. label is that of a revision's Pods. It is done with the status, when all is known of what happened to Pods.
+func (v *versions) truncate(old []*state.Record, limit int, all bool, label func(*state.Record) string) {
+	if len(old) <= limit {
 		return
 	}
-	for _, r := range old[:len(old)-int(limit)] {
-		v.d.delete(r, "more revisions than are kept")
+	live := map[string]bool{}
+	for p := range v.d.w.Owned(v.owner.UID) {
+		if p.Ref.Kind == "Pod" {
+			live[revisionLabel(p)] = true
+		}
+	}
+	unused := slices.DeleteFunc(slices.Clone(old), func(r *state.Record) bool { return live[label(r)] })
+	excess := len(unused) - limit
+	if all {
+		excess = min(len(old)-limit, len(unused))
+	}
+	for i := range excess {
+		v.d.delete(unused[i], "beyond revisionHistoryLimit")
 	}
 }
 

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -110,18 +111,30 @@ func TestVersions_Truncate(t *testing.T) {
 	for _, image := range []string{"a", "b", "c", "d"} {
 		contents = append(contents, strings.Replace(upstreamData, `"image":"test"`, `"image":"`+image+`"`, 1))
 	}
+	name := func(r *state.Record) string { return r.Ref.Name }
 	for _, tt := range []struct {
-		limit int32
-		want  []int64
-	}{{-1, []int64{1, 2, 3, 4}}, {10, []int64{1, 2, 3, 4}}, {1, []int64{2, 3, 4}}, {0, []int64{2, 4}}} {
+		limit int
+		all   bool
+		want  []int64 // 2 and 4 have Pods
+	}{
+		{10, false, []int64{1, 2, 3, 4}}, {1, false, []int64{2, 3, 4}}, {0, false, []int64{2, 4}},
+		{10, true, []int64{1, 2, 3, 4}}, {3, true, []int64{2, 3, 4}}, {1, true, []int64{2, 4}}, {0, true, []int64{2, 4}},
+	} {
 		v := revised(t, upstreamSet(), contents...)
-		v.truncate(v.list(), tt.limit, func(r *state.Record) bool { n := revisionIn(r).Revision; return n == 2 || n == 4 })
+		for _, of := range []int{1, 3} {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "default", Name: "test-" + strconv.Itoa(of), OwnerReferences: []metav1.OwnerReference{controllerRef(v.owner)},
+				Labels: map[string]string{appsv1.StatefulSetRevisionLabel: v.list()[of].Ref.Name},
+			}}
+			v.d.put(state.Put{Ref: manifest.PodRef("default", pod.Name), Object: pod, Origin: state.Derived})
+		}
+		v.truncate(v.list(), tt.limit, tt.all, name)
 		var got []int64
 		for _, r := range v.list() {
 			got = append(got, revisionIn(r).Revision)
 		}
 		if !slices.Equal(got, tt.want) {
-			t.Errorf("limit %d: %v are left, want %v", tt.limit, got, tt.want)
+			t.Errorf("limit %d of all %t: %v are left, want %v", tt.limit, tt.all, got, tt.want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func RollingOf(w *state.World, ref manifest.Ref) (Rolling, bool) {
 	var x Rolling
 	switch o := r.Object.(type) {
 	case *appsv1.Deployment:
-		x.Wanted = replicasOf(r, o.Spec.Replicas)
+		x.Wanted = r.Replicas(o.Spec.Replicas)
 		if s, ok := r.Status.(*appsv1.DeploymentStatus); ok {
 			x.New, x.Old, x.Ready, x.Available = s.UpdatedReplicas, s.Replicas-s.UpdatedReplicas, s.ReadyReplicas, s.AvailableReplicas
 			if c := condition(s, appsv1.DeploymentProgressing); c != nil {
@@ -40,7 +40,7 @@ func RollingOf(w *state.World, ref manifest.Ref) (Rolling, bool) {
 			}
 		}
 	case *appsv1.StatefulSet:
-		x.Wanted = replicasOf(r, o.Spec.Replicas)
+		x.Wanted = r.Replicas(o.Spec.Replicas)
 		if s, ok := r.Status.(*appsv1.StatefulSetStatus); ok {
 			x.New, x.Old, x.Ready, x.Available = s.UpdatedReplicas, s.Replicas-s.UpdatedReplicas, s.ReadyReplicas, s.AvailableReplicas
 		}

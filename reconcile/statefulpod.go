@@ -49,6 +49,9 @@ func (x *stateful) obstacle(n int) error {
 	return err
 }
 
+// spent says that a Pod of the repository has ended, and keeps its name until its author changes it.
+func spent(p *state.Record) bool { return terminal(p) && p.Deletion == nil && standsAuthored(p) }
+
 // pod is the Pod of an ordinal as it is after admission.
 func (x *stateful) pod(n int) (*corev1.Pod, error) {
 	revision := x.wants(n)

@@ -45,7 +45,12 @@ func (x *stateful) rollSome(most int) (moved bool) {
 
 // outdated says that a Pod stays only until it may go for one of the new revision.
 func (x *stateful) outdated(p *state.Record) bool {
-	return p != nil && p.Deletion == nil && revisionLabel(p) != x.update.Ref.Name
+	return p != nil && p.Deletion == nil && !asIn(x.update, p)
+}
+
+// asIn says that a Pod is as a revision has it. One that is written in the repository is always as it should be.
+func asIn(revision, p *state.Record) bool {
+	return standsAuthored(p) || revisionLabel(p) == revision.Ref.Name
 }
 
 // atMost is upstream's maxUnavailable of a StatefulSet: at least one.

@@ -8,7 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/manifest"
 	"writ/state"
@@ -40,7 +39,7 @@ func (d *draft) statefulSet(r *state.Record) {
 	}
 	d.settleRevisions(r)
 	if set, ok := r.Object.(*appsv1.StatefulSet); ok { // one after the other
-		d.podLists(r, int(replicasOf(r, set.Spec.Replicas))-1, set.Spec.MinReadySeconds)
+		d.podLists(r, int(r.Replicas(set.Spec.Replicas))-1, set.Spec.MinReadySeconds)
 	}
 	steps := 0
 	for {
@@ -62,7 +61,7 @@ func (d *draft) stateful(r *state.Record) *stateful {
 	}
 	set = d.configuredSet(r, set)
 	x := &stateful{d: d, r: r, set: set, at: map[int]*state.Record{}, start: ordinalStart(set)}
-	x.end = x.start + int(replicasOf(r, set.Spec.Replicas))
+	x.end = x.start + int(r.Replicas(set.Spec.Replicas))
 	x.versions = versions{
 		d: d, owner: r, template: &set.Spec.Template, selector: set.Spec.Selector,
 		label: revisionHashLabel, hash: revisionHash,
@@ -103,6 +102,11 @@ func ordinalOf(set string, ref manifest.Ref) (int, bool) {
 		return 0, false
 	}
 	return int(n), true
+}
+
+// staying are the Pods of the repository that are not wanted and stay.
+func (x *stateful) staying() []*state.Record {
+	return slices.DeleteFunc(slices.Clone(x.condemned), func(p *state.Record) bool { return p.Deletion != nil || !standsAuthored(p) })
 }
 
 func (x *stateful) ordinal(p *state.Record) int {
@@ -175,7 +179,7 @@ func (x *stateful) readRevisions() {
 
 // step makes or ends what is to be made or ended next, and says whether there may be more to do at once.
 func (x *stateful) step() bool {
-	if x.adoptPods() {
+	if x.d.claimPods(x.r) {
 		return true
 	}
 	x.keepClaims()
@@ -188,23 +192,17 @@ func (x *stateful) step() bool {
 	if !blocked && !moved {
 		moved = x.roll()
 	}
-	if !moved {
-		x.versions.truncate(x.past, deref(x.set.Spec.RevisionHistoryLimit), x.live)
-	}
 	return moved
 }
 
-// live says that a revision is in use.
-func (x *stateful) live(r *state.Record) bool {
-	if r.Ref == x.update.Ref || r.Ref == x.current.Ref {
-		return true
+// truncate keeps no more revisions that nothing is of than revisionHistoryLimit says.
+func (x *stateful) truncate(current string) {
+	limit := x.set.Spec.RevisionHistoryLimit
+	if limit == nil || x.update == nil || x.r.Deletion != nil || x.d.uses(x.r) {
+		return
 	}
-	for p := range x.d.w.Owned(x.r.UID) {
-		if p.Ref.Kind == "Pod" && revisionLabel(p) == r.Ref.Name {
-			return true
-		}
-	}
-	return false
+	old := slices.DeleteFunc(slices.Clone(x.past), func(r *state.Record) bool { return r.Ref == x.update.Ref || r.Ref.Name == current })
+	x.versions.truncate(old, int(*limit), false, func(r *state.Record) string { return r.Ref.Name })
 }
 
 func revisionLabel(p *state.Record) string {
@@ -219,6 +217,10 @@ func (x *stateful) fill() (moved, blocked bool) {
 		switch {
 		case p == nil:
 			moved = x.create(n) || moved
+			if x.ordered() {
+				return moved, true
+			}
+		case spent(p):
 			if x.ordered() {
 				return moved, true
 			}
@@ -242,7 +244,7 @@ func (x *stateful) fill() (moved, blocked bool) {
 // broken says that a Pod will not be missed: it is not ready and is to become another one. Upstream waits for it to
 // become ready first, which it may never do (kubernetes#67250).
 func (x *stateful) broken(p *state.Record) bool {
-	return x.rolls() && p.Deletion == nil && !runningReady(p) && revisionLabel(p) != x.wants(x.ordinal(p)).Ref.Name
+	return x.rolls() && p.Deletion == nil && !runningReady(p) && !asIn(x.wants(x.ordinal(p)), p)
 }
 
 // rolls says that Pods become those of a new revision by themselves.
@@ -275,13 +277,13 @@ func runningReady(p *state.Record) bool {
 }
 
 // shrink ends the Pods that are not wanted: in order, the highest first, one after the other, while all that are wanted
-// are available. Upstream waits for one that is not ready to become so while a lower one is not either.
+// are available. Upstream waits for one that is not available to become so while a lower one is not either.
 func (x *stateful) shrink() (moved, blocked bool) {
 	for _, p := range x.condemned {
 		switch {
 		case p.Deletion != nil && x.ordered():
 			return moved, true
-		case p.Deletion != nil:
+		case p.Deletion != nil, standsAuthored(p): // what is written in the repository goes only when its file does
 		default:
 			moved = x.stop(p, "scaled down") || moved
 			if x.ordered() {
@@ -300,20 +302,4 @@ func (x *stateful) stop(p *state.Record, why string) bool {
 	x.d.end(p, why)
 	x.d.event(x.r, corev1.EventTypeNormal, "SuccessfulDelete", statefulSetController, "Delete Pod %s in StatefulSet %s successful", p.Ref.Name, x.r.Ref.Name)
 	return x.d.w.Get(p.Ref) == nil // it ran nowhere: another one can be made at once
-}
-
-// adoptPods takes on Pods that the selector matches, are named as those of the set and nobody controls.
-func (x *stateful) adoptPods() (moved bool) {
-	for p := range x.d.w.Select("", "Pod", x.r.Ref.Namespace, manifest.Selector(x.set)) {
-		n, ok := ordinalOf(x.r.Ref.Name, p.Ref)
-		if !ok || p.Origin != state.Derived || !active(p) || metav1.GetControllerOfNoCopy(p.Object) != nil {
-			continue
-		}
-		pod := *p.Pod()
-		pod.OwnerReferences = append(slices.Clip(pod.OwnerReferences), controllerRef(x.r))
-		pod.Labels = identity(pod.Labels, pod.Name, n)
-		x.d.put(state.Put{Ref: p.Ref, Object: &pod, Origin: p.Origin, Why: "adopted by " + x.r.Ref.String()})
-		moved = true
-	}
-	return moved
 }

@@ -1,8 +1,6 @@
 package reconcile
 
 import (
-	"slices"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -30,11 +28,14 @@ func (d *draft) statefulSetStatus(r *state.Record) {
 	for _, p := range x.condemned {
 		x.count(p, next)
 	}
-	x.finish(next)
+	staying := x.staying()
+	x.d.staying(r, "spec.replicas", staying)
+	size := int32(x.end - x.start + len(staying))
+	x.finish(next, size)
 	x.conditions(next)
 	d.setStatus(r, next, "")
-	want := int32(x.end - x.start)
-	d.rolledHistory(r, x.update, next.UpdatedReplicas == want && next.AvailableReplicas == want && next.Replicas == want)
+	x.truncate(next.CurrentRevision)
+	d.rolledHistory(r, x.update, next.UpdatedReplicas == size && next.AvailableReplicas == size && next.Replicas == size)
 }
 
 // count adds a Pod to a status, as upstream: one that is going counts as a replica, and as ready while it is.
@@ -49,7 +50,11 @@ func (x *stateful) count(p *state.Record, s *appsv1.StatefulSetStatus) {
 	if p.Deletion != nil {
 		return
 	}
-	switch name := revisionLabel(p); {
+	name := revisionLabel(p)
+	if standsAuthored(p) { // as it is written it is as it should be
+		name = s.UpdateRevision
+	}
+	switch {
 	case name == s.CurrentRevision && name == s.UpdateRevision:
 		s.CurrentReplicas++
 		s.UpdatedReplicas++
@@ -60,10 +65,9 @@ func (x *stateful) count(p *state.Record, s *appsv1.StatefulSetStatus) {
 	}
 }
 
-// finish makes the new revision the one that the set comes from, once all its Pods are of it.
-func (x *stateful) finish(s *appsv1.StatefulSetStatus) {
-	want := int32(x.end - x.start)
-	if x.set.Spec.UpdateStrategy.Type == appsv1.RollingUpdateStatefulSetStrategyType && s.UpdatedReplicas == want && s.ReadyReplicas == want && s.Replicas == want {
+// finish makes the new revision the one that the set comes from, once all its Pods are of it; size is how many these are.
+func (x *stateful) finish(s *appsv1.StatefulSetStatus, size int32) {
+	if x.set.Spec.UpdateStrategy.Type == appsv1.RollingUpdateStatefulSetStrategyType && s.UpdatedReplicas == size && s.ReadyReplicas == size && s.Replicas == size {
 		s.CurrentReplicas, s.CurrentRevision = s.UpdatedReplicas, s.UpdateRevision
 	}
 }
@@ -79,16 +83,14 @@ func (x *stateful) conditions(s *appsv1.StatefulSetStatus) {
 		}
 		failure = x.failure()
 	}
-	if x.condition(s, waitingCondition, waitingReason, waits) {
+	before := ""
+	if s.Conditions, before = statefulConditions().say(s.Conditions, waitingCondition, waitingReason, waits, x.d.stamp()); waits != "" && waits != before {
 		x.d.event(x.r, corev1.EventTypeNormal, waitingEvent, statefulSetController, "%s", waits)
 	}
-	if x.condition(s, failureCondition, "FailedCreate", failure) {
+	if s.Conditions, before = statefulConditions().say(s.Conditions, failureCondition, "FailedCreate", failure, x.d.stamp()); failure != "" && failure != before {
 		x.d.event(x.r, corev1.EventTypeWarning, "FailedCreate", statefulSetController, "%s", failure)
 	}
 }
-
-// failureCondition is the type of the condition by which a StatefulSet says that a Pod cannot be made.
-const failureCondition = string(appsv1.ReplicaSetReplicaFailure)
 
 // holds says that the latest revision is that of the template.
 func (x *stateful) holds() bool {
@@ -103,7 +105,7 @@ func (x *stateful) failure() string {
 	}
 	for n := x.start; n < x.end; n++ {
 		p := x.at[n]
-		if p == nil {
+		if p == nil || spent(p) {
 			if err := x.obstacle(n); err != nil {
 				return "Create Pod " + x.podName(n) + " in StatefulSet " + x.r.Ref.Name + " failed error: " + err.Error()
 			}
@@ -113,36 +115,4 @@ func (x *stateful) failure() string {
 		}
 	}
 	return ""
-}
-
-// condition keeps a condition with a message, or none for an empty one, and says that it is new or says something new.
-func (x *stateful) condition(s *appsv1.StatefulSetStatus, kind, reason, message string) bool {
-	is := func(c appsv1.StatefulSetCondition) bool { return string(c.Type) == kind }
-	at := slices.IndexFunc(s.Conditions, is)
-	if message == "" {
-		if at >= 0 {
-			s.Conditions = slices.DeleteFunc(slices.Clone(s.Conditions), is)
-		}
-		if len(s.Conditions) == 0 {
-			s.Conditions = nil
-		}
-		return false
-	}
-	if at >= 0 && s.Conditions[at].Message == message {
-		return false
-	}
-	s.Conditions = append(slices.DeleteFunc(slices.Clone(s.Conditions), is), appsv1.StatefulSetCondition{
-		Type: appsv1.StatefulSetConditionType(kind), Status: corev1.ConditionTrue, Reason: reason, Message: message, LastTransitionTime: x.d.stamp(),
-	})
-	return true
-}
-
-// statefulCondition is a condition of a status, nil if it has none of that type.
-func statefulCondition(s *appsv1.StatefulSetStatus, kind string) *appsv1.StatefulSetCondition {
-	for i := range s.Conditions {
-		if string(s.Conditions[i].Type) == kind {
-			return &s.Conditions[i]
-		}
-	}
-	return nil
 }

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"writ/manifest"
 	"writ/state"
 )
 
@@ -61,60 +60,33 @@ func (d *draft) replicaSetStatus(r *state.Record) {
 // replicaFailure says in the status that Pods of a ReplicaSet are not admitted.
 func (d *draft) replicaFailure(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1.ReplicaSetStatus) {
 	var err error
-	if s.Replicas < replicasOf(r, rs.Spec.Replicas) && r.Deletion == nil && !d.uses(r) {
+	if s.Replicas < r.Replicas(rs.Spec.Replicas) && r.Deletion == nil && !d.uses(r) {
 		_, err = d.podOf(r, &rs.Spec.Template)
 	}
-	at := slices.IndexFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool { return c.Type == appsv1.ReplicaSetReplicaFailure })
-	switch {
-	case err == nil && at >= 0:
-		s.Conditions = slices.Delete(slices.Clone(s.Conditions), at, at+1)
-	case err != nil && (at < 0 || s.Conditions[at].Message != err.Error()):
-		c := appsv1.ReplicaSetCondition{
-			Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate",
-			Message: err.Error(), LastTransitionTime: d.stamp(),
-		}
-		if at >= 0 {
-			c.LastTransitionTime = s.Conditions[at].LastTransitionTime
-			s.Conditions = slices.Delete(slices.Clone(s.Conditions), at, at+1)
-		}
-		s.Conditions = append(slices.Clip(s.Conditions), c)
+	why := ""
+	if err != nil {
+		why = err.Error()
 	}
-	if len(s.Conditions) == 0 {
-		s.Conditions = nil
-	}
+	s.Conditions, _ = replicaSetConditions().say(s.Conditions, failureCondition, "FailedCreate", why, d.stamp())
 }
 
 // replicasWaiting says in the status what a ReplicaSet waits for.
 func (d *draft) replicasWaiting(r *state.Record, rs *appsv1.ReplicaSet, s *appsv1.ReplicaSetStatus) {
-	var waits []manifest.Ref
-	if replicasOf(r, rs.Spec.Replicas) > 0 && r.Deletion == nil && !d.uses(r) {
-		waits = d.replicasWait(r)
-	}
-	is := func(c appsv1.ReplicaSetCondition) bool { return c.Type == waitingCondition }
-	at := slices.IndexFunc(s.Conditions, is)
-	if len(waits) == 0 {
-		if at >= 0 {
-			s.Conditions = slices.DeleteFunc(slices.Clone(s.Conditions), is)
+	text := ""
+	if r.Replicas(rs.Spec.Replicas) > 0 && r.Deletion == nil && !d.uses(r) {
+		if waits := d.replicasWait(r); len(waits) > 0 {
+			text = waitingText(waits)
 		}
-		return
 	}
-	text := waitingText(waits)
-	if at >= 0 && s.Conditions[at].Message == text {
-		return
-	}
-	if at < 0 {
+	before := ""
+	if s.Conditions, before = replicaSetConditions().say(s.Conditions, waitingCondition, waitingReason, text, d.stamp()); before == "" && text != "" {
 		d.event(r, corev1.EventTypeNormal, waitingEvent, replicaController(r), "%s", text)
 	}
-	s.Conditions = append(slices.DeleteFunc(slices.Clone(s.Conditions), is), appsv1.ReplicaSetCondition{
-		Type: waitingCondition, Status: corev1.ConditionTrue, Reason: waitingReason, Message: text, LastTransitionTime: d.stamp(),
-	})
 }
 
 func failedBefore(r *state.Record, err error) bool {
 	s := replicaSetStatusOf(r)
-	return s != nil && slices.ContainsFunc(s.Conditions, func(c appsv1.ReplicaSetCondition) bool {
-		return c.Type == appsv1.ReplicaSetReplicaFailure && c.Message == err.Error()
-	})
+	return s != nil && replicaSetConditions().says(s.Conditions, failureCondition) == err.Error()
 }
 
 func (d *draft) deploymentStatus(r *state.Record) {

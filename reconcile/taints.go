@@ -42,6 +42,16 @@ func (d *draft) taintedSince(n *corev1.Node, before *state.Record) *corev1.Node 
 	return n
 }
 
+// driveOut ends a Pod that may not stay on its node, and says whether it did.
+func (d *draft) driveOut(r, on *state.Record) bool {
+	if r.Deletion != nil || terminal(r) || d.stays(r, on) {
+		return false
+	}
+	d.event(r, corev1.EventTypeNormal, "TaintManagerEviction", taintManager, "Marking for deletion Pod %s/%s", r.Ref.Namespace, r.Ref.Name)
+	d.end(r, state.DrivenOut)
+	return true
+}
+
 // stays says that no taint of its node drives a Pod out now. Where it may stay for a while only, the
 // Pod is looked at again then.
 func (d *draft) stays(r *state.Record, on *state.Record) bool {

@@ -31,9 +31,26 @@ func templateHash(template *corev1.PodTemplateSpec, collisions *int32) string {
 
 // sameTemplate compares the template of a Deployment with that of a ReplicaSet without its hash label.
 func sameTemplate(a, b *corev1.PodTemplateSpec) bool {
+	if otherTemplate(a, b) {
+		return false
+	}
 	x, y := *a, *b
 	x.Labels, y.Labels = withoutHash(a.Labels), withoutHash(b.Labels)
 	return equality.Semantic.DeepEqual(&x, &y)
+}
+
+// otherTemplate says that two templates differ in what mostly differs, in which no default makes them equal. It is
+// false where only a comparison of the whole tells.
+func otherTemplate(a, b *corev1.PodTemplateSpec) bool {
+	if len(a.Spec.Containers) != len(b.Spec.Containers) || a.Annotations[state.PinnedConfigAnnotation] != b.Annotations[state.PinnedConfigAnnotation] {
+		return true
+	}
+	for i := range a.Spec.Containers {
+		if a.Spec.Containers[i].Image != b.Spec.Containers[i].Image {
+			return true
+		}
+	}
+	return false
 }
 
 func withoutHash(labels map[string]string) map[string]string {
@@ -54,6 +71,9 @@ func findNew(dep *appsv1.Deployment, sets []*state.Record) *state.Record {
 		}
 	}
 	for _, r := range sets {
+		if otherTemplate(&dep.Spec.Template, &r.Object.(*appsv1.ReplicaSet).Spec.Template) {
+			continue
+		}
 		again, ok := defaulted(r.Object).(*appsv1.ReplicaSet)
 		if ok && sameTemplate(&dep.Spec.Template, &again.Spec.Template) {
 			return r

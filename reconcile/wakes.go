@@ -22,7 +22,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 	}
 	switch c.Ref.GroupKind().String() {
 	case "PodDisruptionBudget.policy":
-		allowanceWakes(w, c, yield)
+		allowanceWakes(c, yield)
 	case "Deployment.apps", "ReplicaSet.apps", "StatefulSet.apps", "ReplicationController":
 		scaleWakes(w, c, yield)
 	case "Job.batch":
@@ -40,6 +40,7 @@ func wakesOf(w *state.World, c *state.Change, yield func(Key)) {
 		jobWakes(w, c, yield)
 		nodeWakes(w, c, yield)
 		daemonWakes(w, c, yield)
+		drainWakes(c, yield)
 	case "Service":
 		if gone(c) {
 			yield(Key{Concern: builtins})
@@ -100,7 +101,7 @@ func owned(w *state.World, owner *state.Record, yield func(Key)) {
 }
 
 func podWakes(w *state.World, c *state.Change, yield func(Key)) {
-	podClaimWakes(c, yield)
+	podClaimWakes(w, c, yield)
 	if c.Old == nil || c.New == nil || routing(c.Old) != routing(c.New) || c.Old.Object != c.New.Object || newer(c) {
 		selecting(w, c, func(s *state.Record) { yield(Key{endpoints, s.Ref}) })
 	}

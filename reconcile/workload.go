@@ -25,14 +25,6 @@ var workloadConcerns = map[schema.GroupKind][]Concern{
 // workload says that Pods, or what makes them, may be computed for objects of the kind.
 func workload(gk schema.GroupKind) bool { return len(workloadConcerns[gk]) > 0 }
 
-// replicasOf is the size of what has replicas: what an autoscaler decided beats what is written.
-func replicasOf(r *state.Record, written *int32) int32 {
-	if a := r.Allocation; a != nil && a.Replicas != nil {
-		return *a.Replicas
-	}
-	return deref(written)
-}
-
 // annotate computes an annotation of an object, beside the others that are computed for it; an empty
 // value takes it away.
 func (d *draft) annotate(r *state.Record, key, value, why string) {

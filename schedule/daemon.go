@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"writ/state"
 )
 
 // Daemon is a Pod that is to run once on every node that can have it, with the tolerations that such
@@ -36,13 +38,10 @@ func (x Daemon) On(n *corev1.Node, s *corev1.NodeStatus) Fit {
 	if ok, err := x.affinity.Match(n); !ok || err != nil {
 		return Fit{}
 	}
-	taints := effectiveTaints(n, s)
-	if n.Spec.Unschedulable {
-		taints = append(slices.Clip(taints), corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
-	}
+	taints := state.NodeTaints(n, s)
 	fit := Fit{Runs: true, Stays: true, Waited: true}
 	for i := range taints {
-		if untolerated(taints[i:i+1], x.pod.Spec.Tolerations) == nil {
+		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule || untolerated(taints[i:i+1], x.pod.Spec.Tolerations) == nil {
 			continue
 		}
 		fit.Runs = false

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	corev1helper "k8s.io/kubernetes/pkg/apis/core/v1/helper"
+
+	"writ/state"
 )
 
 // refusal is why one node does not take a Pod: upstream's words, and for a resource what is free.
@@ -24,7 +26,7 @@ type refusal struct {
 // which upstream asks in this order. A Pod that names its node is asked by named.
 func (q *question) refuses(n *node) *refusal {
 	if n.object != nil && n.object.Spec.Unschedulable &&
-		untolerated([]corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}, q.pod.Spec.Tolerations) != nil {
+		untolerated([]corev1.Taint{*state.Cordon()}, q.pod.Spec.Tolerations) != nil {
 		return &refusal{words: "node(s) were unschedulable"}
 	}
 	if t := q.untolerated(n); t != nil {

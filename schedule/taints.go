@@ -9,7 +9,7 @@ import (
 )
 
 // effectiveTaints are the authored taints and those that upstream's node lifecycle controller sets
-// for conditions. A node that has not reported yet is not ready.
+// for conditions, but for those that only ask Pods to stay away.
 func effectiveTaints(n *corev1.Node, s *corev1.NodeStatus) []corev1.Taint {
 	var taints []corev1.Taint
 	if n != nil {
@@ -18,9 +18,6 @@ func effectiveTaints(n *corev1.Node, s *corev1.NodeStatus) []corev1.Taint {
 				taints = append(taints, t)
 			}
 		}
-	}
-	if s == nil {
-		s = &corev1.NodeStatus{}
 	}
 	return state.WithConditionTaints(taints, s)
 }

@@ -49,7 +49,8 @@ func (r *Record) Full() manifest.Object {
 		setStatus(&o.Status, r.Status)
 	case *corev1.Node:
 		setStatus(&o.Status, r.Status)
-		o.Spec.Taints = r.nodeTaints(o)
+		status, _ := r.Status.(*corev1.NodeStatus)
+		o.Spec.Taints = NodeTaints(o, status)
 	case *corev1.Namespace:
 		setStatus(&o.Status, r.Status)
 	case *corev1.PersistentVolumeClaim:
@@ -87,18 +88,6 @@ func (r *Record) Full() manifest.Object {
 		setStatus(&o.Status, r.Status)
 	}
 	return o
-}
-
-// nodeTaints are those that were authored and those that upstream's node lifecycle controller adds.
-func (r *Record) nodeTaints(n *corev1.Node) []corev1.Taint {
-	taints := n.Spec.Taints
-	if r.Status != nil {
-		taints = WithConditionTaints(taints, &n.Status)
-	}
-	if n.Spec.Unschedulable {
-		taints = withTaint(taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
-	}
-	return taints
 }
 
 // scaled shows the size that an autoscaler decided.
@@ -146,6 +135,17 @@ func allocate(s *corev1.Service, a *Allocation) {
 // PortKey names a Service port in Allocation.NodePorts.
 func PortKey(p *corev1.ServicePort) string {
 	return string(p.Protocol) + "/" + strconv.Itoa(int(p.Port))
+}
+
+// Replicas is the size of what has replicas: what an autoscaler decided beats what is written.
+func (r *Record) Replicas(written *int32) int32 {
+	switch a := r.Allocation; {
+	case a != nil && a.Replicas != nil:
+		return *a.Replicas
+	case written != nil:
+		return *written
+	}
+	return 0
 }
 
 // PodStatus is the status of a Pod's record, never nil; the caller must not modify it.

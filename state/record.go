@@ -4,6 +4,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"writ/manifest"
@@ -80,6 +81,9 @@ type Deletion struct {
 
 // Deadline is when the grace has passed.
 func (d *Deletion) Deadline() time.Time { return d.At.Add(Seconds(d.Grace)) }
+
+// Stamp is a time as statuses carry it: whole seconds, as they are kept on disk.
+func Stamp(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second).UTC()) }
 
 // Seconds is a number of a manifest, which may be more than a Duration holds: at most a hundred years.
 func Seconds(n int64) time.Duration {

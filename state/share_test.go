@@ -119,7 +119,8 @@ func TestShare_PullSecretsOfServiceAccount(t *testing.T) {
 
 // What a Pod reads is remembered beside it, so that it can start again on an empty store.
 func TestView_KinHoldsWhatThePodReads(t *testing.T) {
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Spec: corev1.PodSpec{
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web",
+		Annotations: map[string]string{PinnedConfigAnnotation: Pins{manifest.ConfigMapRef("", "settings"): "settings-abc"}.String()}}, Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{Name: "web", EnvFrom: []corev1.EnvFromSource{
 			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}}},
 		}}},
@@ -127,14 +128,19 @@ func TestView_KinHoldsWhatThePodReads(t *testing.T) {
 	config := func(name string) Put {
 		return Put{Ref: manifest.ConfigMapRef("shop", name), Origin: Derived, Object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}}
 	}
+	pinned := func(name string) Put {
+		p := config(name)
+		p.Object.(*corev1.ConfigMap).Labels = map[string]string{PinnedLabel: "settings"}
+		return p
+	}
 	w := NewWorld(uuid.New())
-	w = apply(t, w, reconcile(w, config("settings"), config("other"), Put{Ref: manifest.PodRef("shop", "web"), Origin: Derived, Object: pod, Node: "n"}))
+	w = apply(t, w, reconcile(w, config("settings"), config("other"), pinned("settings-abc"), pinned("settings-def"), Put{Ref: manifest.PodRef("shop", "web"), Origin: Derived, Object: pod, Node: "n"}))
 	v := Share(w, "n")
 	var kin []string
 	for r := range v.Kin(w.Get(manifest.PodRef("shop", "web"))) {
 		kin = append(kin, r.Ref.String())
 	}
-	if got := strings.Join(kin, " "); got != "ConfigMap/shop/settings" {
-		t.Errorf("kin %q, want the ConfigMap that the Pod reads", got)
+	if got := strings.Join(kin, " "); got != "ConfigMap/shop/settings ConfigMap/shop/settings-abc" {
+		t.Errorf("kin %q, want the ConfigMap that the Pod reads, and the copy that it is pinned to", got)
 	}
 }

@@ -41,10 +41,30 @@ func conditionTaintsOf(s *corev1.NodeStatus) []corev1.Taint {
 	return taints
 }
 
-// WithConditionTaints adds the taints that the conditions of a node stand for to those that were authored.
+// WithConditionTaints adds the taints that the conditions of a node stand for to those that were authored; a node that
+// has not reported yet (nil) is not ready. The taints that were given are left as they are.
 func WithConditionTaints(taints []corev1.Taint, s *corev1.NodeStatus) []corev1.Taint {
+	if s == nil {
+		s = &corev1.NodeStatus{}
+	}
+	taints = slices.Clip(taints)
 	for _, t := range conditionTaintsOf(s) {
 		taints = withTaint(taints, t)
+	}
+	return taints
+}
+
+// Cordon is the taint that a cordoned node has.
+func Cordon() *corev1.Taint {
+	return &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
+}
+
+// NodeTaints are all taints of a node: those that were authored, and those that upstream's node lifecycle controller
+// adds for its conditions (see WithConditionTaints) and for a cordon.
+func NodeTaints(n *corev1.Node, s *corev1.NodeStatus) []corev1.Taint {
+	taints := WithConditionTaints(n.Spec.Taints, s)
+	if n.Spec.Unschedulable {
+		taints = withTaint(taints, *Cordon())
 	}
 	return taints
 }

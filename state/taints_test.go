@@ -25,7 +25,7 @@ func TestFull_NodeTaints(t *testing.T) {
 		want       string
 	}{
 		"healthy":          {conditions: []corev1.NodeCondition{ready, is(corev1.NodeDiskPressure, corev1.ConditionFalse)}},
-		"not reported yet": {},
+		"not reported yet": {want: "node.kubernetes.io/not-ready:NoSchedule"},
 		"says nothing":     {conditions: []corev1.NodeCondition{is(corev1.NodeDiskPressure, corev1.ConditionFalse)}, want: "node.kubernetes.io/not-ready:NoSchedule"},
 		"unreachable":      {conditions: []corev1.NodeCondition{is(corev1.NodeReady, corev1.ConditionUnknown)}, want: "node.kubernetes.io/unreachable:NoSchedule"},
 		"pressed": {conditions: []corev1.NodeCondition{ready, is(corev1.NodePIDPressure, corev1.ConditionTrue), is(corev1.NodeMemoryPressure, corev1.ConditionTrue), is(corev1.NodeDiskPressure, corev1.ConditionTrue)},
@@ -33,7 +33,7 @@ func TestFull_NodeTaints(t *testing.T) {
 		"authored as well": {authored: []corev1.Taint{{Key: "a", Effect: corev1.TaintEffectNoExecute}, {Key: corev1.TaintNodeDiskPressure, Effect: corev1.TaintEffectNoSchedule}},
 			conditions: []corev1.NodeCondition{ready, is(corev1.NodeDiskPressure, corev1.ConditionTrue)}, want: "a:NoExecute node.kubernetes.io/disk-pressure:NoSchedule"},
 		"cordoned":                        {conditions: []corev1.NodeCondition{ready}, cordoned: true, want: "node.kubernetes.io/unschedulable:NoSchedule"},
-		"cordoned before it has reported": {cordoned: true, want: "node.kubernetes.io/unschedulable:NoSchedule"},
+		"cordoned before it has reported": {cordoned: true, want: "node.kubernetes.io/not-ready:NoSchedule node.kubernetes.io/unschedulable:NoSchedule"},
 		"cordoned, and authored as well": {authored: []corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}},
 			conditions: []corev1.NodeCondition{ready}, cordoned: true, want: "node.kubernetes.io/unschedulable:NoSchedule"},
 	}

@@ -88,8 +88,10 @@ func describe(w *state.World, r *state.Record, f Facts) Object {
 	}
 	h, reason := reconcile.Health(w, r.Ref)
 	o.Health, o.Reason = Health(h.String()), reason
-	if x, ok := reconcile.RollingOf(w, r.Ref); ok && !h.OK() {
-		o.Rolling = &x
+	if !h.OK() {
+		if x, ok := reconcile.RollingOf(w, r.Ref); ok {
+			o.Rolling = &x
+		}
 	}
 	if notes := f.Notes[r.Ref]; len(notes) > 0 {
 		if !o.Health.Bad() {

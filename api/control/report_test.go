@@ -117,7 +117,7 @@ func TestTree(t *testing.T) {
 			{APIVersion: "apps/v1", Kind: "Deployment", Name: "web", UID: uid, Controller: &controller},
 		}}},
 		Status: &corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "web", RestartCount: 4, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			Name: "web", RestartCount: 4, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 10s"}},
 		}}},
 	}}}
 	w, _, err := state.Apply(w, b, 2)
@@ -133,8 +133,8 @@ func TestTree(t *testing.T) {
 		}
 	}
 	walk("", Tree(w, "shop"))
-	want := "Deployment/web Degraded: 1 of 3 updated replicas are available: pod web-1: container web: CrashLoopBackOff\n" +
-		" Pod/web-1 CrashLoopBackOff, 4 restarts\n  container/web CrashLoopBackOff"
+	want := "Deployment/web Degraded: 1 of 3 updated replicas are available\n" +
+		" Pod/web-1 CrashLoopBackOff, 4 restarts\n  container/web CrashLoopBackOff: back-off 10s" // the reason once, where it is
 	if got := strings.Join(lines, "\n"); got != want {
 		t.Errorf("tree:\n%s\nwant:\n%s", got, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"writ/manifest"
@@ -105,14 +106,6 @@ func Rollouts(w *state.World, namespace string, now time.Time) []Rollout {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Rollout) int {
-		switch {
-		case a.Namespace < b.Namespace:
-			return -1
-		case a.Namespace > b.Namespace:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(a, b Rollout) int { return strings.Compare(a.Namespace, b.Namespace) })
 	return all
 }

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"writ/reconcile"
 	"writ/state"
 )
 
@@ -25,42 +28,63 @@ func Tree(w *state.World, namespace string) []Leaf {
 		if namespace != "" && r.Ref.Namespace != namespace || state.ControllerOf(r) != nil {
 			continue
 		}
-		below := children(w, r)
-		if len(below) == 0 && r.Ref.Kind != "Pod" && r.Ref.Kind != "CronJob" && r.Ref.Kind != "DaemonSet" && r.Claim() == nil && r.Volume() == nil {
+		l := leaf(w, r)
+		if len(l.Below) == 0 && r.Ref.Kind != "Pod" && r.Ref.Kind != "CronJob" && r.Ref.Kind != "DaemonSet" && r.Claim() == nil && r.Volume() == nil {
 			continue
 		}
-		roots = append(roots, Leaf{Kind: r.Ref.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, State: phrase(w, r), Below: below})
+		roots = append(roots, l)
 	}
 	return roots
 }
 
-func children(w *state.World, r *state.Record) []Leaf {
-	var below []Leaf
-	if r.Ref.Kind == "Pod" {
-		below = containers(r)
+func leaf(w *state.World, r *state.Record) Leaf {
+	l := Leaf{Kind: r.Ref.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, State: phrase(w, r)}
+	if l.Kind == "Pod" {
+		l.Below = containers(w, r)
 	}
 	for o := range w.Owned(r.UID) {
 		if o.Ref.Kind == "ControllerRevision" || state.PinnedCopy(o) {
 			continue // of what was: `writ history` shows it
 		}
-		below = append(below, Leaf{Kind: o.Ref.Kind, Namespace: o.Ref.Namespace, Name: o.Ref.Name, State: phrase(w, o), Below: children(w, o)})
+		below := leaf(w, o)
+		l.Below = append(l.Below, below)
+		l.State = untold(l.State, below)
 	}
-	if r.Ref.Kind != "Pod" {
-		slices.SortFunc(below, func(a, b Leaf) int { return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name) })
+	if l.Kind != "Pod" {
+		slices.SortFunc(l.Below, func(a, b Leaf) int { return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name) })
 	}
-	return below
+	return l
 }
 
-func containers(pod *state.Record) []Leaf {
+// untold is what a state says that is not told again of the Pods below.
+func untold(text string, below Leaf) string {
+	if below.Kind == "Pod" {
+		text, _, _ = strings.Cut(text, ": pod "+below.Name+": ")
+		return text
+	}
+	for _, l := range below.Below {
+		text = untold(text, l)
+	}
+	return text
+}
+
+// containers are those of a Pod. The one that the Pod's health is about says the whole reason.
+func containers(w *state.World, pod *state.Record) []Leaf {
 	var below []Leaf
+	_, reason := reconcile.Health(w, pod.Ref)
+	add := func(kind string, c *corev1.ContainerStatus) {
+		l := Leaf{Kind: kind, Name: c.Name, State: containerPhrase(c), Archive: state.FromArchive(c)}
+		if why, ok := strings.CutPrefix(reason, "container "+c.Name+": "); ok {
+			l.State = why
+		}
+		below = append(below, l)
+	}
 	status := pod.PodStatus()
 	for i := range status.InitContainerStatuses {
-		c := &status.InitContainerStatuses[i]
-		below = append(below, Leaf{Kind: "init container", Name: c.Name, State: containerPhrase(c), Archive: state.FromArchive(c)})
+		add("init container", &status.InitContainerStatuses[i])
 	}
-	statuses := status.ContainerStatuses
-	for i := range statuses {
-		below = append(below, Leaf{Kind: "container", Name: statuses[i].Name, State: containerPhrase(&statuses[i]), Archive: state.FromArchive(&statuses[i])})
+	for i := range status.ContainerStatuses {
+		add("container", &status.ContainerStatuses[i])
 	}
 	return below
 }

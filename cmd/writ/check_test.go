@@ -62,7 +62,7 @@ func TestCheck_Base(t *testing.T) {
 		{"what is read once changes", map[string]string{"web.yaml": shopReaders("red")}, map[string]string{"web.yaml": shopReaders("blue")}, "", nil, exitFine,
 			[]string{"merging changes   1: ConfigMap/shop/app\nmerging rolls     2: Deployment/shop/web, DaemonSet/shop/agent\n"}, nil},
 		{"an immutable field", nil, map[string]string{"web.yaml": strings.ReplaceAll(shopWeb, "app: web", "app: web2")}, "", nil, exitError,
-			[]string{"web.yaml:5: Deployment/shop/web: spec.selector: Invalid value", "field is immutable (annotation writ.dev/on-immutable-change"}, []string{"merging"}},
+			[]string{"web.yaml:5: Deployment/shop/web: spec.selector: Invalid value", "field is immutable; it differs in spec.selector.matchLabels.app (annotation writ.dev/on-immutable-change"}, []string{"merging"}},
 		{"an immutable field beside a mistake", nil, map[string]string{"web.yaml": strings.ReplaceAll(shopWeb, "app: web", "app: web2"), "d.yaml": configMap("d", "dada: {}\n")}, "", nil, exitError,
 			[]string{"field is immutable", `d.yaml:4: ConfigMap/default/d: unknown field "dada"`}, []string{"deletes"}},
 		{"a namespace goes", nil, map[string]string{"ns.yaml": "", "web.yaml": ""}, "", nil, exitError,

@@ -168,9 +168,9 @@ func printRevisions(out io.Writer, entries []control.Entry) {
 		if e.Revision > 0 {
 			number = strconv.FormatInt(e.Revision, 10)
 		}
-		if author, _, _ := strings.Cut(e.Author, " <"); cause == "" && e.Subject != "" {
-			cause = author + ": " + e.Subject
-		} else if author != "" && cause == strings.TrimSpace(short(e.Commit)+" "+e.Subject) {
+		author, _, _ := strings.Cut(e.Author, " <")
+		hash, subject, _ := strings.Cut(cause, " ")
+		if e.Subject != "" && (cause == "" || subject == e.Subject && strings.HasPrefix(e.Commit, hash)) {
 			cause = author + ": " + e.Subject // the commit stands before it
 		}
 		how := e.Outcome

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -88,42 +87,27 @@ func followRollout(ctx context.Context, cmd *cobra.Command, flags clientFlags, a
 	if err != nil {
 		return err
 	}
-	query.Set("watch", "1")
-	body, err := flags.client().Stream(ctx, http.MethodGet, "/v1/rollout", query)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	out, in := cmd.OutOrStdout(), json.NewDecoder(body)
+	out := cmd.OutOrStdout()
 	var last control.Rollout
-	for {
-		var x control.Rollout
-		if err := in.Decode(&x); err != nil {
-			switch {
-			case errors.Is(ctx.Err(), context.DeadlineExceeded):
-				return exitCode{exitUnhealthy, "not rolled out in time"}
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-				return errors.New("the daemon has gone")
-			}
-			return fmt.Errorf("read rollout: %w", err)
-		}
+	err = follow(ctx, flags.client(), "/v1/rollout", query, func(x *control.Rollout) (bool, error) {
 		if asJSON {
 			if err := json.NewEncoder(out).Encode(x); err != nil {
-				return err
+				return true, err
 			}
 		} else {
 			if x.Revision != last.Revision || last.Schema == "" {
-				printRolloutHead(out, &x, false)
+				printRolloutHead(out, x, false)
 			}
-			printStep(out, &x)
+			printStep(out, x)
 		}
-		last = x
-		if done, err := rolledOut(&x); done || once {
-			return err
-		}
+		last = *x
+		done, err := rolledOut(x)
+		return done || once, err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return exitCode{exitUnhealthy, "not rolled out in time"}
 	}
+	return err
 }
 
 // rolledOut says whether waiting longer does not help, and how it ended.

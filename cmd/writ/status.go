@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -90,36 +89,16 @@ func showStatus(out io.Writer, s *control.Status, format string, all bool) error
 	return nil
 }
 
-// follow calls each with every status until it says stop. With a commit it also tells whether that is superseded.
-func follow(ctx context.Context, c *control.Client, commit string, each func(*control.Status) bool) error {
-	body, err := c.Stream(ctx, http.MethodGet, "/v1/status", url.Values{"watch": {"1"}, "commit": {commit}})
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	in := json.NewDecoder(body)
-	for {
-		var s control.Status
-		if err := in.Decode(&s); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return errors.New("the daemon has gone")
-			}
-			return fmt.Errorf("read status: %w", err)
-		}
-		if each(&s) {
-			return nil
-		}
-	}
+// followStatus calls each with every status until it says stop. With a commit it also tells whether that is superseded.
+func followStatus(ctx context.Context, c *control.Client, commit string, each func(*control.Status) bool) error {
+	return follow(ctx, c, "/v1/status", url.Values{"commit": {commit}}, func(s *control.Status) (bool, error) { return each(s), nil })
 }
 
 func waitHealthy(cmd *cobra.Command, flags clientFlags, limit time.Duration, commit, format string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
 	defer cancel()
 	var last control.Status
-	err := follow(ctx, flags.client(), commit, func(s *control.Status) bool {
+	err := followStatus(ctx, flags.client(), commit, func(s *control.Status) bool {
 		last = *s
 		return settled(s, commit)
 	})
@@ -177,7 +156,7 @@ func watchStatus(cmd *cobra.Command, flags clientFlags, format string, all bool)
 		return usageError{errors.New("-w and -o yaml do not go together; -o json gives a document a line")}
 	}
 	live := terminal(out) && !asJSON
-	err := follow(cmd.Context(), flags.client(), "", func(s *control.Status) bool {
+	err := followStatus(cmd.Context(), flags.client(), "", func(s *control.Status) bool {
 		switch {
 		case asJSON:
 			return json.NewEncoder(out).Encode(s) != nil

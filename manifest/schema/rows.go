@@ -49,6 +49,7 @@ var rows = map[string]row{
 	"spec.metrics":                             {"Where autoscalers get metrics of types Pods, Object and External.", nil},
 	"spec.metrics.prometheus":                  {"A server that speaks Prometheus' HTTP API.", Node{"required": []string{"url"}}},
 	"spec.metrics.prometheus.url":              {"Its address. A host NAME.NAMESPACE.svc is a Service of this cluster.", Node{"pattern": "^https?://", "examples": []string{"http://prometheus.monitoring.svc:9090"}}},
+	"spec.metrics.prometheus.secret":           {"NAMESPACE/NAME of a Secret with token, or username and password, and ca.crt.", Node{"pattern": "^[a-z0-9-]+/[a-z0-9.-]+$"}},
 	"spec.metrics.prometheus.queries":          {"How metrics are asked for that are not series of the same name.", nil},
 	"spec.metrics.prometheus.queries[]":        {"The query of one metric.", Node{"required": []string{"metric", "query"}}},
 	"spec.metrics.prometheus.queries[].metric": {"The name that autoscalers know it by.", nil},

@@ -38,6 +38,7 @@ spec:
   metrics:
     prometheus:
       url: http://prometheus.monitoring.svc:9090
+      secret: default/prometheus
       queries:
       - metric: requests
         type: Pods
@@ -119,6 +120,7 @@ func TestSettings(t *testing.T) {
 		{"an empty reason", "reason: holidays", "reason: ' '", false},
 		{"a range that is none", "30000-30100", "30000", false},
 		{"a server of metrics at no address", "http://prometheus", "prometheus", false},
+		{"a secret in no namespace", "default/prometheus", "prometheus", false},
 		{"a type of metric that is none", "type: Pods", "type: Pod", false},
 		{"a chart from nowhere", "    path: charts/here\n", "", false},
 		{"a chart from two places", "path: charts/here", "path: charts/here\n    repository: oci://x\n    version: 1.2.3", false},
@@ -134,7 +136,7 @@ func TestSettings(t *testing.T) {
 			if err := accepts(t, s, text); (err == nil) != c.fine {
 				t.Errorf("the schema says %v", err)
 			}
-			r, err := manifest.Loader{Signing: anyKey{}}.Check(fstest.MapFS{"writ.yaml": {Data: []byte(text)}}, nil)
+			r, err := manifest.Loader{Signing: anyKey{}}.Check(fstest.MapFS{"writ.yaml": {Data: []byte(text)}, "secret.yaml": {Data: []byte(credentials)}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,6 +147,9 @@ func TestSettings(t *testing.T) {
 		})
 	}
 }
+
+// credentials is the Secret that the full example names.
+const credentials = "{apiVersion: v1, kind: Secret, metadata: {name: prometheus}, stringData: {token: t}}\n"
 
 // Every field has a description, and the full example has every field.
 func TestSettings_Complete(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"writ/state"
 )
@@ -106,7 +105,7 @@ func (s *stepper) ended(next *corev1.PodStatus, code int32, at time.Time) {
 	s.each(next, func(c *corev1.ContainerStatus) {
 		if r := c.State.Running; r != nil {
 			c.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: code, Reason: reasonOf(code), StartedAt: r.StartedAt, FinishedAt: metav1.NewTime(at.Truncate(time.Second).UTC()),
+				ExitCode: code, Reason: reasonOf(code), StartedAt: r.StartedAt, FinishedAt: state.Stamp(at),
 			}}
 		}
 	})

@@ -43,7 +43,7 @@ func (n Node) Step(v state.View, now time.Time) (state.Batch, time.Time) {
 	if self == nil {
 		return b, time.Time{}
 	}
-	s := stepper{n: n, v: v, now: now, stamp: metav1.NewTime(now.Truncate(time.Second).UTC()), batch: &b}
+	s := stepper{n: n, v: v, now: now, stamp: state.Stamp(now), batch: &b}
 	s.node(self)
 	if !n.Down {
 		s.pods()

@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"writ/manifest"
-	"writ/reconcile"
+	"writ/reconcile/autoscaler"
 	"writ/state"
 )
 
@@ -65,6 +65,9 @@ type Collector struct {
 	log    *slog.Logger
 	client *http.Client
 	before map[string]Use // readings of the last round, by container
+
+	mu    sync.Mutex // held for known
+	known *server    // that the Secret of the settings was made into last
 }
 
 // New makes a Collector.
@@ -161,7 +164,7 @@ func (c *Collector) measure(ctx context.Context, w *state.World, r *state.Record
 	m := &state.Metrics{}
 	for i := range hpa.Spec.Metrics {
 		spec := &hpa.Spec.Metrics[i]
-		got := state.Measured{Metric: reconcile.MetricKey(spec)}
+		got := state.Measured{Metric: autoscaler.MetricKey(spec)}
 		switch {
 		case spec.Resource != nil:
 			got.Samples = used.samples(pods, spec.Resource.Name, "")

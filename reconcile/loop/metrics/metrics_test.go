@@ -63,7 +63,7 @@ const web = `
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: "web:1", resources: {requests: {cpu: 100m}}}, {name: side, image: "side:1", resources: {requests: {cpu: 100m}}}]}}}}
 `
 
-func autoscaler(metrics string) string {
+func scaled(metrics string) string {
 	return web + "---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, metrics: [" + metrics + "]}}\n"
 }
 
@@ -143,7 +143,7 @@ func measured(t *testing.T, m *Collector, s *store) string {
 // CPU is a rate between two rounds, of a pod the sum of its containers; one that was started again is not told before
 // it was read twice.
 func TestCollector_Resources(t *testing.T) {
-	s := cluster(t, autoscaler(`{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}},
+	s := cluster(t, scaled(`{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}},
 		{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 1Gi}}},
 		{type: ContainerResource, containerResource: {name: cpu, container: side, target: {type: Utilization, averageUtilization: 50}}}`), "")
 	at, attempt := time.Unix(1000, 0), 1
@@ -197,7 +197,7 @@ func prometheus(t *testing.T, answers map[string]string) *httptest.Server {
 }
 
 func TestCollector_Prometheus(t *testing.T) {
-	objects := autoscaler(`{type: Pods, pods: {metric: {name: requests}, target: {type: AverageValue, averageValue: 1}}},
+	objects := scaled(`{type: Pods, pods: {metric: {name: requests}, target: {type: AverageValue, averageValue: 1}}},
 		{type: Object, object: {metric: {name: latency, selector: {matchLabels: {a.b/c: x.y}}}, describedObject: {apiVersion: v1, kind: Service, name: web}, target: {type: Value, value: 1}}},
 		{type: External, external: {metric: {name: queue, selector: {matchExpressions: [{key: q, operator: In, values: [a, b.c]}]}}, target: {type: Value, value: 1}}},
 		{type: External, external: {metric: {name: scalar}, target: {type: Value, value: 1}}},
@@ -228,7 +228,7 @@ func TestCollector_Prometheus(t *testing.T) {
 // What a server says that is no Prometheus is not passed on, however much it is, and one that does not answer ends
 // with the round.
 func TestCollector_BadServers(t *testing.T) {
-	objects := autoscaler(`{type: External, external: {metric: {name: m}, target: {type: Value, value: 1}}}`)
+	objects := scaled(`{type: External, external: {metric: {name: m}, target: {type: Value, value: 1}}}`)
 	over := make(chan struct{})
 	for name, tt := range map[string]struct {
 		serve func(w http.ResponseWriter, r *http.Request)
@@ -297,7 +297,7 @@ func TestCollector_Run(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- m.Run(ctx) }()
-	commit(t, s, autoscaler(`{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}`), "")
+	commit(t, s, scaled(`{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}`), "")
 	for range 3 {
 		b := <-s.seen
 		if b.Writer != state.WriterMetrics || len(b.Puts) != 1 || len(b.Puts[0].Metrics.Results[0].Samples) != 0 {

@@ -39,7 +39,11 @@ func (c *Collector) ask(ctx context.Context, w *state.World, hpa *autoscalingv2.
 	if err != nil {
 		return nil, err
 	}
-	series, err := c.query(ctx, settings.Prometheus.URL, text)
+	from, err := c.server(w, settings.Prometheus)
+	if err != nil {
+		return nil, err
+	}
+	series, err := from.query(ctx, settings.Prometheus.URL, text)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +100,7 @@ func (o *one) value() (state.Sample, bool) {
 }
 
 // query asks a server. Nothing of an answer that is not Prometheus' own words is told.
-func (c *Collector) query(ctx context.Context, base, text string) ([]one, error) {
+func (s *server) query(ctx context.Context, base, text string) ([]one, error) {
 	address, err := url.JoinPath(base, "api/v1/query")
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", base, err)
@@ -107,7 +111,8 @@ func (c *Collector) query(ctx context.Context, base, text string) ([]one, error)
 		return nil, fmt.Errorf("ask %s: %w", base, err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	response, err := c.client.Do(r)
+	s.authorize(r)
+	response, err := s.client.Do(r)
 	if err != nil {
 		if e := new(url.Error); errors.As(err, &e) {
 			err = e.Err

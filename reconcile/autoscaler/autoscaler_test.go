@@ -1,4 +1,4 @@
-package reconcile
+package autoscaler
 
 import (
 	"fmt"
@@ -84,7 +84,7 @@ func TestCalculator_Utilization(t *testing.T) {
 		{"no pods", 2, 100, nil, 0, 0, "no pods returned by selector while calculating replica count"},
 	} {
 		pods, samples := measuredPods(tt.pods...)
-		x := &autoscaler{d: &draft{now: scaledAt}, hpa: &autoscalingv2.HorizontalPodAutoscaler{}, current: tt.current, pods: pods}
+		x := &scaler{Input: Input{Now: scaledAt}, hpa: &autoscalingv2.HorizontalPodAutoscaler{}, current: tt.current, pods: pods}
 		n, percent, _, err := x.calculator(samples, corev1.ResourceCPU, "").utilization(tt.target)
 		if text := fmt.Sprint(err); n != tt.want || percent != tt.percent || (err != nil || tt.err != "") && text != tt.err {
 			t.Errorf("%s: %d at %d %%, %v; want %d at %d %%, %s", tt.name, n, percent, err, tt.want, tt.percent, tt.err)
@@ -108,7 +108,7 @@ func TestCalculator_Average(t *testing.T) {
 		{"missing ones use nothing on the way up", 2, 20000, []string{"50000 ready", "- ready"}, 3, 50000},
 	} {
 		pods, samples := measuredPods(tt.pods...)
-		x := &autoscaler{d: &draft{now: scaledAt}, hpa: &autoscalingv2.HorizontalPodAutoscaler{}, current: tt.current, pods: pods}
+		x := &scaler{Input: Input{Now: scaledAt}, hpa: &autoscalingv2.HorizontalPodAutoscaler{}, current: tt.current, pods: pods}
 		n, usage, err := x.calculator(samples, "", "").average(tt.target)
 		if err != nil || n != tt.want || usage != tt.usage {
 			t.Errorf("%s: %d at %d, %v; want %d at %d", tt.name, n, usage, err, tt.want, tt.usage)
@@ -155,8 +155,8 @@ func TestRequested(t *testing.T) {
 // A metric of the whole: by its ratio to the target among the ready Pods, or by its share of each.
 func TestAutoscaler_Whole(t *testing.T) {
 	pods, _ := measuredPods("- ready", "- ready", "- unready")
-	x := &autoscaler{d: &draft{now: scaledAt}, hpa: &autoscalingv2.HorizontalPodAutoscaler{}, current: 3, pods: pods,
-		target: &state.Record{Object: &appsv1.Deployment{}, Status: &appsv1.DeploymentStatus{Replicas: 3}}}
+	x := &scaler{Input: Input{Now: scaledAt}, hpa: &autoscalingv2.HorizontalPodAutoscaler{}, current: 3, pods: pods,
+		Decision: Decision{Target: &state.Record{Object: &appsv1.Deployment{}, Status: &appsv1.DeploymentStatus{Replicas: 3}}}}
 	for _, tt := range []struct {
 		usage, target int64
 		ratio, each   int32
@@ -222,7 +222,7 @@ func TestAutoscaler_Limits(t *testing.T) {
 	} {
 		least := int32(2)
 		hpa := &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{MinReplicas: &least, MaxReplicas: 100}}
-		x := &autoscaler{d: &draft{now: scaledAt}, hpa: hpa, current: tt.current, memory: tt.memory, status: &autoscalingv2.HorizontalPodAutoscalerStatus{}}
+		x := &scaler{Input: Input{Now: scaledAt}, hpa: hpa, current: tt.current, Decision: Decision{Scaling: tt.memory, Status: &autoscalingv2.HorizontalPodAutoscalerStatus{}}}
 		var n int32
 		if tt.up == nil {
 			n = x.limit(tt.wanted)
@@ -230,7 +230,7 @@ func TestAutoscaler_Limits(t *testing.T) {
 			hpa.Spec.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: tt.up, ScaleDown: tt.down}
 			n = x.behave(tt.wanted)
 		}
-		if reason := scalingCondition(x.status, autoscalingv2.ScalingLimited).Reason; n != tt.want || reason != tt.reason {
+		if reason := Condition(x.Status, autoscalingv2.ScalingLimited).Reason; n != tt.want || reason != tt.reason {
 			t.Errorf("%s: %d because of %s; want %d because of %s", tt.name, n, reason, tt.want, tt.reason)
 		}
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package autoscaler
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	resourcehelpers "k8s.io/component-helpers/resource"
 
@@ -21,7 +20,7 @@ const (
 )
 
 // within says that a ratio of usage to target is too close to one to do anything about.
-func (x *autoscaler) within(ratio float64) bool {
+func (x *scaler) within(ratio float64) bool {
 	up, down := tolerance, tolerance
 	if b := x.hpa.Spec.Behavior; b != nil {
 		if b.ScaleUp != nil && b.ScaleUp.Tolerance != nil {
@@ -37,7 +36,7 @@ func (x *autoscaler) within(ratio float64) bool {
 // calculator computes a size from samples of Pods: upstream's rules for Pods that are not ready and for samples that
 // are missing.
 type calculator struct {
-	x                *autoscaler
+	x                *scaler
 	samples          map[string]int64 // by Pod; of those that count
 	resource         corev1.ResourceName
 	container        string
@@ -45,7 +44,7 @@ type calculator struct {
 	unready, missing []string
 }
 
-func (x *autoscaler) calculator(samples map[string]state.Sample, resource corev1.ResourceName, container string) *calculator {
+func (x *scaler) calculator(samples map[string]state.Sample, resource corev1.ResourceName, container string) *calculator {
 	c := &calculator{x: x, samples: map[string]int64{}, resource: resource, container: container}
 	known := map[string]bool{}
 	for _, r := range x.pods {
@@ -75,13 +74,13 @@ func (x *autoscaler) calculator(samples map[string]state.Sample, resource corev1
 }
 
 // starting says that a Pod's CPU does not count: while it starts it may use more than it ever will again.
-func (x *autoscaler) starting(s *corev1.PodStatus, sample *state.Sample) bool {
+func (x *scaler) starting(s *corev1.PodStatus, sample *state.Sample) bool {
 	ready := state.PodCondition(s, corev1.PodReady)
 	if ready == nil || s.StartTime == nil {
 		return true
 	}
 	is, since := ready.Status != corev1.ConditionFalse, ready.LastTransitionTime.Time
-	if s.StartTime.Add(cpuInitialization).After(x.d.now) {
+	if s.StartTime.Add(cpuInitialization).After(x.Now) {
 		return !is || sample.At.Before(since.Add(sample.Window))
 	}
 	return !is && s.StartTime.Add(initialReadiness).After(since)
@@ -235,7 +234,7 @@ func requested(pod *corev1.Pod, container string, name corev1.ResourceName) (sum
 }
 
 // byRatio is the size for a metric that all Pods bear together: the ready ones, by its ratio to the target.
-func (x *autoscaler) byRatio(usage, target int64) (int32, error) {
+func (x *scaler) byRatio(usage, target int64) (int32, error) {
 	ratio := float64(usage) / float64(target)
 	if x.within(ratio) {
 		return x.current, nil
@@ -245,7 +244,7 @@ func (x *autoscaler) byRatio(usage, target int64) (int32, error) {
 	}
 	ready := 0
 	for _, r := range x.pods {
-		if r.PodStatus().Phase == corev1.PodRunning && podReady(r) {
+		if s := r.PodStatus(); s.Phase == corev1.PodRunning && state.PodIs(s, corev1.PodReady) {
 			ready++
 		}
 	}
@@ -253,38 +252,14 @@ func (x *autoscaler) byRatio(usage, target int64) (int32, error) {
 }
 
 // perReplica is the size at which each Pod has about its target's share of a metric, and the share now.
-func (x *autoscaler) perReplica(usage, target int64) (n int32, each int64) {
-	_, pods, _ := scalable(x.target)
+func (x *scaler) perReplica(usage, target int64) (n int32, each int64) {
+	_, pods, _ := scalable(x.Target)
 	n = pods
 	if ratio := float64(usage) / (float64(target) * float64(pods)); !x.within(ratio) {
 		n = clamp(math.Ceil(float64(usage) / float64(target)))
 	}
-	if usage == math.MaxInt64 {
-		return n, usage
+	if float64(usage) >= math.MaxInt64 { // as upstream, which caps a sum so
+		return n, math.MaxInt64
 	}
 	return n, int64(math.Ceil(float64(usage) / float64(max(pods, 1))))
-}
-
-// autoscalerHealth says that an autoscaler can do its work.
-func autoscalerHealth(r *state.Record) (State, string) {
-	s, _ := r.Status.(*autoscalingv2.HorizontalPodAutoscalerStatus)
-	if s == nil {
-		return Healthy, "waits for its first metrics"
-	}
-	if c := scalingCondition(s, autoscalingv2.AbleToScale); c != nil && c.Status == corev1.ConditionFalse {
-		return Degraded, c.Message
-	}
-	active := scalingCondition(s, autoscalingv2.ScalingActive)
-	switch {
-	case active == nil:
-		return Healthy, "waits for its first metrics"
-	case active.Reason == "ScalingDisabled":
-		return Suspended, active.Message
-	case active.Status == corev1.ConditionFalse:
-		return Degraded, active.Message
-	}
-	if c := scalingCondition(s, autoscalingv2.ScalingLimited); c != nil && c.Status == corev1.ConditionTrue && c.Reason == manyReason {
-		return Healthy, c.Message
-	}
-	return Healthy, ""
 }

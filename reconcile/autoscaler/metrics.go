@@ -1,4 +1,4 @@
-package reconcile
+package autoscaler
 
 import (
 	"errors"
@@ -47,7 +47,7 @@ func selectorText(s *metav1.LabelSelector) string {
 
 // proposal is the largest size that a metric asks for and which it was. It is not ok where no size can be told: every
 // metric is missing, or one is and the others would let the target shrink.
-func (x *autoscaler) proposal(round *state.Metrics, selector labels.Selector) (wanted int32, by string, current []autoscalingv2.MetricStatus, ok bool) {
+func (x *scaler) proposal(round *state.Metrics, selector labels.Selector) (wanted int32, by string, current []autoscalingv2.MetricStatus, ok bool) {
 	if trouble := x.ambiguous(selector); trouble != "" {
 		x.event(corev1.EventTypeWarning, "AmbiguousSelector", "%s", trouble)
 		x.set(autoscalingv2.ScalingActive, corev1.ConditionFalse, "AmbiguousSelector", trouble)
@@ -93,7 +93,7 @@ type proposed struct {
 	failed   string // what stands before the error in the sum of all
 }
 
-func (x *autoscaler) propose(m *autoscalingv2.MetricSpec, got *state.Measured) (p proposed) {
+func (x *scaler) propose(m *autoscalingv2.MetricSpec, got *state.Measured) (p proposed) {
 	p.status.Type = m.Type
 	switch {
 	case m.Type == autoscalingv2.ResourceMetricSourceType && m.Resource != nil:
@@ -114,11 +114,18 @@ func (x *autoscaler) propose(m *autoscalingv2.MetricSpec, got *state.Measured) (
 		p.status.Pods = s
 	case m.Type == autoscalingv2.ObjectMetricSourceType && m.Object != nil:
 		p.reason, p.failed = "FailedGetObjectMetric", "failed to get object metric value"
+		if m.Object.Target.Type == autoscalingv2.AverageValueMetricType {
+			p.failed += fmt.Sprintf(": failed to get %s object metric", m.Object.Metric.Name)
+		}
 		s := &autoscalingv2.ObjectMetricStatus{DescribedObject: m.Object.DescribedObject, Metric: m.Object.Metric}
 		p.replicas, p.name, p.err = x.objectMetric(m.Object, got, &s.Current)
 		p.status.Object = s
 	case m.Type == autoscalingv2.ExternalMetricSourceType && m.External != nil:
-		p.reason, p.failed = "FailedGetExternalMetric", fmt.Sprintf("failed to get %s external metric value", m.External.Metric.Name)
+		name := m.External.Metric.Name
+		p.reason, p.failed = "FailedGetExternalMetric", fmt.Sprintf("failed to get %s external metric value: failed to get %s external metric", name, name)
+		if m.External.Target.AverageValue == nil {
+			p.failed = fmt.Sprintf("failed to get %s external metric value: failed to get external metric %s", name, name)
+		}
 		s := &autoscalingv2.ExternalMetricStatus{Metric: m.External.Metric}
 		p.replicas, p.name, p.err = x.externalMetric(m.External, got, &s.Current)
 		p.status.External = s
@@ -129,7 +136,7 @@ func (x *autoscaler) propose(m *autoscalingv2.MetricSpec, got *state.Measured) (
 	return p
 }
 
-func (x *autoscaler) resource(name corev1.ResourceName, container string, t *autoscalingv2.MetricTarget, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
+func (x *scaler) resource(name corev1.ResourceName, container string, t *autoscalingv2.MetricTarget, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
 	samples, err := perPod(got, "resource metrics API")
 	if err != nil {
 		err = fmt.Errorf("unable to get metrics for resource %s: %w", name, err)
@@ -171,7 +178,7 @@ func (x *autoscaler) resource(name corev1.ResourceName, container string, t *aut
 	return 0, "", errors.New("invalid resource metric source: neither an average utilization target nor an average value (usage) target was set")
 }
 
-func (x *autoscaler) podsMetric(m *autoscalingv2.PodsMetricSource, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
+func (x *scaler) podsMetric(m *autoscalingv2.PodsMetricSource, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
 	if m.Target.AverageValue == nil {
 		return 0, "", errors.New("invalid pods metric source: no average value target was set")
 	}
@@ -187,17 +194,14 @@ func (x *autoscaler) podsMetric(m *autoscalingv2.PodsMetricSource, got *state.Me
 	return n, "pods metric " + m.Metric.Name, nil
 }
 
-func (x *autoscaler) objectMetric(m *autoscalingv2.ObjectMetricSource, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
+func (x *scaler) objectMetric(m *autoscalingv2.ObjectMetricSource, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
 	o := m.DescribedObject
 	usage, err := total(got, "custom metrics API")
 	if err != nil {
-		err = fmt.Errorf("unable to get metric %s: %w on %s %s/%s", m.Metric.Name, err, o.Kind, x.r.Ref.Namespace, o.Name)
+		return 0, "", fmt.Errorf("unable to get metric %s: %w on %s %s/%s", m.Metric.Name, err, o.Kind, x.Autoscaler.Ref.Namespace, o.Name)
 	}
 	switch {
 	case m.Target.Type == autoscalingv2.ValueMetricType && m.Target.Value != nil:
-		if err != nil {
-			return 0, "", err
-		}
 		n, err := x.byRatio(usage, m.Target.Value.MilliValue())
 		if err != nil {
 			return 0, "", err
@@ -205,9 +209,6 @@ func (x *autoscaler) objectMetric(m *autoscalingv2.ObjectMetricSource, got *stat
 		s.Value = resource.NewMilliQuantity(usage, resource.DecimalSI)
 		return n, fmt.Sprintf("%s metric %s", o.Kind, m.Metric.Name), nil
 	case m.Target.Type == autoscalingv2.AverageValueMetricType && m.Target.AverageValue != nil:
-		if err != nil {
-			return 0, "", fmt.Errorf("failed to get %s object metric: %w", m.Metric.Name, err)
-		}
 		n, each := x.perReplica(usage, m.Target.AverageValue.MilliValue())
 		s.AverageValue = resource.NewMilliQuantity(each, resource.DecimalSI)
 		return n, fmt.Sprintf("external metric %s(%+v)", m.Metric.Name, m.Metric.Selector), nil
@@ -215,26 +216,20 @@ func (x *autoscaler) objectMetric(m *autoscalingv2.ObjectMetricSource, got *stat
 	return 0, "", errors.New("invalid object metric source: neither a value target nor an average value target was set")
 }
 
-func (x *autoscaler) externalMetric(m *autoscalingv2.ExternalMetricSource, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
+func (x *scaler) externalMetric(m *autoscalingv2.ExternalMetricSource, got *state.Measured, s *autoscalingv2.MetricValueStatus) (int32, string, error) {
 	usage, err := total(got, "external metrics API")
 	if err != nil {
-		err = fmt.Errorf("unable to get external metric %s/%s/%+v: %w", x.r.Ref.Namespace, m.Metric.Name, m.Metric.Selector, err)
+		return 0, "", fmt.Errorf("unable to get external metric %s/%s/%+v: %w", x.Autoscaler.Ref.Namespace, m.Metric.Name, m.Metric.Selector, err)
 	}
 	switch {
 	case m.Target.AverageValue != nil:
-		if err != nil {
-			return 0, "", fmt.Errorf("failed to get %s external metric: %w", m.Metric.Name, err)
-		}
 		n, each := x.perReplica(usage, m.Target.AverageValue.MilliValue())
 		s.AverageValue = resource.NewMilliQuantity(each, resource.DecimalSI)
 		return n, fmt.Sprintf("external metric %s(%+v)", m.Metric.Name, m.Metric.Selector), nil
 	case m.Target.Value != nil:
-		var n int32
-		if err == nil {
-			n, err = x.byRatio(usage, m.Target.Value.MilliValue())
-		}
+		n, err := x.byRatio(usage, m.Target.Value.MilliValue())
 		if err != nil {
-			return 0, "", fmt.Errorf("failed to get external metric %s: %w", m.Metric.Name, err)
+			return 0, "", err
 		}
 		s.Value = resource.NewMilliQuantity(usage, resource.DecimalSI)
 		return n, fmt.Sprintf("external metric %s(%+v)", m.Metric.Name, m.Metric.Selector), nil

@@ -1,4 +1,4 @@
-package reconcile
+package autoscaler
 
 import (
 	"math"
@@ -14,12 +14,14 @@ import (
 // downscaleWindow is upstream's --horizontal-pod-autoscaler-downscale-stabilization.
 const downscaleWindow = 5 * time.Minute
 
+// TooMany is the reason of an autoscaler that would like to go beyond its maxReplicas.
+const TooMany = "TooManyReplicas"
+
 const (
 	rangeReason  = "DesiredWithinRange"
 	rangeMessage = "the desired count is within the acceptable range"
 	fewReason    = "TooFewReplicas"
 	fewMessage   = "the desired replica count is less than the minimum replica count"
-	manyReason   = "TooManyReplicas"
 	manyMessage  = "the desired replica count is more than the maximum replica count"
 	fastReason   = "ScaleUpLimit"
 	fastMessage  = "the desired replica count is increasing faster than the maximum scale rate"
@@ -29,10 +31,10 @@ const (
 
 // limit brings a proposal into the bounds of an autoscaler without behavior: it does not fall below what was
 // recommended in the last five minutes and at most doubles, or grows to four.
-func (x *autoscaler) limit(wanted int32) int32 {
+func (x *scaler) limit(wanted int32) int32 {
 	stable := wanted
-	since := x.d.now.Add(-downscaleWindow)
-	for _, r := range x.memory.Recommended {
+	since := x.Now.Add(-downscaleWindow)
+	for _, r := range x.Scaling.Recommended {
 		if !r.At.Before(since) {
 			stable = max(stable, r.Replicas)
 		}
@@ -40,7 +42,7 @@ func (x *autoscaler) limit(wanted int32) int32 {
 	x.recommend(wanted, since)
 	x.stabilized(stable != wanted, "ScaleDownStabilized", "recent recommendations were higher than current one, applying the highest recent recommendation")
 
-	most, reason, message := x.hpa.Spec.MaxReplicas, manyReason, manyMessage
+	most, reason, message := x.hpa.Spec.MaxReplicas, TooMany, manyMessage
 	if fastest := max(saturated(2*int64(x.current)), 4); most > fastest {
 		most, reason, message = fastest, fastReason, fastMessage
 	}
@@ -57,11 +59,11 @@ func (x *autoscaler) limit(wanted int32) int32 {
 }
 
 // behave brings a proposal into the bounds that spec.behavior sets.
-func (x *autoscaler) behave(wanted int32) int32 {
+func (x *scaler) behave(wanted int32) int32 {
 	up, down := rules(x.hpa.Spec.Behavior.ScaleUp, 0), rules(x.hpa.Spec.Behavior.ScaleDown, downscaleWindow)
-	upSince, downSince := x.d.now.Add(-up.window), x.d.now.Add(-down.window)
+	upSince, downSince := x.Now.Add(-up.window), x.Now.Add(-down.window)
 	lowest, highest := wanted, wanted
-	for _, r := range x.memory.Recommended {
+	for _, r := range x.Scaling.Recommended {
 		if r.At.After(upSince) {
 			lowest = min(lowest, r.Replicas)
 		}
@@ -70,7 +72,7 @@ func (x *autoscaler) behave(wanted int32) int32 {
 		}
 	}
 	stable := min(max(x.current, lowest), highest)
-	x.recommend(wanted, x.d.now.Add(-max(up.window, down.window)))
+	x.recommend(wanted, x.Now.Add(-max(up.window, down.window)))
 	if wanted >= x.current {
 		x.stabilized(stable != wanted, "ScaleUpStabilized", "recent recommendations were lower than current one, applying the lowest recent recommendation")
 	} else {
@@ -80,10 +82,10 @@ func (x *autoscaler) behave(wanted int32) int32 {
 }
 
 // rated brings a size into the bounds and the rates of the policies.
-func (x *autoscaler) rated(stable int32, up, down scalingRules) int32 {
+func (x *scaler) rated(stable int32, up, down scalingRules) int32 {
 	switch {
 	case stable > x.current:
-		most, reason, message := x.hpa.Spec.MaxReplicas, manyReason, manyMessage
+		most, reason, message := x.hpa.Spec.MaxReplicas, TooMany, manyMessage
 		if fastest := max(x.fastestUp(up), x.current); most > fastest {
 			most, reason, message = fastest, fastReason, fastMessage
 		}
@@ -135,7 +137,7 @@ func (s *scalingRules) longest() (longest time.Duration) {
 }
 
 // fastestUp is the largest size that the policies allow now.
-func (x *autoscaler) fastestUp(s scalingRules) int32 {
+func (x *scaler) fastestUp(s scalingRules) int32 {
 	return x.fastest(s, true, func(begun float64, p *autoscalingv2.HPAScalingPolicy) float64 {
 		if p.Type == autoscalingv2.PodsScalingPolicy {
 			return begun + float64(p.Value)
@@ -145,7 +147,7 @@ func (x *autoscaler) fastestUp(s scalingRules) int32 {
 }
 
 // fastestDown is the smallest size that the policies allow now.
-func (x *autoscaler) fastestDown(s scalingRules) int32 {
+func (x *scaler) fastestDown(s scalingRules) int32 {
 	return x.fastest(s, false, func(begun float64, p *autoscalingv2.HPAScalingPolicy) float64 {
 		if p.Type == autoscalingv2.PodsScalingPolicy {
 			return begun - float64(p.Value)
@@ -156,7 +158,7 @@ func (x *autoscaler) fastestDown(s scalingRules) int32 {
 
 // fastest is the size that the policies allow, each from the size at the beginning of its period. Max is the policy
 // that allows the most change, Min the one that allows the least.
-func (x *autoscaler) fastest(s scalingRules, up bool, propose func(float64, *autoscalingv2.HPAScalingPolicy) float64) int32 {
+func (x *scaler) fastest(s scalingRules, up bool, propose func(float64, *autoscalingv2.HPAScalingPolicy) float64) int32 {
 	if s.choice == autoscalingv2.DisabledPolicySelect || len(s.policies) == 0 {
 		return x.current
 	}
@@ -165,7 +167,7 @@ func (x *autoscaler) fastest(s scalingRules, up bool, propose func(float64, *aut
 	for i := range s.policies {
 		p := &s.policies[i]
 		period := state.Seconds(int64(p.PeriodSeconds))
-		begun := x.current - changed(x.memory.Up, x.d.now, period) + changed(x.memory.Down, x.d.now, period)
+		begun := x.current - changed(x.Scaling.Up, x.Now, period) + changed(x.Scaling.Down, x.Now, period)
 		proposed := propose(float64(begun), p)
 		if i == 0 || largest == (proposed > chosen) {
 			chosen = proposed
@@ -186,42 +188,52 @@ func changed(list []state.Resized, now time.Time, period time.Duration) (n int32
 
 // recommend remembers a proposal and forgets those before since. Of the same size twice in a row the later counts
 // for both.
-func (x *autoscaler) recommend(n int32, since time.Time) {
-	list := slices.DeleteFunc(slices.Clone(x.memory.Recommended), func(r state.Resized) bool { return r.At.Before(since) })
-	next := state.Resized{Replicas: n, At: x.now()}
+func (x *scaler) recommend(n int32, since time.Time) {
+	list := slices.DeleteFunc(slices.Clone(x.Scaling.Recommended), func(r state.Resized) bool { return r.At.Before(since) })
+	next := state.Resized{Replicas: n, At: x.wall()}
 	if last := len(list) - 1; last >= 0 && list[last].Replicas == n {
 		list[last] = next
 	} else {
 		list = append(list, next)
 	}
-	x.memory.Recommended = list
+	x.Scaling.Recommended = list
 }
 
 // scaled remembers another size, as far as the policies ask.
-func (x *autoscaler) scaled(n int32) {
+func (x *scaler) scaled(n int32) {
 	if x.hpa.Spec.Behavior == nil {
-		x.memory.Up, x.memory.Down = nil, nil
 		return
 	}
-	up, down := rules(x.hpa.Spec.Behavior.ScaleUp, 0), rules(x.hpa.Spec.Behavior.ScaleDown, downscaleWindow)
-	since := x.d.now.Add(-max(up.longest(), down.longest()))
-	old := func(r state.Resized) bool { return !r.At.After(since) }
-	x.memory.Up, x.memory.Down = slices.DeleteFunc(slices.Clone(x.memory.Up), old), slices.DeleteFunc(slices.Clone(x.memory.Down), old)
 	if n > x.current {
-		x.memory.Up = append(x.memory.Up, state.Resized{Replicas: n - x.current, At: x.now()})
+		up := rules(x.hpa.Spec.Behavior.ScaleUp, 0)
+		x.Scaling.Up = resizedAgain(x.Scaling.Up, x.Now.Add(-up.longest()), state.Resized{Replicas: n - x.current, At: x.wall()})
 	} else {
-		x.memory.Down = append(x.memory.Down, state.Resized{Replicas: x.current - n, At: x.now()})
+		down := rules(x.hpa.Spec.Behavior.ScaleDown, downscaleWindow)
+		x.Scaling.Down = resizedAgain(x.Scaling.Down, x.Now.Add(-down.longest()), state.Resized{Replicas: x.current - n, At: x.wall()})
 	}
 }
 
-func (x *autoscaler) stabilized(is bool, reason, message string) {
+// resizedAgain is a list with another change, which takes the place of the latest entry that is from before since: as upstream,
+// each direction looks as far back as its own policies ask, whatever those of the other do.
+func resizedAgain(list []state.Resized, since time.Time, next state.Resized) []state.Resized {
+	list = slices.Clone(list)
+	for i, r := range slices.Backward(list) {
+		if r.At.Before(since) {
+			list[i] = next
+			return list
+		}
+	}
+	return append(list, next)
+}
+
+func (x *scaler) stabilized(is bool, reason, message string) {
 	if !is {
 		reason, message = "ReadyForNewScale", "recommended size matches current size"
 	}
 	x.set(autoscalingv2.AbleToScale, corev1.ConditionTrue, reason, message)
 }
 
-func (x *autoscaler) limited(is bool, reason, message string) {
+func (x *scaler) limited(is bool, reason, message string) {
 	status := corev1.ConditionFalse
 	if is {
 		status = corev1.ConditionTrue
