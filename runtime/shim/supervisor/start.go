@@ -186,7 +186,7 @@ func (c *container) begin() {
 	if c.foreign != nil {
 		err = c.foreign.start()
 	} else {
-		err = c.handle.Exec()
+		err = c.letGo(c.state.PID)
 	}
 	if err != nil {
 		c.pod.log.Error("container did not begin", "container", c.id, "err", err)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"writ/runtime/shim"
 )
 
@@ -185,6 +187,29 @@ func TestTakeOver_StopGoesOn(t *testing.T) {
 	r.launch()
 	if got := r.exited("c"); got.Signal != 9 {
 		t.Errorf("got %+v, want it killed at its deadline", got)
+	}
+}
+
+// TestTakeOver_FIFOLeft has what a shim leaves that is killed after it opened the FIFO at which a process waits and
+// before it removed it: the process goes on, and nobody opens the FIFO from the other side.
+func TestTakeOver_FIFOLeft(t *testing.T) {
+	r := pod(t)
+	before := r.start(r.request("c", "echo up; sleep 600"))
+	wait(t, "it to be up", func() bool { return len(r.lines("c")) == 1 })
+	r.killShim()
+	fifo := filepath.Join(r.dir, "runc", "c", "exec.fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.launch()
+	if now := r.state("c"); now.Status != shim.StatusRunning || now.PID != before.PID {
+		t.Errorf("the container is %s as process %d, was %d", now.Status, now.PID, before.PID)
+	}
+	if _, err := os.Stat(fifo); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the FIFO is still there: %v", err)
+	}
+	if out, result := r.exec("c", "echo", "in"); out != "in\n" || result.ExitCode != 0 {
+		t.Errorf("exec says %q, %v", out, result)
 	}
 }
 
