@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"reconcile":        {"manifest", "state", "schedule", "reconcile"},
 	// The loop also keeps events that are told to people, and nothing else of the impure floors.
 	"reconcile/loop": {"manifest", "state", "reconcile"},
-	"api":            {"manifest", "state", "reconcile", "api"},
+	"api":            {"manifest", "state", "reconcile", "api"}, // keys come in as arguments
 	"web":            {"manifest", "state", "reconcile"},
 	// The container's re-exec hook must be initialised before everything else.
 	"cmd":      nil, // everything

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"iter"
 
 	"github.com/google/uuid"
@@ -66,11 +67,28 @@ func (w *World) Records() iter.Seq[*Record] { return w.scan(nil) }
 
 // List yields the records of one kind, in one namespace or, if it is empty, in all of them.
 func (w *World) List(group, kind, namespace string) iter.Seq[*Record] {
-	prefix := join(kind, group)
-	if namespace != "" {
-		prefix = append(append(prefix, namespace...), 0)
+	return w.scan(listPrefix(group, kind, namespace))
+}
+
+func listPrefix(group, kind, namespace string) []byte {
+	if namespace == "" {
+		return join(kind, group)
 	}
-	return w.scan(prefix)
+	return join(kind, group, namespace)
+}
+
+// ListAfter is List from the first object behind a namespace and name on, whether that is there or not.
+func (w *World) ListAfter(group, kind, namespace string, after types.NamespacedName) iter.Seq[*Record] {
+	prefix := listPrefix(group, kind, namespace)
+	return func(yield func(*Record) bool) {
+		it := w.records.Root().Iterator()
+		it.SeekLowerBound(append(join(kind, group, after.Namespace, after.Name), 0))
+		for key, r, ok := it.Next(); ok && bytes.HasPrefix(key, prefix); key, r, ok = it.Next() {
+			if !yield(r) {
+				return
+			}
+		}
+	}
 }
 
 // Pods yields the Pods of a namespace, or of all.

@@ -67,6 +67,7 @@ type Server struct {
 	containers Containers
 	daemon     Daemon
 	images     Images // nil where it answers nothing about them
+	access     Access // nil where it gives out none
 	log        *slog.Logger
 	ending     sync.WaitGroup // of `writ down`
 }
@@ -141,6 +142,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/exec", s.exec)
 	mux.HandleFunc("GET "+PathJWKS, s.jwks)
 	mux.HandleFunc("GET "+PathDiscovery, s.discovery)
+	mux.HandleFunc("POST "+pathKubeconfig, s.kubeconfig)
 	mux.HandleFunc("POST /v1/down", s.down)
 	mux.HandleFunc("POST /v1/sync", s.sync)
 	s.imageRoutes(mux)

@@ -95,7 +95,7 @@ func newRoot() *cobra.Command {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newUp(), newDown(), newCheck(), newInit(), newSchema(), newStatus(), newLogs(), newExec(), newAttach(), newEvents(), newHistory(), newRollout(), newTree(), newImage(), newJWKS(), newVersion(),
+		newUp(), newDown(), newCheck(), newInit(), newSchema(), newStatus(), newLogs(), newExec(), newAttach(), newEvents(), newHistory(), newRollout(), newTree(), newImage(), newKubeconfig(), newJWKS(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {
 		settle(cmd)

@@ -55,6 +55,7 @@ type node struct {
 	// configKey is the key of digests of configuration.
 	configKey []byte
 	sockets   *sockets.Keeper
+	api       *kubeAPI // nil if it is not served
 
 	stop    context.CancelFunc // ends the parts, set by run
 	ending  <-chan struct{}    // closed when they are told to end, set by run
@@ -177,6 +178,9 @@ func (n *node) close() {
 	if n.store != nil {
 		n.report("store", n.store.Close())
 	}
+	if n.api != nil {
+		n.api.listener.Close()
+	}
 	if n.socket != nil {
 		n.socket.Close()
 	}
@@ -194,7 +198,7 @@ func (n *node) run(ctx context.Context) error {
 	n.stop, n.ending = stop, work.Done()
 	defer stop()
 	socketCtx, endSocket := context.WithCancel(context.WithoutCancel(ctx))
-	server := control.NewServer(n.store, told{n.events}, containers{n.runtime}, n, n.log).WithImages(nodeImages{n})
+	server := control.NewServer(n.store, told{n.events}, containers{n.runtime}, n, n.log).WithImages(nodeImages{n}).WithAccess(n)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(socketCtx, n.socket) }()
 
@@ -240,6 +244,9 @@ func (n *node) parts() map[string]func(context.Context) error {
 	}
 	if n.cfg.metrics != "" {
 		parts["metrics"] = n.serveMetrics
+	}
+	if n.api != nil {
+		parts["api"] = n.serveAPI
 	}
 	if n.cfg.hooks.listen != "" {
 		parts["webhooks"] = n.serveHooks

@@ -19,8 +19,10 @@ func (n *node) openKeys() error {
 		return err
 	}
 	n.rootCA, n.configKey = string(keys.CAPEM), keys.Config
-	n.tokens, err = token.New(keys.Account)
-	return err
+	if n.tokens, err = token.New(keys.Account); err != nil {
+		return err
+	}
+	return n.listenAPI(keys)
 }
 
 // runtimeConfig is the runtime's part of the configuration, with what signs tokens.

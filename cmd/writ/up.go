@@ -34,6 +34,7 @@ type config struct {
 	reservedCPU, reservedMem string
 	trust                    trustConfig
 	hooks                    hookConfig
+	api                      apiConfig
 	image                    imageConfig
 	secrets                  secretConfig
 	bases                    baseConfig
@@ -69,6 +70,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.reservedMem, "reserved-memory", "256Mi", "memory kept back from the pods")
 	c.trust.flags(f)
 	c.hooks.flags(f)
+	c.api.flags(f)
 	c.image.flags(f)
 	c.secrets.flags(f)
 	c.bases.flags(f)

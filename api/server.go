@@ -1,0 +1,148 @@
+package api
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	restclient "k8s.io/client-go/rest"
+	"k8s.io/component-base/compatibility"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+
+	"writ/api/access"
+	"writ/api/worldstore"
+)
+
+// Config is what a Server stands on.
+type Config struct {
+	Feed    worldstore.Feed
+	Join    worldstore.Joined // adds where an object is written
+	Whereto Whereto           // what a refused write is told
+	CA      *x509.Certificate // of clients
+	Serving *Serving
+	Address string // host:port for clients on this node
+	Log     *slog.Logger
+}
+
+// Server is the Kubernetes API. What it is made of takes memory, so that it is made when somebody first asks.
+type Server struct {
+	cfg Config
+	ctx context.Context // of what runs beside the requests
+
+	make    sync.Once
+	handler http.Handler
+}
+
+// New makes a server; nothing listens before Run.
+func New(cfg Config) *Server { return &Server{cfg: cfg} }
+
+// Run answers on the listeners, which it owns, until ctx ends.
+func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	s.ctx = beside
+	const (
+		headerTime, idleTime = 30 * time.Second, 90 * time.Second
+		headerMost           = 1 << 20 // bytes
+	)
+	server := &http.Server{
+		Handler: s, TLSConfig: s.cfg.Serving.config(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerMost,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 1 << 20},
+	}
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- server.ServeTLS(l, "", "") }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	const farewell = time.Second
+	last, cancel := context.WithTimeout(beside, farewell)
+	defer cancel()
+	if server.Shutdown(last) != nil {
+		_ = server.Close() // watches and streams do not end by themselves
+	}
+	return err
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.make.Do(func() {
+		began := time.Now()
+		handler, err := s.build(s.ctx)
+		if err != nil {
+			s.cfg.Log.Error("the API cannot be served", "err", err)
+			handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+			})
+		} else {
+			s.cfg.Log.Debug("the API is ready", "took", time.Since(began))
+		}
+		s.handler = handler
+	})
+	s.handler.ServeHTTP(w, r)
+}
+
+// build makes what answers. What runs beside it ends with ctx.
+func (s *Server) build(ctx context.Context) (http.Handler, error) {
+	rules := access.NewRBAC(s.cfg.Feed)
+	authz, err := access.NewAuthorizer(rules)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	c := genericapiserver.NewConfig(legacyscheme.Codecs)
+	c.EffectiveVersion = version{compatibility.NewEffectiveVersionFromString(kubernetes, kubernetes, kubernetes)}
+	c.ExternalAddress = s.cfg.Address
+	c.LoopbackClientConfig = &restclient.Config{Host: "https://" + s.cfg.Address} // of hooks that nothing here has
+	c.Authentication.Authenticator = access.NewAuthenticator(s.cfg.CA)
+	c.Authorization.Authorizer = authz
+	c.RuleResolver = rules
+	c.EnableProfiling = false
+	documents := newDocuments(c)
+	o := options{worldstore.New(ctx, s.cfg.Feed, s.cfg.Join), map[schema.GroupResource]schema.GroupKind{}}
+	c.RESTOptionsGetter = o
+	c.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(&refuser{h, s.cfg.Feed, s.cfg.Whereto, o.kinds, c.Serializer}, c)
+	}
+	generic, err := c.Complete(nil).New("writ", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	legacy, err := core(o, nil, http.DefaultTransport, authz)
+	if err != nil {
+		return nil, fmt.Errorf("api: core: %w", err)
+	}
+	if err := generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, legacy); err != nil {
+		return nil, fmt.Errorf("api: core: %w", err)
+	}
+	var groups []*genericapiserver.APIGroupInfo
+	for _, p := range providers(c.Authentication.Authenticator, nil, authz, rules) {
+		info, err := p.NewRESTStorage(enabled(), o)
+		if err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+		info.PrioritizedVersions = versions(info.PrioritizedVersions)
+		groups = append(groups, &info)
+	}
+	if err := generic.InstallAPIGroups(groups...); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	documents.install(generic.Handler)
+	prepared := generic.PrepareRun()
+	go func() {
+		if err := prepared.RunWithContext(ctx); err != nil {
+			s.cfg.Log.Error("beside the API", "err", err)
+		}
+	}()
+	return prepared.Handler, nil
+}

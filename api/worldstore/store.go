@@ -1,0 +1,230 @@
+package worldstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+
+	"writ/manifest"
+	"writ/state"
+)
+
+// Feed is where Worlds come from.
+type Feed interface {
+	World() *state.World
+	// Since is what happened after a revision; false if that is too long ago, or has not come yet.
+	Since(state.Revision) ([]state.Change, *state.World, bool)
+	// Changed is closed once the World is newer than a revision.
+	Changed(state.Revision) <-chan struct{}
+}
+
+// Joined adds to an object what is no part of its record: where it is written. It is called with an object of
+// the caller's own.
+type Joined func(*state.Record, manifest.Object)
+
+// Stores makes the storages of one server.
+type Stores struct {
+	feed Feed
+	join Joined
+	hub  *hub
+	pins *pins
+}
+
+// New makes them. The watches end when ctx does.
+func New(ctx context.Context, feed Feed, join Joined) *Stores {
+	return &Stores{feed: feed, join: join, hub: newHub(ctx, feed), pins: newPins(time.Now)}
+}
+
+// Kind is what a resource is called in the World.
+type Kind struct {
+	schema.GroupKind
+	Scheme *runtime.Scheme // of its types, the internal ones among them
+	Codec  runtime.Codec   // reads and writes the stored version
+}
+
+// Options are those of one resource, for upstream's registry.
+func (s *Stores) Options(resource schema.GroupResource, kind Kind) generic.RESTOptions {
+	config := &storagebackend.Config{Codec: kind.Codec}
+	return generic.RESTOptions{
+		StorageConfig:  config.ForResource(resource),
+		ResourcePrefix: "/" + resource.String(),
+		Decorator: func(_ *storagebackend.ConfigForResource, prefix string, _ func(runtime.Object) (string, error), newItem, _ func() runtime.Object,
+			_ storage.AttrFunc, _ storage.IndexerFuncs, _ *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
+			return &store{Stores: s, kind: kind, prefix: prefix + "/", newItem: newItem}, func() {}, nil
+		},
+	}
+}
+
+// store is the storage of one resource.
+type store struct {
+	*Stores
+	kind    Kind
+	prefix  string // of keys, with a slash behind it
+	newItem func() runtime.Object
+}
+
+var _ storage.Interface = (*store)(nil)
+
+// errReadOnly is what is left of a write that nobody before has refused in better words.
+var errReadOnly = errors.New("this cluster is run from a repository: nothing is written through its API")
+
+func (s *store) Versioner() storage.Versioner { return storage.APIObjectVersioner{} }
+
+func (s *store) Create(context.Context, string, runtime.Object, runtime.Object, uint64) error {
+	return errReadOnly
+}
+
+func (s *store) Delete(context.Context, string, runtime.Object, *storage.Preconditions, storage.ValidateObjectFunc, runtime.Object, storage.DeleteOptions) error {
+	return errReadOnly
+}
+
+func (s *store) GuaranteedUpdate(context.Context, string, runtime.Object, bool, *storage.Preconditions, storage.UpdateFunc, runtime.Object) error {
+	return errReadOnly
+}
+
+func (s *store) Stats(context.Context) (storage.Stats, error) {
+	var stats storage.Stats
+	for range s.feed.World().List(s.kind.Group, s.kind.Kind, "") {
+		stats.ObjectCount++
+	}
+	return stats, nil
+}
+
+func (s *store) ReadinessCheck() error { return nil }
+
+func (s *store) RequestWatchProgress(context.Context) error {
+	s.hub.progress()
+	return nil
+}
+
+func (s *store) GetCurrentResourceVersion(context.Context) (uint64, error) {
+	return uint64(s.feed.World().Revision()), nil
+}
+
+func (s *store) EnableResourceSizeEstimation(storage.KeysFunc) error { return nil }
+
+func (s *store) CompactRevision() int64 { return 0 }
+
+// key is what upstream's keys say: the namespace and name of an object, or the namespace of a list.
+func (s *store) key(key string) (namespace, name string, err error) {
+	rest, ok := strings.CutPrefix(key+"/", s.prefix)
+	if !ok {
+		return "", "", fmt.Errorf("key %q is not of %s", key, s.prefix)
+	}
+	rest = strings.Trim(rest, "/")
+	before, after, both := strings.Cut(rest, "/")
+	if !both {
+		return "", before, nil
+	}
+	return before, after, nil
+}
+
+// ref is the object of a key.
+func (s *store) ref(key string) (manifest.Ref, error) {
+	namespace, name, err := s.key(key)
+	return manifest.Ref{Group: s.kind.Group, Kind: s.kind.Kind, Namespace: namespace, Name: name}, err
+}
+
+// namespace is that of a list's key, empty for all.
+func (s *store) namespace(key string) (string, error) {
+	_, namespace, err := s.key(key)
+	return namespace, err
+}
+
+// internal is a record as upstream's registries want it: an object of the caller's own, of the internal version.
+func (s *store) internal(r *state.Record) (runtime.Object, error) {
+	full := r.Full()
+	if s.join != nil {
+		s.join(r, full)
+	}
+	return s.kind.convert(full)
+}
+
+func (k *Kind) convert(full manifest.Object) (runtime.Object, error) {
+	if _, ok := full.(runtime.Unstructured); ok {
+		return full, nil
+	}
+	return k.Scheme.UnsafeConvertToVersion(full, schema.GroupVersion{Group: k.Group, Version: runtime.APIVersionInternal})
+}
+
+func (s *store) Get(ctx context.Context, key string, o storage.GetOptions, into runtime.Object) error {
+	ref, err := s.ref(key)
+	if err != nil {
+		return err
+	}
+	w, err := s.notOlder(ctx, o.ResourceVersion)
+	if err != nil {
+		return err
+	}
+	r := w.Get(ref)
+	if r == nil {
+		if o.IgnoreNotFound {
+			return runtime.SetZeroValue(into)
+		}
+		return storage.NewKeyNotFoundError(key, int64(w.Revision()))
+	}
+	object, err := s.internal(r)
+	if err != nil {
+		return err
+	}
+	return set(into, object)
+}
+
+// set makes one object the other.
+func set(into, from runtime.Object) error {
+	if u, ok := into.(runtime.Unstructured); ok {
+		u.SetUnstructuredContent(from.(runtime.Unstructured).UnstructuredContent())
+		return nil
+	}
+	to, of := reflect.ValueOf(into).Elem(), reflect.ValueOf(from).Elem()
+	if to.Type() != of.Type() {
+		return fmt.Errorf("a %s is no %s", of.Type(), to.Type())
+	}
+	to.Set(of)
+	return nil
+}
+
+// patience is how long a read waits for a revision that has not come yet.
+const patience = 3 * time.Second
+
+// notOlder is a World that is no older than a resource version; an empty one and "0" are content with any.
+func (s *store) notOlder(ctx context.Context, version string) (*state.World, error) {
+	wanted, err := s.Versioner().ParseResourceVersion(version)
+	if err != nil {
+		return nil, err
+	}
+	if w := s.feed.World(); uint64(w.Revision()) >= wanted {
+		return w, nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		w := s.feed.World()
+		if uint64(w.Revision()) >= wanted {
+			return w, nil
+		}
+		select {
+		case <-s.feed.Changed(w.Revision()):
+		case <-timer.C:
+			return nil, storage.NewTooLargeResourceVersionError(wanted, uint64(w.Revision()), 1)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func named(namespace, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: name}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"writ/api"
+	"writ/api/control"
+	"writ/manifest"
+	"writ/pki"
+)
+
+// apiConfig is what `writ up` is told of the Kubernetes API.
+type apiConfig struct{ listen string }
+
+func (c *apiConfig) flags(f *pflag.FlagSet) {
+	f.StringVar(&c.listen, "api-listen", "127.0.0.1:6443", "address of the Kubernetes API; empty for none")
+}
+
+// kubeAPI is the node's Kubernetes API.
+type kubeAPI struct {
+	listener net.Listener
+	keys     *pki.Keys
+}
+
+func (n *node) listenAPI(keys *pki.Keys) error {
+	if n.cfg.api.listen == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", n.cfg.api.listen)
+	if err != nil {
+		return fmt.Errorf("--api-listen: %w", err)
+	}
+	upstreamLog(n.log)
+	n.api = &kubeAPI{listener: l, keys: keys}
+	return nil
+}
+
+// serveAPI answers the Kubernetes API until ctx ends.
+func (n *node) serveAPI(ctx context.Context) error {
+	host, _, err := net.SplitHostPort(n.api.listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() && !ip.IsLoopback() {
+		ips = append(ips, ip)
+	}
+	names := []string{"localhost", n.cfg.node, "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
+	return api.New(api.Config{
+		Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Log: n.log.With("component", "api"),
+		Serving: api.NewServing(n.api.keys.CA, n.api.keys.CAKey, names, ips), Address: n.api.listener.Addr().String(),
+	}).Run(ctx, n.api.listener)
+}
+
+// whereto is where the objects of the cluster are written.
+func (n *node) whereto() api.Place {
+	source, place, adopted := n.mirror.State(), n.place(), n.store.World().Adopted()
+	if place == nil {
+		place = func(manifest.Ref) (manifest.Source, bool) { return manifest.Source{}, false }
+	}
+	return api.Place{Repository: source.URL, Branch: adopted.Branch, Commit: adopted.Commit, Source: place}
+}
+
+// Kubeconfig makes a user's configuration of kubectl.
+func (n *node) Kubeconfig(q control.KubeconfigQuery) ([]byte, error) {
+	if n.api == nil {
+		return nil, fmt.Errorf("this daemon serves no Kubernetes API: --api-listen is empty")
+	}
+	user := api.User{Name: q.User, Groups: q.Groups, TTL: q.TTL, Now: time.Now()}
+	if len(q.CSR) > 0 {
+		return user.Certificate(n.api.keys.CA, n.api.keys.CAKey, q.CSR)
+	}
+	return user.Kubeconfig("https://"+reachable(n.api.listener.Addr()), n.api.keys.CA, n.api.keys.CAKey)
+}
+
+// reachable is an address that clients of this node can connect to.
+func reachable(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return a.String()
+	}
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
+}
