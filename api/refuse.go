@@ -1,11 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"sigs.k8s.io/yaml"
 
 	"writ/manifest"
@@ -47,7 +48,7 @@ type refuser struct {
 
 func (f *refuser) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	info, ok := request.RequestInfoFrom(r.Context())
-	if !ok || !info.IsResourceRequest || passes(info, r.URL.Query()) {
+	if !ok || !info.IsResourceRequest || passes(info, r) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
@@ -58,7 +59,7 @@ func (f *refuser) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // passes says whether a request writes nothing of the cluster's.
-func passes(info *request.RequestInfo, query url.Values) bool {
+func passes(info *request.RequestInfo, r *http.Request) bool {
 	switch info.Verb {
 	case "create", "update", "patch", "delete", "deletecollection":
 	default:
@@ -74,7 +75,33 @@ func passes(info *request.RequestInfo, query url.Values) bool {
 	case "eviction", "binding":
 		return false
 	}
-	return slices.Equal(query["dryRun"], []string{metav1.DryRunAll})
+	tried := r.URL.Query()["dryRun"]
+	if info.Verb == "delete" || info.Verb == "deletecollection" {
+		tried = append(tried, triedInBody(r)...)
+	}
+	return len(tried) > 0 && !slices.ContainsFunc(tried, func(s string) bool { return s != metav1.DryRunAll })
+}
+
+// bodyMost bounds the options of a deletion that are looked at, in bytes. Longer ones are upstream's to refuse.
+const bodyMost = 64 << 10
+
+var deleteOptions = schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
+
+// triedInBody is what the options of a deletion say, which clients send in its body. The body is left as it was.
+func triedInBody(r *http.Request) []string {
+	data, err := io.ReadAll(io.LimitReader(r.Body, bodyMost))
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(data), r.Body), r.Body}
+	if err != nil || len(data) == 0 {
+		return nil
+	}
+	var o metav1.DeleteOptions
+	if _, _, err := legacyscheme.Codecs.UniversalDeserializer().Decode(data, &deleteOptions, &o); err != nil {
+		return nil
+	}
+	return o.DryRun
 }
 
 // words tell where to make the change instead.
@@ -221,13 +248,16 @@ func changed(info *request.RequestInfo, r *http.Request) []string {
 // leaves are the paths of what a patch sets. What is inside a list is told as the list.
 func leaves(fields []string, path string, of map[string]any) []string {
 	for name, value := range of {
+		if strings.HasPrefix(name, "$") { // a direction of how to merge
+			continue
+		}
 		if path != "" {
 			name = path + "." + name
 		}
 		switch below, ok := value.(map[string]any); {
 		case ok && len(below) > 0:
 			fields = leaves(fields, name, below)
-		case name == "metadata.name" || name == "metadata.namespace" || strings.HasPrefix(name, "$"):
+		case name == "metadata.name" || name == "metadata.namespace":
 		default:
 			fields = append(fields, name)
 		}

@@ -66,7 +66,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	const farewell = time.Second
+	const farewell = 200 * time.Millisecond // of requests that are being answered
 	last, cancel := context.WithTimeout(beside, farewell)
 	defer cancel()
 	if server.Shutdown(last) != nil {
@@ -101,7 +101,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	c := genericapiserver.NewConfig(legacyscheme.Codecs)
-	c.EffectiveVersion = version{compatibility.NewEffectiveVersionFromString(kubernetes, kubernetes, kubernetes)}
+	c.EffectiveVersion = version{compatibility.NewEffectiveVersionFromString(kubernetesMinor, kubernetesMinor, kubernetesMinor)}
 	c.ExternalAddress = s.cfg.Address
 	c.LoopbackClientConfig = &restclient.Config{Host: "https://" + s.cfg.Address} // of hooks that nothing here has
 	c.Authentication.Authenticator = access.NewAuthenticator(s.cfg.CA)

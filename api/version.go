@@ -9,7 +9,7 @@ import (
 
 // The version of Kubernetes whose behaviour this API has: that of the modules it is made of.
 const (
-	kubernetes      = "1.36"
+	kubernetesMinor = "1.36"
 	kubernetesPatch = "v1.36.3"
 )
 
