@@ -17,6 +17,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"writ/api/access"
+	"writ/api/kubelet"
 	"writ/api/worldstore"
 )
 
@@ -28,7 +29,10 @@ type Config struct {
 	CA      *x509.Certificate // of clients
 	Serving *Serving
 	Address string // host:port for clients on this node
-	Log     *slog.Logger
+	// Node is this one, and Containers are its.
+	Node       string
+	Containers kubelet.Containers
+	Log        *slog.Logger
 }
 
 // Server is the Kubernetes API. What it is made of takes memory, so that it is made when somebody first asks.
@@ -40,6 +44,12 @@ type Server struct {
 	handler http.Handler
 }
 
+// Bounds of a connection.
+const (
+	headerTime, idleTime = 30 * time.Second, 90 * time.Second
+	headerMost           = 1 << 20 // bytes
+)
+
 // New makes a server; nothing listens before Run.
 func New(cfg Config) *Server { return &Server{cfg: cfg} }
 
@@ -48,10 +58,6 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	s.ctx = beside
-	const (
-		headerTime, idleTime = 30 * time.Second, 90 * time.Second
-		headerMost           = 1 << 20 // bytes
-	)
 	server := &http.Server{
 		Handler: s, TLSConfig: s.cfg.Serving.config(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerMost,
@@ -118,7 +124,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	legacy, err := core(o, nil, http.DefaultTransport, authz)
+	legacy, err := core(o, s.kubelets(ctx), http.DefaultTransport, authz)
 	if err != nil {
 		return nil, fmt.Errorf("api: core: %w", err)
 	}
