@@ -20,6 +20,7 @@ import (
 	certificatesrest "k8s.io/kubernetes/pkg/registry/certificates/rest"
 	coordinationrest "k8s.io/kubernetes/pkg/registry/coordination/rest"
 	discoveryrest "k8s.io/kubernetes/pkg/registry/discovery/rest"
+	eventsrest "k8s.io/kubernetes/pkg/registry/events/rest"
 	networkingrest "k8s.io/kubernetes/pkg/registry/networking/rest"
 	noderest "k8s.io/kubernetes/pkg/registry/node/rest"
 	policyrest "k8s.io/kubernetes/pkg/registry/policy/rest"
@@ -27,6 +28,7 @@ import (
 	schedulingrest "k8s.io/kubernetes/pkg/registry/scheduling/rest"
 	storagerest "k8s.io/kubernetes/pkg/registry/storage/rest"
 
+	"writ/api/eventstore"
 	"writ/api/worldstore"
 	"writ/manifest"
 )
@@ -43,6 +45,7 @@ var served = []schema.GroupVersion{
 	{Group: "certificates.k8s.io", Version: "v1"},
 	{Group: "coordination.k8s.io", Version: "v1"},
 	{Group: "discovery.k8s.io", Version: "v1"},
+	{Group: "events.k8s.io", Version: "v1"},
 	{Group: "networking.k8s.io", Version: "v1"},
 	{Group: "node.k8s.io", Version: "v1"},
 	{Group: "policy", Version: "v1"},
@@ -66,6 +69,7 @@ func providers(authn authenticator.Request, audiences authenticator.Audiences, a
 		certificatesrest.RESTStorageProvider{Authorizer: authz},
 		coordinationrest.RESTStorageProvider{},
 		discoveryrest.StorageProvider{},
+		eventsrest.RESTStorageProvider{},
 		networkingrest.RESTStorageProvider{},
 		noderest.RESTStorageProvider{},
 		policyrest.RESTStorageProvider{},
@@ -86,6 +90,7 @@ func enabled() *serverstorage.ResourceConfig {
 // options are those of every resource's registry: its storage is the World.
 type options struct {
 	stores *worldstore.Stores
+	events *eventstore.Store
 	kinds  map[schema.GroupResource]schema.GroupKind // what they were asked for
 }
 
@@ -96,6 +101,9 @@ func (o options) GetRESTOptions(resource schema.GroupResource, example runtime.O
 	}
 	kind := kinds[0].GroupKind()
 	o.kinds[resource] = kind
+	if kind == (schema.GroupKind{Kind: "Event"}) {
+		return o.events.Options(), nil
+	}
 	stored := manifest.GVK(manifest.Ref{Group: kind.Group, Kind: kind.Kind}).GroupVersion()
 	if stored.Version == "" { // of a kind that no World holds
 		stored.Version = legacyscheme.Scheme.PrioritizedVersionsForGroup(kind.Group)[0].Version

@@ -107,7 +107,11 @@ func triedInBody(r *http.Request) []string {
 // words tell where to make the change instead.
 func (f *refuser) words(info *request.RequestInfo, r *http.Request) string {
 	place := f.whereto()
-	head := fmt.Sprintf("this cluster is run from %s@%s and changed there, not through its API: ", place.Repository, place.Branch)
+	from := place.Repository
+	if place.Branch != "" {
+		from += "@" + place.Branch
+	}
+	head := fmt.Sprintf("this cluster is run from %s and changed there, not through its API: ", from)
 	gk := f.kinds[schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}]
 	ref := manifest.Ref{Group: gk.Group, Kind: gk.Kind, Namespace: info.Namespace, Name: info.Name}
 	if manifest.IsKnown(gk) && !manifest.IsNamespaced(gk) {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"writ/api/eventstore"
 	"writ/manifest"
 	"writ/pki"
 	"writ/state"
@@ -28,6 +29,11 @@ func TestMain(m *testing.M) {
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
 }
+
+type noEvents struct{}
+
+func (noEvents) List(uint64) []eventstore.Told  { return nil }
+func (noEvents) Changed(uint64) <-chan struct{} { return nil }
 
 // rig is a server on loopback over a store.
 type rig struct {
@@ -54,7 +60,7 @@ func newRig(t testing.TB) *rig {
 	}
 	r := &rig{t: t, store: s, keys: keys, url: "https://" + l.Addr().String()}
 	server := New(Config{
-		Feed: s, CA: keys.CA, Address: l.Addr().String(), Log: log, Whereto: r.whereto,
+		Feed: s, CA: keys.CA, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, Began: now, Node: "n1",
 		Serving: NewServing(keys.CA, keys.CAKey, []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}),
 	})
 	ctx, stop := context.WithCancel(context.Background())

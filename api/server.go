@@ -11,12 +11,15 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/filters"
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"writ/api/access"
+	"writ/api/eventstore"
 	"writ/api/kubelet"
 	"writ/api/worldstore"
 )
@@ -32,6 +35,8 @@ type Config struct {
 	// Node is this one, and Containers are its.
 	Node       string
 	Containers kubelet.Containers
+	Events     eventstore.Events
+	Began      time.Time // when the events begin
 	Log        *slog.Logger
 }
 
@@ -114,8 +119,9 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	c.Authorization.Authorizer = authz
 	c.RuleResolver = rules
 	c.EnableProfiling = false
+	c.LongRunningFunc = filters.BasicLongRunningRequestCheck(sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 	documents := newDocuments(c)
-	o := options{worldstore.New(ctx, s.cfg.Feed, s.cfg.Join), map[schema.GroupResource]schema.GroupKind{}}
+	o := options{worldstore.New(ctx, s.cfg.Feed, s.cfg.Join), eventstore.New(s.cfg.Events, s.cfg.Node, s.cfg.Began), map[schema.GroupResource]schema.GroupKind{}}
 	c.RESTOptionsGetter = o
 	c.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
 		return genericapiserver.DefaultBuildHandlerChain(&refuser{h, s.cfg.Feed, s.cfg.Whereto, o.kinds, c.Serializer}, c)

@@ -2,12 +2,15 @@ package worldstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -145,11 +148,53 @@ func (s *store) namespace(key string) (string, error) {
 
 // internal is a record as upstream's registries want it: an object of the caller's own, of the internal version.
 func (s *store) internal(r *state.Record) (runtime.Object, error) {
+	return s.kind.convert(s.full(r))
+}
+
+func (s *store) full(r *state.Record) manifest.Object {
 	full := r.Full()
+	if set, ok := full.(*appsv1.ReplicaSet); ok {
+		asDeclared(set)
+	}
 	if s.join != nil {
 		s.join(r, full)
 	}
-	return s.kind.convert(full)
+	return full
+}
+
+// asDeclared shows a ReplicaSet's template as its Deployment declares it, by which clients find the newest one: which
+// copies of its configuration it reads is an annotation of the ReplicaSet itself.
+func asDeclared(set *appsv1.ReplicaSet) {
+	pinned, ok := set.Spec.Template.Annotations[state.PinnedConfigAnnotation]
+	if !ok {
+		return
+	}
+	if delete(set.Spec.Template.Annotations, state.PinnedConfigAnnotation); len(set.Spec.Template.Annotations) == 0 {
+		set.Spec.Template.Annotations = nil
+	}
+	if set.Annotations == nil {
+		set.Annotations = map[string]string{}
+	}
+	set.Annotations[state.PinnedConfigAnnotation] = pinned
+}
+
+// applied adds what kubectl compares a manifest with: what was applied last is what is written. It is shown of an object that
+// is asked for by name, as kubectl does, and of no list, which would be twice as long.
+func applied(r *state.Record, full manifest.Object) error {
+	if r.Origin != state.Authored {
+		return nil
+	}
+	written, err := json.Marshal(r.Object)
+	if err != nil {
+		return err
+	}
+	annotations := full.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[corev1.LastAppliedConfigAnnotation] = string(written)
+	full.SetAnnotations(annotations)
+	return nil
 }
 
 func (k *Kind) convert(full manifest.Object) (runtime.Object, error) {
@@ -175,7 +220,11 @@ func (s *store) Get(ctx context.Context, key string, o storage.GetOptions, into 
 		}
 		return storage.NewKeyNotFoundError(key, int64(w.Revision()))
 	}
-	object, err := s.internal(r)
+	full := s.full(r)
+	if err := applied(r, full); err != nil {
+		return err
+	}
+	object, err := s.kind.convert(full)
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,11 @@ import (
 
 	"writ/api"
 	"writ/api/control"
+	"writ/api/eventstore"
 	"writ/manifest"
 	"writ/pki"
+	"writ/state"
+	"writ/state/event"
 )
 
 // apiConfig is what `writ up` is told of the Kubernetes API.
@@ -52,9 +55,39 @@ func (n *node) serveAPI(ctx context.Context) error {
 	}
 	names := []string{"localhost", n.cfg.node, "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
 	return api.New(api.Config{
-		Node: n.cfg.node, Containers: kubeletContainers{n}, Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Log: n.log.With("component", "api"),
+		Node: n.cfg.node, Containers: kubeletContainers{n}, Events: toldEvents{n.events}, Began: n.began, Join: n.joined, Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Log: n.log.With("component", "api"),
 		Serving: api.NewServing(n.api.keys.CA, n.api.keys.CAKey, names, ips), Address: n.api.listener.Addr().String(),
 	}).Run(ctx, n.api.listener)
+}
+
+// toldEvents gives the API the events in its own words.
+type toldEvents struct{ *event.Ring }
+
+func (t toldEvents) List(after uint64) []eventstore.Told {
+	entries := t.Ring.List(event.Filter{After: after})
+	list := make([]eventstore.Told, len(entries))
+	for i, e := range entries {
+		list[i] = eventstore.Told{Event: e.Event, Sequence: e.Sequence}
+	}
+	return list
+}
+
+// joined adds to an object of the repository where it is written and which commit changed it last.
+func (n *node) joined(r *state.Record, o manifest.Object) {
+	if r.Origin != state.Authored {
+		return
+	}
+	annotations := o.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	if set := n.loop.Set(); set != nil {
+		if item, ok := set.Get(r.Ref); ok {
+			annotations[manifest.SourceAnnotation] = fmt.Sprintf("%s:%d", item.Source.Path, item.Source.Line)
+		}
+	}
+	annotations[manifest.ChangedByAnnotation] = r.Commit
+	o.SetAnnotations(annotations)
 }
 
 // whereto is where the objects of the cluster are written.

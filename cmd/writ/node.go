@@ -48,6 +48,7 @@ type node struct {
 	runtime *noderuntime.Runtime
 	dns     *dns.Server
 	events  *event.Ring
+	began   time.Time        // when the events begin
 	history *history.History // nil if it cannot be kept
 	socket  net.Listener
 	tokens  *token.Issuer
@@ -78,7 +79,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (n *node, err error
 			n.close()
 		}
 	}()
-	n.events = event.NewRing(event.Config{})
+	n.events, n.began = event.NewRing(event.Config{}), time.Now()
 	if n.socket, err = control.Listen(filepath.Join(cfg.runDir, socketName)); err != nil {
 		return n, err
 	}
