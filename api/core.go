@@ -3,8 +3,10 @@ package api
 import (
 	"net"
 	"net/http"
+	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -24,11 +26,13 @@ import (
 	"k8s.io/kubernetes/pkg/registry/core/service/ipallocator"
 	"k8s.io/kubernetes/pkg/registry/core/service/portallocator"
 	servicestore "k8s.io/kubernetes/pkg/registry/core/service/storage"
+	accountstore "k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage"
+	"k8s.io/kubernetes/pkg/serviceaccount"
 )
 
 // core is the legacy group. Upstream's own way to make it starts controllers that allocate addresses, which here
 // reconcile does.
-func core(o generic.RESTOptionsGetter, kubelets client.ConnectionInfoGetter, transport http.RoundTripper, authz authorizer.Authorizer) (*genericapiserver.APIGroupInfo, error) {
+func core(o generic.RESTOptionsGetter, kubelets client.ConnectionInfoGetter, transport http.RoundTripper, authz authorizer.Authorizer, signer serviceaccount.TokenGenerator, audiences authenticator.Audiences) (*genericapiserver.APIGroupInfo, error) {
 	info, err := (&corerest.GenericConfig{}).NewRESTStorage(enabled(), o)
 	if err != nil {
 		return nil, err
@@ -75,6 +79,12 @@ func core(o generic.RESTOptionsGetter, kubelets client.ConnectionInfoGetter, tra
 	add("pods/proxy", pods.Proxy, nil)
 	add("pods/ephemeralcontainers", pods.EphemeralContainers, nil)
 	add("pods/resize", pods.Resize, nil)
+	accounts, e := accountstore.NewREST(o, signer, audiences, longestToken, pods.Pod.Store, storage["secrets"].(rest.Getter), nodes.Node.Store, false, 0)
+	if e != nil {
+		return nil, e
+	}
+	add("serviceaccounts", accounts, nil)
+	add("serviceaccounts/token", accounts.Token, nil)
 	services, e := newServices(o, endpoints, pods.Pod, transport)
 	if e != nil {
 		return nil, e
@@ -88,6 +98,9 @@ func core(o generic.RESTOptionsGetter, kubelets client.ConnectionInfoGetter, tra
 	info.PrioritizedVersions = legacyscheme.Scheme.PrioritizedVersionsForGroup("")
 	return &info, nil
 }
+
+// longestToken is how long a token that somebody asks for may be good.
+const longestToken = 24 * time.Hour
 
 type services struct{ rest, status, proxy rest.Storage }
 

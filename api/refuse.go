@@ -70,7 +70,7 @@ func passes(info *request.RequestInfo, r *http.Request) bool {
 		return true
 	}
 	switch info.Subresource {
-	case "exec", "attach", "portforward", "proxy":
+	case "exec", "attach", "portforward", "proxy", "token":
 		return true
 	case "eviction", "binding":
 		return false

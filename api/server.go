@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -12,11 +13,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/filters"
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/serviceaccount"
 
 	"writ/api/access"
 	"writ/api/eventstore"
@@ -31,7 +34,9 @@ type Config struct {
 	Whereto Whereto           // what a refused write is told
 	CA      *x509.Certificate // of clients
 	Serving *Serving
-	Address string // host:port for clients on this node
+	Account *ecdsa.PrivateKey // signs tokens of ServiceAccounts
+	Issuer  func() string     // of those tokens
+	Address string            // host:port for clients on this node
 	// Node is this one, and Containers are its.
 	Node       string
 	Containers kubelet.Containers
@@ -115,7 +120,17 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	c.EffectiveVersion = version{compatibility.NewEffectiveVersionFromString(kubernetesMinor, kubernetesMinor, kubernetesMinor)}
 	c.ExternalAddress = s.cfg.Address
 	c.LoopbackClientConfig = &restclient.Config{Host: "https://" + s.cfg.Address} // of hooks that nothing here has
-	c.Authentication.Authenticator = access.NewAuthenticator(s.cfg.CA)
+	issuer := s.cfg.Issuer()
+	tokens, err := access.NewTokens(s.cfg.Feed, &s.cfg.Account.PublicKey, issuer)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	signer, err := serviceaccount.JWTTokenGenerator(issuer, s.cfg.Account)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	c.Authentication.APIAudiences = authenticator.Audiences{issuer}
+	c.Authentication.Authenticator = access.NewAuthenticator(s.cfg.CA, tokens)
 	c.Authorization.Authorizer = authz
 	c.RuleResolver = rules
 	c.EnableProfiling = false
@@ -130,7 +145,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	legacy, err := core(o, s.kubelets(ctx), http.DefaultTransport, authz)
+	legacy, err := core(o, s.kubelets(ctx), http.DefaultTransport, authz, signer, c.Authentication.APIAudiences)
 	if err != nil {
 		return nil, fmt.Errorf("api: core: %w", err)
 	}
@@ -138,7 +153,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		return nil, fmt.Errorf("api: core: %w", err)
 	}
 	var groups []*genericapiserver.APIGroupInfo
-	for _, p := range providers(c.Authentication.Authenticator, nil, authz, rules) {
+	for _, p := range providers(c.Authentication.Authenticator, c.Authentication.APIAudiences, authz, rules) {
 		info, err := p.NewRESTStorage(enabled(), o)
 		if err != nil {
 			return nil, fmt.Errorf("api: %w", err)

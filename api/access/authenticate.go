@@ -7,7 +7,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/group"
 	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
 	"k8s.io/apiserver/pkg/authentication/request/union"
+	"k8s.io/apiserver/pkg/authentication/request/websocket"
 	requestx509 "k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -19,9 +21,9 @@ import (
 // Health are the paths that everybody may ask.
 var Health = []string{"/livez", "/readyz", "/healthz"}
 
-// NewAuthenticator tells who a client is: what its certificate of the authority says. Who has none may only ask for the
-// server's health.
-func NewAuthenticator(ca *x509.Certificate) authenticator.Request {
+// NewAuthenticator tells who a client is: what its certificate of the authority says, or its token. Who has neither may
+// only ask for the server's health.
+func NewAuthenticator(ca *x509.Certificate, tokens authenticator.Token) authenticator.Request {
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
 	certificates := requestx509.New(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, requestx509.CommonNameUserConversion)
@@ -29,7 +31,8 @@ func NewAuthenticator(ca *x509.Certificate) authenticator.Request {
 	for i, p := range Health {
 		conditions[i] = apiserver.AnonymousAuthCondition{Path: p}
 	}
-	return union.New(group.NewAuthenticatedGroupAdder(certificates), anonymous.NewAuthenticator(conditions))
+	known := union.New(certificates, bearertoken.New(tokens), websocket.NewProtocolAuthenticator(tokens))
+	return union.New(group.NewAuthenticatedGroupAdder(known), anonymous.NewAuthenticator(conditions))
 }
 
 // NewAuthorizer tells what a user may do: everything as one of system:masters, else what rules say.

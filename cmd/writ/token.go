@@ -36,12 +36,15 @@ func (n *node) runtimeConfig() noderuntime.Config {
 func (n *node) TokenKeys() ([]byte, error) { return n.tokens.Keys() }
 
 // TokenIssuer describes who issues them.
-func (n *node) TokenIssuer() ([]byte, error) {
+func (n *node) TokenIssuer() ([]byte, error) { return n.tokens.Discovery(n.issuer()) }
+
+// issuer is who signs the tokens of ServiceAccounts.
+func (n *node) issuer() string {
 	domain := n.store.World().Adopted().Settings.Spec.ClusterDomain
 	if domain == "" {
 		domain = defaultDomain
 	}
-	return n.tokens.Discovery(noderuntime.Issuer(domain))
+	return noderuntime.Issuer(domain)
 }
 
 const defaultDomain = "cluster.local"
