@@ -37,6 +37,7 @@ type Config struct {
 	Account *ecdsa.PrivateKey // signs tokens of ServiceAccounts
 	Issuer  func() string     // of those tokens
 	Address string            // host:port for clients on this node
+	Service bool              // answer pods at the cluster IP of Service default/kubernetes, too
 	// Node is this one, and Containers are its.
 	Node       string
 	Containers kubelet.Containers
@@ -72,6 +73,12 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 		Handler: s, TLSConfig: s.cfg.Serving.config(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerMost,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 1 << 20},
+	}
+	if s.cfg.Service {
+		following, unfollow := context.WithCancel(ctx)
+		followed := make(chan struct{})
+		go func() { defer close(followed); s.follow(following, server) }()
+		defer func() { unfollow(); <-followed }()
 	}
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,6 +36,16 @@ const servingTime = 365 * 24 * time.Hour
 // NewServing signs with the authority's key for names and addresses.
 func NewServing(ca *x509.Certificate, key crypto.Signer, names []string, ips []net.IP) *Serving {
 	return &Serving{ca: ca, key: key, names: names, ips: ips, now: time.Now}
+}
+
+// Add makes the certificate hold for one more address.
+func (s *Serving) Add(a netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ip := net.IP(a.AsSlice())
+	if !slices.ContainsFunc(s.ips, ip.Equal) {
+		s.ips, s.current = append(s.ips, ip), nil
+	}
 }
 
 func (s *Serving) config() *tls.Config {

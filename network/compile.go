@@ -56,7 +56,7 @@ func frontendsOf(v state.View, r Ranges, record *state.Record) []*Frontend {
 	}
 	name := serviceName(record.Ref.Namespace, record.Ref.Name)
 	vip := clusterIP(record.Allocation)
-	if !vip.IsValid() || vip == r.DNS { // headless, or answered on the node itself
+	if !vip.IsValid() || r.answers(vip) { // headless, or answered on the node itself
 		return nil
 	}
 	slices := slicesOf(v, record)

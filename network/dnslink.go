@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// setDNSLink makes the address of the cluster's DNS an address of the node, on a link of its own, and
-// leads the service range there, so that the node itself has a route to cluster IPs, which its output
+// setDNSLink makes the addresses that the node answers itself, those of the cluster's DNS and of its API, addresses of
+// the node, on a link of their own, and leads the service range there, so that the node itself has a route to cluster IPs, which its output
 // then translates. It is idempotent.
 func (n *Network) setDNSLink(r Ranges) error {
 	link, err := n.host.LinkByName(n.names.dns)
@@ -39,35 +40,34 @@ func (n *Network) setDNSLink(r Ranges) error {
 			return fmt.Errorf("set up link %s: %w", l.Attrs().Name, err)
 		}
 	}
-	if err := n.setDNSAddress(link, r.DNS); err != nil {
+	if err := n.setAnswered(link, r.answered()); err != nil {
 		return err
 	}
 	return n.setServiceRoute(link, r)
 }
 
-// setDNSAddress leaves one address on the link.
-func (n *Network) setDNSAddress(link netlink.Link, dns netip.Addr) error {
+// setAnswered leaves these addresses on the link.
+func (n *Network) setAnswered(link netlink.Link, wanted []netip.Addr) error {
 	list, err := n.host.AddrList(link, unix.AF_INET)
 	if err != nil {
 		return fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)
 	}
-	found := false
+	missing := slices.Clone(wanted)
 	for i := range list {
-		if list[i].IP.String() == dns.String() {
-			found = true
+		if have, ok := netip.AddrFromSlice(list[i].IP.To4()); ok && slices.Contains(wanted, have) {
+			missing = slices.DeleteFunc(missing, func(a netip.Addr) bool { return a == have })
 			continue
 		}
 		if err := n.host.AddrDel(link, &list[i]); err != nil {
 			return fmt.Errorf("remove address %s: %w", list[i].IP, err)
 		}
 	}
-	if found {
-		return nil
-	}
-	// The scope keeps the kernel from choosing it as the source of anything else.
-	addr := &netlink.Addr{IPNet: hostNet(dns), Scope: int(netlink.SCOPE_LINK)}
-	if err := n.host.AddrAdd(link, addr); err != nil {
-		return fmt.Errorf("add address %s: %w", dns, err)
+	for _, a := range missing {
+		// The scope keeps the kernel from choosing it as the source of anything else.
+		addr := &netlink.Addr{IPNet: hostNet(a), Scope: int(netlink.SCOPE_LINK)}
+		if err := n.host.AddrAdd(link, addr); err != nil {
+			return fmt.Errorf("add address %s: %w", a, err)
+		}
 	}
 	return nil
 }

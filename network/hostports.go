@@ -111,6 +111,7 @@ func hostPortRule(r Ranges, address expr.Any) []expr.Any {
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: native32(unix.RTN_LOCAL)},
 		inRange(destination, hostPrefix(gateway), false),
 		inRange(destination, hostPrefix(r.DNS), false),
+		inRange(destination, hostPrefix(r.API), false),
 		address, loadProto(regFirst+1), load(destinationPort, regFirst+2),
 		&expr.Lookup{SourceRegister: regFirst, DestRegister: regTarget, IsDestRegSet: true, SetName: mapNames[mapHostPorts]},
 		translate())

@@ -20,7 +20,10 @@ var metadata = netip.AddrFrom4([4]byte{169, 254, 169, 254})
 // loopback is what a pod must never reach of the node, whatever its routes.
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
-const dnsPort = 53
+const (
+	dnsPort = 53
+	apiPort = 443
+)
 
 // chainSpec is a chain with its rules. Hook nil: it is only reached from other chains.
 type chainSpec struct {
@@ -54,6 +57,7 @@ func baseChains(r Ranges, n names) []chainSpec {
 		{"filter-input", filter, nftables.ChainHookInput, nftables.ChainPriorityFilter, [][]expr.Any{
 			rule(fromPod, jump("pod-to-node")),
 			rule(ipv4(), inRange(destination, hostPrefix(r.DNS), true), interfaceNot(expr.MetaKeyIIFNAME, "lo"), verdict(expr.VerdictDrop)),
+			rule(ipv4(), inRange(destination, hostPrefix(r.API), true), interfaceNot(expr.MetaKeyIIFNAME, "lo"), verdict(expr.VerdictDrop)),
 		}},
 		{"filter-forward", filter, nftables.ChainHookForward, nftables.ChainPriorityFilter, unknownRules(r)},
 		{"filter-output", filter, nftables.ChainHookOutput, nftables.ChainPriorityFilter, unknownRules(r)},
@@ -94,13 +98,14 @@ func dnsUntracked(end field, dns netip.Addr) [][]expr.Any {
 	return out
 }
 
-// podToNodeRules let answers, DNS, what a Service leads to and the ports of pods in the node's network
+// podToNodeRules let answers, DNS, the API, what a Service leads to and the ports of pods in the node's network
 // pass, and nothing else.
 func podToNodeRules(r Ranges) [][]expr.Any {
 	return [][]expr.Any{
 		rule(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
 		rule(inRange(destination, hostPrefix(r.DNS), true), l4proto(unix.IPPROTO_UDP), portIs(destinationPort, dnsPort), verdict(expr.VerdictAccept)),
 		rule(inRange(destination, hostPrefix(r.DNS), true), l4proto(unix.IPPROTO_TCP), portIs(destinationPort, dnsPort), verdict(expr.VerdictAccept)),
+		rule(inRange(destination, hostPrefix(r.API), true), l4proto(unix.IPPROTO_TCP), portIs(destinationPort, apiPort), verdict(expr.VerdictAccept)),
 		rule(translated(), verdict(expr.VerdictAccept)),
 		openRule(load(destination, regFirst)),
 		openRule(anyHostAddress()),
@@ -120,6 +125,7 @@ func serviceRules(r Ranges) [][]expr.Any {
 			inRange(destination, loopback, false),
 			inRange(destination, hostPrefix(gateway), false),
 			inRange(destination, hostPrefix(r.DNS), false),
+			inRange(destination, hostPrefix(r.API), false),
 			loadProto(8), load(destinationPort, 9),
 			&expr.Lookup{SourceRegister: 1, IsDestRegSet: true, SetName: mapNames[mapNodePorts]}),
 		hostPortRule(r, load(destination, regFirst)),
@@ -148,7 +154,7 @@ func masqueradeRules(r Ranges) [][]expr.Any {
 // unknownRules refuse what is still on its way to an address of the service range: no Service has it.
 func unknownRules(r Ranges) [][]expr.Any {
 	return [][]expr.Any{
-		rule(ipv4(), inRange(destination, r.Services, true), inRange(destination, hostPrefix(r.DNS), false), jump(refuseChain)),
+		rule(ipv4(), inRange(destination, r.Services, true), inRange(destination, hostPrefix(r.DNS), false), inRange(destination, hostPrefix(r.API), false), jump(refuseChain)),
 	}
 }
 

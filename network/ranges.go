@@ -13,7 +13,9 @@ import (
 const (
 	defaultPodRange     = "10.244.0.0/16"
 	defaultServiceRange = "10.96.0.0/16"
-	// dnsIndex is the address of the service range that kube-system/kube-dns has.
+	// apiIndex and dnsIndex are the addresses of the service range that default/kubernetes and
+	// kube-system/kube-dns have.
+	apiIndex = 1
 	dnsIndex = 10
 )
 
@@ -23,6 +25,7 @@ type Ranges struct {
 	Services netip.Prefix
 	Node     netip.Prefix // within Pods: the pods of this node
 	DNS      netip.Addr   // tenth address of Services
+	API      netip.Addr   // first address of Services
 }
 
 // rangesOf reads the ranges from the adopted settings and the Node.
@@ -39,7 +42,7 @@ func rangesOf(v state.View) (Ranges, error) {
 	if r.Node, err = nodeRange(v, r.Pods); err != nil {
 		return Ranges{}, err
 	}
-	r.DNS = addrAt(r.Services, dnsIndex)
+	r.DNS, r.API = addrAt(r.Services, dnsIndex), addrAt(r.Services, apiIndex)
 	switch {
 	case !r.Pods.Overlaps(r.Node) || r.Node.Bits() < r.Pods.Bits():
 		return Ranges{}, fmt.Errorf("pod range %s of node %s is not within the cluster's %s", r.Node, v.Self(), r.Pods)
@@ -50,6 +53,11 @@ func rangesOf(v state.View) (Ranges, error) {
 	}
 	return r, nil
 }
+
+// answered are the addresses of Services that the node answers itself, for its pods only.
+func (r *Ranges) answered() []netip.Addr { return []netip.Addr{r.DNS, r.API} }
+
+func (r *Ranges) answers(a netip.Addr) bool { return a == r.DNS || a == r.API }
 
 // nodeRange is this node's part of the pods' range, which its Node says. A node that is not in the
 // cluster has no pods but those that are going, with addresses anywhere in the range: it counts as all.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -21,16 +22,18 @@ import (
 type apiConfig struct{ listen string }
 
 func (c *apiConfig) flags(f *pflag.FlagSet) {
-	f.StringVar(&c.listen, "api-listen", "127.0.0.1:6443", "address of the Kubernetes API; empty for none")
+	f.StringVar(&c.listen, "api-listen", "127.0.0.1:6443", "address of the Kubernetes API for clients outside the cluster; empty for none")
 }
 
 // kubeAPI is the node's Kubernetes API.
 type kubeAPI struct {
-	listener net.Listener
+	listener net.Listener // for clients outside the cluster, nil if there are none
 	keys     *pki.Keys
 }
 
 func (n *node) listenAPI(keys *pki.Keys) error {
+	upstreamLog(n.log)
+	n.api = &kubeAPI{keys: keys}
 	if n.cfg.api.listen == "" {
 		return nil
 	}
@@ -38,26 +41,26 @@ func (n *node) listenAPI(keys *pki.Keys) error {
 	if err != nil {
 		return fmt.Errorf("--api-listen: %w", err)
 	}
-	upstreamLog(n.log)
-	n.api = &kubeAPI{listener: l, keys: keys}
+	n.api.listener = l
 	return nil
 }
 
 // serveAPI answers the Kubernetes API until ctx ends.
 func (n *node) serveAPI(ctx context.Context) error {
-	host, _, err := net.SplitHostPort(n.api.listener.Addr().String())
-	if err != nil {
-		return err
-	}
 	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() && !ip.IsLoopback() {
-		ips = append(ips, ip)
+	address := "kubernetes.default.svc:443"
+	var listeners []net.Listener
+	if l := n.api.listener; l != nil {
+		listeners, address = append(listeners, l), l.Addr().String()
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsUnspecified() && !tcp.IP.IsLoopback() {
+			ips = append(ips, tcp.IP)
+		}
 	}
-	names := []string{"localhost", n.cfg.node, "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
+	names := []string{"localhost", n.cfg.node, "kubernetes", "kubernetes.default", "kubernetes.default.svc", strings.TrimPrefix(n.issuer(), "https://")}
 	return api.New(api.Config{
 		Node: n.cfg.node, Containers: kubeletContainers{n}, Events: toldEvents{n.events}, Began: n.began, Join: n.joined, Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Account: n.api.keys.Account, Issuer: n.issuer, Log: n.log.With("component", "api"),
-		Serving: api.NewServing(n.api.keys.CA, n.api.keys.CAKey, names, ips), Address: n.api.listener.Addr().String(),
-	}).Run(ctx, n.api.listener)
+		Serving: api.NewServing(n.api.keys.CA, n.api.keys.CAKey, names, ips), Address: address, Service: true,
+	}).Run(ctx, listeners...)
 }
 
 // toldEvents gives the API the events in its own words.
@@ -101,8 +104,8 @@ func (n *node) whereto() api.Place {
 
 // Kubeconfig makes a user's configuration of kubectl.
 func (n *node) Kubeconfig(q control.KubeconfigQuery) ([]byte, error) {
-	if n.api == nil {
-		return nil, fmt.Errorf("this daemon serves no Kubernetes API: --api-listen is empty")
+	if n.api.listener == nil {
+		return nil, fmt.Errorf("this daemon serves the Kubernetes API to its pods only: --api-listen is empty")
 	}
 	user := api.User{Name: q.User, Groups: q.Groups, TTL: q.TTL, Now: time.Now()}
 	if len(q.CSR) > 0 {

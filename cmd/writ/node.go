@@ -56,7 +56,7 @@ type node struct {
 	// configKey is the key of digests of configuration.
 	configKey []byte
 	sockets   *sockets.Keeper
-	api       *kubeAPI // nil if it is not served
+	api       *kubeAPI
 
 	stop    context.CancelFunc // ends the parts, set by run
 	ending  <-chan struct{}    // closed when they are told to end, set by run
@@ -179,7 +179,7 @@ func (n *node) close() {
 	if n.store != nil {
 		n.report("store", n.store.Close())
 	}
-	if n.api != nil {
+	if n.api != nil && n.api.listener != nil {
 		n.api.listener.Close()
 	}
 	if n.socket != nil {
@@ -241,13 +241,11 @@ func (n *node) parts() map[string]func(context.Context) error {
 		"pins":    n.pinImages,
 		"runtime": n.runtime.Run,
 		"dns":     n.dns.Run,
+		"api":     n.serveAPI,
 		"sockets": n.sockets.Run,
 	}
 	if n.cfg.metrics != "" {
 		parts["metrics"] = n.serveMetrics
-	}
-	if n.api != nil {
-		parts["api"] = n.serveAPI
 	}
 	if n.cfg.hooks.listen != "" {
 		parts["webhooks"] = n.serveHooks
