@@ -263,18 +263,31 @@ func TestServices_NewUDPNodePortTakesKnownFlow(t *testing.T) {
 	}
 }
 
-// TestServices_OnTheNode: default/kubernetes leads to the node itself, which pods reach by no other way.
+// TestServices_OnTheNode: a Service that leads to the node itself, which pods reach by no other way.
 func TestServices_OnTheNode(t *testing.T) {
 	b := newBed(t)
 	p := b.attach(1)
 	b.serve(b.node, nodeAddress+":6443", "api")
 	b.settled(b.feed.put(
-		service{name: "kubernetes", ip: "10.96.0.1", ports: tcp(443)}.put(),
-		slice("kubernetes", "kubernetes", corev1.ProtocolTCP, 6443, endpoint{ip: nodeAddress}),
+		service{name: "own", ip: vip, ports: tcp(443)}.put(),
+		slice("own", "own", corev1.ProtocolTCP, 6443, endpoint{ip: nodeAddress}),
 	))
-	b.expect(p.ns, "tcp", "10.96.0.1:443", "api "+p.ip.String())
-	b.expect(b.node, "tcp", "10.96.0.1:443", "api "+nodeAddress)
+	b.expect(p.ns, "tcp", vip+":443", "api "+p.ip.String())
+	b.expect(b.node, "tcp", vip+":443", "api "+nodeAddress)
 	b.expect(p.ns, "udp", nodeAddress+":6443", "timeout")
+}
+
+// TestServices_API: default/kubernetes is answered by the node itself, to its own pods only and at no other port.
+func TestServices_API(t *testing.T) {
+	b := newBed(t)
+	p := b.attach(1)
+	b.serve(b.node, "10.96.0.1:443", "api")
+	b.serve(b.node, "10.96.0.1:444", "other")
+	b.expect(p.ns, "tcp", "10.96.0.1:443", "api "+p.ip.String())
+	b.expect(b.node, "tcp", "10.96.0.1:443", "api 10.96.0.1")
+	b.expect(p.ns, "tcp", "10.96.0.1:444", "timeout")
+	route(t, b, "10.96.0.1")
+	b.expect(b.outside, "tcp", "10.96.0.1:443", "timeout")
 }
 
 func TestServices_OutsideTheCluster(t *testing.T) {
