@@ -126,7 +126,7 @@ func TestAccess_Strangers(t *testing.T) {
 		if err := second(r.client(c).CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})); !apierrors.IsUnauthorized(err) {
 			t.Errorf("%s: %v", name, err)
 		}
-		for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/healthz": 200, "/version": 401, "/api": 401, "/openapi/v2": 401, "/metrics": 401, "/readyz/ping": 401} {
+		for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/healthz": 200, "/version": 401, "/api": 401, "/openapi/v2": 401, "/metrics": 401, "/openid/v1/jwks": 401, "/readyz/ping": 401} {
 			if name == "none" {
 				if got := status(t, c, path); got != want {
 					t.Errorf("%s with %s: %d, want %d", path, name, got, want)

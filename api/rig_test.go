@@ -37,6 +37,11 @@ func (noEvents) Changed(uint64) <-chan struct{} { return nil }
 
 const issuer = "https://kubernetes.default.svc.cluster.local"
 
+type noOpenID struct{}
+
+func (noOpenID) TokenKeys() ([]byte, error)   { return []byte(`{"keys":[]}`), nil }
+func (noOpenID) TokenIssuer() ([]byte, error) { return []byte(`{}`), nil }
+
 // rig is a server on loopback over a store.
 type rig struct {
 	t     testing.TB
@@ -62,7 +67,7 @@ func newRig(t testing.TB) *rig {
 	}
 	r := &rig{t: t, store: s, keys: keys, url: "https://" + l.Addr().String()}
 	server := New(Config{
-		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, Began: now, Node: "n1",
+		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, OpenID: noOpenID{}, Began: now, Node: "n1",
 		Serving: NewServing(keys.CA, keys.CAKey, []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}),
 	})
 	ctx, stop := context.WithCancel(context.Background())

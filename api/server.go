@@ -42,6 +42,7 @@ type Config struct {
 	Node       string
 	Containers kubelet.Containers
 	Events     eventstore.Events
+	OpenID     OpenID
 	Began      time.Time // when the events begin
 	Log        *slog.Logger
 }
@@ -102,18 +103,20 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.make.Do(func() {
 		began := time.Now()
+		s.handler = http.HandlerFunc(broken) // also if making it panics
 		handler, err := s.build(s.ctx)
 		if err != nil {
 			s.cfg.Log.Error("the API cannot be served", "err", err)
-			handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-			})
-		} else {
-			s.cfg.Log.Debug("the API is ready", "took", time.Since(began))
+			return
 		}
 		s.handler = handler
+		s.cfg.Log.Debug("the API is ready", "took", time.Since(began))
 	})
 	s.handler.ServeHTTP(w, r)
+}
+
+func broken(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "the API cannot be served; the daemon's log says why", http.StatusInternalServerError)
 }
 
 // build makes what answers. What runs beside it ends with ctx.
@@ -172,6 +175,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	documents.install(generic.Handler)
+	installOpenID(generic.Handler, s.cfg.OpenID)
 	prepared := generic.PrepareRun()
 	go func() {
 		if err := prepared.RunWithContext(ctx); err != nil {
