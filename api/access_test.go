@@ -108,8 +108,7 @@ func TestAccess_Strangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := func(by *pki.Keys, u User) *restclient.Config {
-		other := *r
-		other.keys = by
+		other := rig{t: r.t, url: r.url, keys: by}
 		return other.of(u)
 	}
 	stranger := file(foreign, User{TTL: time.Hour, Now: time.Now()})

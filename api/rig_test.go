@@ -48,6 +48,7 @@ type rig struct {
 	store *store.Store
 	keys  *pki.Keys
 	url   string
+	audit lockedBuffer
 }
 
 func newRig(t testing.TB) *rig {
@@ -67,7 +68,7 @@ func newRig(t testing.TB) *rig {
 	}
 	r := &rig{t: t, store: s, keys: keys, url: "https://" + l.Addr().String()}
 	server := New(Config{
-		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, OpenID: noOpenID{}, Began: now, Node: "n1",
+		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, OpenID: noOpenID{}, Audit: &r.audit, Began: now, Node: "n1",
 		Serving: NewServing(keys.CA, keys.CAKey, []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}),
 	})
 	ctx, stop := context.WithCancel(context.Background())

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -43,6 +44,7 @@ type Config struct {
 	Containers kubelet.Containers
 	Events     eventstore.Events
 	OpenID     OpenID
+	Audit      io.Writer // of who did what that matters; nil for none
 	Began      time.Time // when the events begin
 	Log        *slog.Logger
 }
@@ -145,6 +147,9 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	c.RuleResolver = rules
 	c.EnableProfiling = false
 	c.LongRunningFunc = filters.BasicLongRunningRequestCheck(sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
+	if s.cfg.Audit != nil {
+		auditTo(c, s.cfg.Audit)
+	}
 	documents := newDocuments(c)
 	o := options{worldstore.New(ctx, s.cfg.Feed, s.cfg.Join), eventstore.New(s.cfg.Events, s.cfg.Node, s.cfg.Began), map[schema.GroupResource]schema.GroupKind{}}
 	c.RESTOptionsGetter = o

@@ -79,7 +79,7 @@ func TestInformers_SeeTheWorld(t *testing.T) {
 	}
 	stores, told := map[string]cache.Store{}, map[string]*seen{}
 	stop := make(chan struct{})
-	var lines lines
+	var cables cables
 	var factories []informers.SharedInformerFactory
 	for name := range want {
 		options := []informers.SharedInformerOption{}
@@ -90,7 +90,7 @@ func TestInformers_SeeTheWorld(t *testing.T) {
 			options = append(options, informers.WithTweakListOptions(f))
 		}
 		config := r.as("")
-		config.Dial = lines.dial
+		config.Dial = cables.dial
 		factory := informers.NewSharedInformerFactoryWithOptions(r.client(config), 0, options...)
 		informer := factory.Core().V1().ConfigMaps().Informer()
 		told[name] = &seen{last: map[string]uint64{}}
@@ -106,7 +106,7 @@ func TestInformers_SeeTheWorld(t *testing.T) {
 	}
 	for i := range changes {
 		if i%100 == 99 {
-			lines.cut()
+			cables.cut()
 		}
 		name, namespace := numbered(random.IntN(objects)), []string{"one", "two"}[random.IntN(2)]
 		ref := manifest.ConfigMapRef(namespace, name)
@@ -133,13 +133,13 @@ func TestInformers_SeeTheWorld(t *testing.T) {
 	}
 }
 
-// lines are connections that can be cut.
-type lines struct {
+// cables are connections that can be cut.
+type cables struct {
 	mu   sync.Mutex
 	open []net.Conn
 }
 
-func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (l *cables) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err == nil {
 		l.mu.Lock()
@@ -149,7 +149,7 @@ func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, er
 	return c, err
 }
 
-func (l *lines) cut() {
+func (l *cables) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.open {

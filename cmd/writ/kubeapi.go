@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"gopkg.in/natefinch/lumberjack.v2"
 
 	"writ/api"
 	"writ/api/control"
@@ -58,7 +61,7 @@ func (n *node) serveAPI(ctx context.Context) error {
 	}
 	names := []string{"localhost", n.cfg.node, "kubernetes", "kubernetes.default", "kubernetes.default.svc", strings.TrimPrefix(n.issuer(), "https://")}
 	return api.New(api.Config{
-		Node: n.cfg.node, Containers: kubeletContainers{n}, Events: toldEvents{n.events}, Began: n.began, Join: n.joined, OpenID: n, Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Account: n.api.keys.Account, Issuer: n.issuer, Log: n.log.With("component", "api"),
+		Node: n.cfg.node, Containers: kubeletContainers{n}, Events: toldEvents{n.events}, Began: n.began, Join: n.joined, OpenID: n, Audit: n.auditLog(), Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Account: n.api.keys.Account, Issuer: n.issuer, Log: n.log.With("component", "api"),
 		Serving: api.NewServing(n.api.keys.CA, n.api.keys.CAKey, names, ips), Address: address, Service: true,
 	}).Run(ctx, listeners...)
 }
@@ -91,6 +94,16 @@ func (n *node) joined(r *state.Record, o manifest.Object) {
 	}
 	annotations[manifest.ChangedByAnnotation] = r.Commit
 	o.SetAnnotations(annotations)
+}
+
+// auditLog is where the API tells who did what: a file that is begun anew when it is long, of which some are kept.
+func (n *node) auditLog() *lumberjack.Logger {
+	const megabytes, kept, days = 64, 8, 30
+	dir := filepath.Join(n.cfg.dataDir, "audit")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		n.log.Error("nothing is audited", "err", err)
+	}
+	return &lumberjack.Logger{Filename: filepath.Join(dir, "audit.log"), MaxSize: megabytes, MaxBackups: kept, MaxAge: days, Compress: true}
 }
 
 // whereto is where the objects of the cluster are written.
