@@ -12,6 +12,8 @@ import (
 	openapi "k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
+
+	"writ/api/resourcemetrics"
 )
 
 // documents are the descriptions of the API (OpenAPI v2 and v3). They take time and memory to make, and few clients ask: each is
@@ -23,7 +25,7 @@ type documents struct {
 
 // newDocuments tells the server how its types are described, and to leave the rest.
 func newDocuments(c *genericapiserver.Config) documents {
-	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
+	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme, resourcemetrics.Scheme)
 	d := documents{
 		v2: genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer),
 		v3: genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer),

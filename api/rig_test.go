@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -68,7 +69,7 @@ func newRig(t testing.TB) *rig {
 	}
 	r := &rig{t: t, store: s, keys: keys, url: "https://" + l.Addr().String()}
 	server := New(Config{
-		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, OpenID: noOpenID{}, Audit: &r.audit, Began: now, Node: "n1",
+		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, OpenID: noOpenID{}, Measure: &loads{}, Audit: &r.audit, Began: now, Node: "n1",
 		Serving: NewServing(keys.CA, keys.CAKey, []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}),
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -146,3 +147,10 @@ func configMap(namespace, name, value string) *corev1.ConfigMap {
 }
 
 func numbered(n int) string { return fmt.Sprintf("cm-%03d", n) }
+
+func decode(t *testing.T, data []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+}

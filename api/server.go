@@ -25,6 +25,7 @@ import (
 	"writ/api/access"
 	"writ/api/eventstore"
 	"writ/api/kubelet"
+	"writ/api/resourcemetrics"
 	"writ/api/worldstore"
 )
 
@@ -43,6 +44,7 @@ type Config struct {
 	Node       string
 	Containers kubelet.Containers
 	Events     eventstore.Events
+	Measure    resourcemetrics.Measure
 	OpenID     OpenID
 	Audit      io.Writer // of who did what that matters; nil for none
 	Began      time.Time // when the events begin
@@ -176,6 +178,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		info.PrioritizedVersions = versions(info.PrioritizedVersions)
 		groups = append(groups, &info)
 	}
+	groups = append(groups, resourcemetrics.Group(s.cfg.Feed, s.cfg.Node, s.cfg.Measure))
 	if err := generic.InstallAPIGroups(groups...); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

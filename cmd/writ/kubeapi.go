@@ -61,7 +61,7 @@ func (n *node) serveAPI(ctx context.Context) error {
 	}
 	names := []string{"localhost", n.cfg.node, "kubernetes", "kubernetes.default", "kubernetes.default.svc", strings.TrimPrefix(n.issuer(), "https://")}
 	return api.New(api.Config{
-		Node: n.cfg.node, Containers: kubeletContainers{n}, Events: toldEvents{n.events}, Began: n.began, Join: n.joined, OpenID: n, Audit: n.auditLog(), Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Account: n.api.keys.Account, Issuer: n.issuer, Log: n.log.With("component", "api"),
+		Node: n.cfg.node, Containers: kubeletContainers{n}, Events: toldEvents{n.events}, Began: n.began, Join: n.joined, OpenID: n, Measure: measured{n}, Audit: n.auditLog(), Feed: n.store, Whereto: n.whereto, CA: n.api.keys.CA, Account: n.api.keys.Account, Issuer: n.issuer, Log: n.log.With("component", "api"),
 		Serving: api.NewServing(n.api.keys.CA, n.api.keys.CAKey, names, ips), Address: address, Service: true,
 	}).Run(ctx, listeners...)
 }
