@@ -21,6 +21,7 @@ import (
 	"writ/manifest"
 	"writ/pki"
 	"writ/state"
+	"writ/state/event"
 	"writ/state/store"
 )
 
@@ -31,12 +32,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-type noEvents struct{}
-
-func (noEvents) List(uint64) []eventstore.Told  { return nil }
-func (noEvents) Changed(uint64) <-chan struct{} { return nil }
-
 const issuer = "https://kubernetes.default.svc.cluster.local"
+
+// told are the events of a ring.
+type told struct{ *event.Ring }
+
+func (t told) List(after uint64) (list []eventstore.Told) {
+	for _, e := range t.Ring.List(event.Filter{After: after}) {
+		list = append(list, eventstore.Told{Event: e.Event, Sequence: e.Sequence})
+	}
+	return list
+}
 
 type noOpenID struct{}
 
@@ -45,11 +51,12 @@ func (noOpenID) TokenIssuer() ([]byte, error) { return []byte(`{}`), nil }
 
 // rig is a server on loopback over a store.
 type rig struct {
-	t     testing.TB
-	store *store.Store
-	keys  *pki.Keys
-	url   string
-	audit lockedBuffer
+	t      testing.TB
+	store  *store.Store
+	keys   *pki.Keys
+	url    string
+	audit  lockedBuffer
+	events *event.Ring
 }
 
 func newRig(t testing.TB) *rig {
@@ -67,9 +74,9 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, store: s, keys: keys, url: "https://" + l.Addr().String()}
+	r := &rig{t: t, store: s, keys: keys, events: event.NewRing(event.Config{}), url: "https://" + l.Addr().String()}
 	server := New(Config{
-		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: noEvents{}, OpenID: noOpenID{}, Measure: &loads{}, Audit: &r.audit, Began: now, Node: "n1",
+		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: told{r.events}, OpenID: noOpenID{}, Measure: &loads{}, Audit: &r.audit, Began: now, Node: "n1",
 		Serving: NewServing(keys.CA, keys.CAKey, []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}),
 	})
 	ctx, stop := context.WithCancel(context.Background())
