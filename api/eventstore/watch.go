@@ -2,22 +2,21 @@ package eventstore
 
 import (
 	"context"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
 	api "k8s.io/kubernetes/pkg/apis/core"
+
+	"writ/api/worldstore"
 )
 
 // watcher sends a client the events that are told. It reads them at its own pace: what is forgotten meanwhile it misses.
 type watcher struct {
-	store  *Store
-	key    string
-	p      storage.SelectionPredicate
-	result chan watch.Event
-	done   chan struct{}
-	stop   sync.Once
+	store *Store
+	key   string
+	p     storage.SelectionPredicate
+	*worldstore.Stream
 }
 
 // Watch is storage.Interface's.
@@ -42,23 +41,19 @@ func (s *Store) Watch(ctx context.Context, key string, o storage.ListOptions) (w
 	default:
 		after = version - s.first
 	}
-	w := &watcher{store: s, key: key, p: o.Predicate, result: make(chan watch.Event), done: make(chan struct{})}
+	w := &watcher{store: s, key: key, p: o.Predicate, Stream: worldstore.NewStream()}
 	bookmark := o.SendInitialEvents != nil && *o.SendInitialEvents && o.Predicate.AllowWatchBookmarks
 	go w.run(ctx, after, bookmark)
 	return w, nil
 }
 
-func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
-
-func (w *watcher) Stop() { w.stop.Do(func() { close(w.done) }) }
-
 func (w *watcher) run(ctx context.Context, after uint64, bookmark bool) {
-	defer close(w.result)
+	defer w.Close()
 	for {
 		told := w.store.events.List(after)
 		found, err := w.store.matching(told, w.key, &w.p)
 		if err != nil {
-			w.send(ctx, watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus})
+			w.Send(ctx, worldstore.Failed(err))
 			return
 		}
 		for _, e := range found {
@@ -66,7 +61,7 @@ func (w *watcher) run(ctx context.Context, after uint64, bookmark bool) {
 			if e.Count > 1 {
 				kind = watch.Modified
 			}
-			if !w.send(ctx, watch.Event{Type: kind, Object: e}) {
+			if !w.Send(ctx, watch.Event{Type: kind, Object: e}) {
 				return
 			}
 		}
@@ -74,39 +69,16 @@ func (w *watcher) run(ctx context.Context, after uint64, bookmark bool) {
 			after = told[len(told)-1].Sequence
 		}
 		if bookmark {
-			if bookmark = false; !w.send(ctx, w.listed(after)) {
+			if bookmark = false; !w.Send(ctx, worldstore.Bookmark(&api.Event{}, w.store.first+after, true)) {
 				return
 			}
 		}
 		select {
 		case <-w.store.events.Changed(after):
-		case <-w.done:
+		case <-w.Stopped():
 			return
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// listed says that what was sent are all events that there are.
-func (w *watcher) listed(after uint64) watch.Event {
-	e := &api.Event{}
-	err := w.store.Versioner().UpdateObject(e, w.store.first+after)
-	if err == nil {
-		err = storage.AnnotateInitialEventsEndBookmark(e)
-	}
-	if err != nil {
-		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
-	}
-	return watch.Event{Type: watch.Bookmark, Object: e}
-}
-
-func (w *watcher) send(ctx context.Context, e watch.Event) bool {
-	select {
-	case w.result <- e:
-		return true
-	case <-w.done:
-	case <-ctx.Done():
-	}
-	return false
 }

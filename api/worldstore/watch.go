@@ -3,7 +3,6 @@ package worldstore
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
@@ -24,15 +23,13 @@ type watcher struct {
 	predicate storage.SelectionPredicate
 	from      state.Revision // what the client knows already
 
-	input  chan *event // from the hub, closed when the watcher has left it
-	result chan watch.Event
-	done   chan struct{}
-	stop   sync.Once
+	input chan *event // from the hub, closed when the watcher has left it
+	*Stream
 }
 
 // Watch follows one object, those of a namespace, or all.
 func (s *store) Watch(ctx context.Context, key string, o storage.ListOptions) (watch.Interface, error) {
-	w := &watcher{store: s, predicate: o.Predicate, input: make(chan *event, waiting), result: make(chan watch.Event), done: make(chan struct{})}
+	w := &watcher{store: s, predicate: o.Predicate, input: make(chan *event, waiting), Stream: NewStream()}
 	var err error
 	if o.Recursive {
 		w.namespace, err = s.namespace(key)
@@ -74,24 +71,18 @@ func start(version uint64, sendInitial *bool) (from int64, initial bool) {
 	return int64(version), false
 }
 
-// ResultChan is where the events come; it is closed at the end.
-func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
-
-// Stop ends the watch.
-func (w *watcher) Stop() { w.stop.Do(func() { close(w.done) }) }
-
 // wants says whether a change is of an object that the client asked for.
 func (w *watcher) wants(c *state.Change) bool {
 	return (w.namespace == "" || w.namespace == c.Ref.Namespace) && (w.name == "" || w.name == c.Ref.Name)
 }
 
 func (w *watcher) run(ctx context.Context, initial, end bool, changes []state.Change, world *state.World) {
-	defer close(w.result)
+	defer w.Close()
 	defer w.store.hub.leave(w)
 	if initial && !w.initial(ctx, world) {
 		return
 	}
-	if end && !w.send(ctx, w.bookmark(world.Revision(), true)) {
+	if end && !w.Send(ctx, Bookmark(w.store.newItem(), uint64(world.Revision()), true)) {
 		return
 	}
 	kind := w.store.kind
@@ -110,7 +101,7 @@ func (w *watcher) run(ctx context.Context, initial, end bool, changes []state.Ch
 			if !ok || !w.tell(ctx, e) {
 				return
 			}
-		case <-w.done:
+		case <-w.Stopped():
 			return
 		case <-ctx.Done():
 			return
@@ -139,7 +130,7 @@ func (w *watcher) added(ctx context.Context, r *state.Record) bool {
 // tell sends what an event is for this watcher, if it is anything. It is false when the watch is over.
 func (w *watcher) tell(ctx context.Context, e *event) bool {
 	if e.change == nil {
-		return w.send(ctx, w.bookmark(max(e.bookmark, w.from), false))
+		return w.Send(ctx, Bookmark(w.store.newItem(), uint64(max(e.bookmark, w.from)), false))
 	}
 	if e.change.Revision <= w.from { // the hub was behind when the watch began
 		return true
@@ -147,12 +138,12 @@ func (w *watcher) tell(ctx context.Context, e *event) bool {
 	told, err := w.told(e)
 	switch {
 	case err != nil:
-		w.send(ctx, watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus})
+		w.Send(ctx, Failed(err))
 		return false
 	case told == nil:
 		return true
 	}
-	return w.send(ctx, *told)
+	return w.Send(ctx, *told)
 }
 
 // told is an event as the predicate sees it: an object that comes to match is added, one that matches no more is
@@ -190,27 +181,4 @@ func (w *watcher) matches(a *appearance, e *event, r *state.Record) (*encoded, e
 		return nil, err
 	}
 	return object, nil
-}
-
-// bookmark says that everything up to a revision was sent; the first one of a list by watch says that this was the list.
-func (w *watcher) bookmark(revision state.Revision, first bool) watch.Event {
-	object := w.store.newItem()
-	err := w.store.Versioner().UpdateObject(object, uint64(revision))
-	if err == nil && first {
-		err = storage.AnnotateInitialEventsEndBookmark(object)
-	}
-	if err != nil {
-		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
-	}
-	return watch.Event{Type: watch.Bookmark, Object: object}
-}
-
-func (w *watcher) send(ctx context.Context, e watch.Event) bool {
-	select {
-	case w.result <- e:
-		return true
-	case <-w.done:
-	case <-ctx.Done():
-	}
-	return false
 }
