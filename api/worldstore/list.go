@@ -44,6 +44,9 @@ func (s *store) GetList(ctx context.Context, key string, o storage.ListOptions, 
 	if err != nil {
 		return err
 	}
+	if err := items.done(); err != nil {
+		return err
+	}
 	version := int64(w.Revision())
 	if !more {
 		return s.Versioner().UpdateList(into, uint64(version), "", nil)
@@ -142,6 +145,9 @@ func (s *store) one(w *state.World, key string, o storage.ListOptions, into runt
 			return err
 		}
 	}
+	if err := items.done(); err != nil {
+		return err
+	}
 	return s.Versioner().UpdateList(into, uint64(w.Revision()), "", nil)
 }
 
@@ -179,32 +185,44 @@ func (s *store) match(r *state.Record, p *storage.SelectionPredicate, items *ite
 			return err
 		}
 	}
-	return items.add(object)
+	items.add(object)
+	return nil
 }
 
-// items are those of a list, which are structs in upstream's lists and objects in one of custom resources.
-type items struct{ slice reflect.Value }
+// items are those of a list, which are structs in upstream's lists and objects in one of custom resources. They are put into it
+// once their number is known: growing a long list of structs would copy it several times.
+type items struct {
+	slice   reflect.Value
+	objects []runtime.Object
+}
 
 func newItems(list runtime.Object) (*items, error) {
 	pointer, err := meta.GetItemsPtr(list)
 	if err != nil {
 		return nil, err
 	}
-	i := &items{slice: reflect.ValueOf(pointer).Elem()}
-	i.slice.Set(reflect.MakeSlice(i.slice.Type(), 0, 0)) // a list is never null
-	return i, nil
+	return &items{slice: reflect.ValueOf(pointer).Elem()}, nil
 }
 
-func (i *items) len() int { return i.slice.Len() }
+func (i *items) len() int { return len(i.objects) }
 
-func (i *items) add(object runtime.Object) error {
-	v := reflect.ValueOf(object)
-	if i.slice.Type().Elem().Kind() == reflect.Struct {
-		v = v.Elem()
+func (i *items) add(object runtime.Object) { i.objects = append(i.objects, object) }
+
+// done puts the objects into the list, which is never null.
+func (i *items) done() error {
+	all := reflect.MakeSlice(i.slice.Type(), len(i.objects), len(i.objects))
+	item := i.slice.Type().Elem()
+	for n, object := range i.objects {
+		v := reflect.ValueOf(object)
+		if item.Kind() == reflect.Struct {
+			v = v.Elem()
+		}
+		if !v.Type().AssignableTo(item) {
+			return fmt.Errorf("a %s is no item of %s", v.Type(), i.slice.Type())
+		}
+		all.Index(n).Set(v)
+		i.objects[n] = nil
 	}
-	if !v.Type().AssignableTo(i.slice.Type().Elem()) {
-		return fmt.Errorf("a %s is no item of %s", v.Type(), i.slice.Type())
-	}
-	i.slice.Set(reflect.Append(i.slice, v))
+	i.slice.Set(all)
 	return nil
 }
