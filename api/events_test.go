@@ -13,6 +13,7 @@ import (
 
 	"writ/manifest"
 	"writ/state"
+	"writ/state/event"
 )
 
 func TestEvents(t *testing.T) {
@@ -79,5 +80,35 @@ func TestEvents(t *testing.T) {
 			w.Stop()
 		}
 		t.Errorf("from an earlier daemon's: %v", err)
+	}
+}
+
+// Once all events are forgotten a list is no older than one before, and who watches waits.
+func TestEvents_Forgotten(t *testing.T) {
+	r := newRig(t)
+	r.events.Record(state.Event{Ref: manifest.PodRef("web", "p"), Type: "Normal", Reason: "Started"})
+	events := r.admin().CoreV1().Events("")
+	before, err := events.List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(before.Items) != 1 {
+		t.Fatalf("%v, %v", before, err)
+	}
+	r.clock.Add(int64(2 * event.DefaultAge / time.Second))
+	after, err := events.List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(after.Items) != 0 || after.ResourceVersion != before.ResourceVersion {
+		t.Errorf("a list of %s with %d events follows one of %s: %v", after.ResourceVersion, len(after.Items), before.ResourceVersion, err)
+	}
+	w, err := events.Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	asked := r.lists.Load()
+	time.Sleep(100 * time.Millisecond)
+	if more := r.lists.Load() - asked; more > 5 {
+		t.Errorf("a watch of nothing asks %d times in a moment", more)
+	}
+	r.events.Record(state.Event{Ref: manifest.PodRef("web", "q"), Type: "Normal", Reason: "Started"})
+	if e := next(t, w); e.Type != watch.Added || e.Object.(*corev1.Event).InvolvedObject.Name != "q" {
+		t.Errorf("a new event is told as %v", e)
 	}
 }

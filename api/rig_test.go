@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,13 +36,18 @@ func TestMain(m *testing.M) {
 const issuer = "https://kubernetes.default.svc.cluster.local"
 
 // told are the events of a ring.
-type told struct{ *event.Ring }
+type told struct {
+	*event.Ring
+	lists *atomic.Int64 // how often they were asked for
+}
 
-func (t told) List(after uint64) (list []eventstore.Told) {
-	for _, e := range t.Ring.List(event.Filter{After: after}) {
+func (t told) List(after uint64) (list []eventstore.Told, last uint64) {
+	t.lists.Add(1)
+	entries, last := t.Ring.List(event.Filter{After: after})
+	for _, e := range entries {
 		list = append(list, eventstore.Told{Event: e.Event, Sequence: e.Sequence})
 	}
-	return list
+	return list, last
 }
 
 type noOpenID struct{}
@@ -57,6 +63,8 @@ type rig struct {
 	url    string
 	audit  lockedBuffer
 	events *event.Ring
+	lists  atomic.Int64 // of events
+	clock  atomic.Int64 // seconds that events are older than they were
 }
 
 func newRig(t testing.TB) *rig {
@@ -74,9 +82,10 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, store: s, keys: keys, events: event.NewRing(event.Config{}), url: "https://" + l.Addr().String()}
+	r := &rig{t: t, store: s, keys: keys, url: "https://" + l.Addr().String()}
+	r.events = event.NewRing(event.Config{Now: func() time.Time { return time.Now().Add(time.Duration(r.clock.Load()) * time.Second) }})
 	server := New(Config{
-		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: told{r.events}, OpenID: noOpenID{}, Measure: &loads{}, Audit: &r.audit, Began: now, Node: "n1",
+		Feed: s, CA: keys.CA, Account: keys.Account, Issuer: func() string { return issuer }, Address: l.Addr().String(), Log: log, Whereto: r.whereto, Events: told{r.events, &r.lists}, OpenID: noOpenID{}, Measure: &loads{}, Audit: &r.audit, Began: now, Node: "n1",
 		Serving: NewServing(keys.CA, keys.CAKey, []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}),
 	})
 	ctx, stop := context.WithCancel(context.Background())

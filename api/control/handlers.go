@@ -77,7 +77,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		flush(w)
-		after = max(after, last)
+		after = last
 		select {
 		case <-r.Context().Done():
 			return

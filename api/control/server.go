@@ -28,7 +28,7 @@ type Worlds interface {
 // Events is where the server reads what is told to people.
 type Events interface {
 	// Told gives the events of a namespace, or of all, that were told after the one with a number, and
-	// the number of the last.
+	// the number of the last one of all namespaces, from which a watch goes on.
 	Told(namespace string, after uint64) (events []state.Event, last uint64)
 	// Changed is closed once an event was told after the one with a number.
 	Changed(after uint64) <-chan struct{}

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -19,20 +20,19 @@ type Told struct {
 	Sequence uint64
 }
 
+// namespaceOf is where an event is shown: that of what it is about.
+func namespaceOf(t *Told) string { return cmp.Or(t.Ref.Namespace, metav1.NamespaceDefault) }
+
 // object is an event as the API shows it. Its name is the same however often it is told again.
 func object(t *Told, version uint64, node string) *corev1.Event {
 	about := manifest.GVK(t.Ref)
-	namespace := t.Ref.Namespace
-	if namespace == "" {
-		namespace = metav1.NamespaceDefault
-	}
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s\x00%d", t.Ref, t.UID, t.Field, t.Type, t.Reason, t.Message, t.Component, t.First.UnixNano())
 	name := t.Ref.Name + "." + strconv.FormatUint(h.Sum64(), 16)
 	return &corev1.Event{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: name, UID: types.UID(name), ResourceVersion: strconv.FormatUint(version, 10),
+			Namespace: namespaceOf(t), Name: name, UID: types.UID(name), ResourceVersion: strconv.FormatUint(version, 10),
 			CreationTimestamp: metav1.NewTime(t.First.UTC()),
 		},
 		InvolvedObject: corev1.ObjectReference{

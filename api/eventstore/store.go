@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -10,23 +9,24 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	api "k8s.io/kubernetes/pkg/apis/core"
+
+	"writ/api/worldstore"
 )
 
 // Events are those that the node tells.
 type Events interface {
-	// List gives those that were told after the one with a number, in the order of their numbers.
-	List(after uint64) []Told
+	// List gives those that were told after the one with a number, in the order of their numbers, and the number of the
+	// last one, forgotten or not.
+	List(after uint64) (told []Told, last uint64)
 	// Changed is closed once one was told after the one with a number.
 	Changed(after uint64) <-chan struct{}
 }
 
 // Store makes storages of events.
 type Store struct {
+	worldstore.ReadOnly
 	events Events
 	node   string
 	first  uint64 // version of an event that was never told
@@ -43,57 +43,26 @@ const resource = "/events/"
 
 // Options are those of upstream's registry of Events.
 func (s *Store) Options() generic.RESTOptions {
-	config := &storagebackend.Config{Codec: legacyscheme.Codecs.LegacyCodec(api.SchemeGroupVersion)}
-	return generic.RESTOptions{
-		StorageConfig: config.ForResource(api.Resource("events")), ResourcePrefix: strings.TrimSuffix(resource, "/"),
-		Decorator: func(*storagebackend.ConfigForResource, string, func(runtime.Object) (string, error), func() runtime.Object, func() runtime.Object,
-			storage.AttrFunc, storage.IndexerFuncs, *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
-			return s, func() {}, nil
-		},
-	}
+	return worldstore.Options(api.Resource("events"), strings.TrimSuffix(resource, "/"), legacyscheme.Codecs.LegacyCodec(api.SchemeGroupVersion),
+		func(string, func() runtime.Object) storage.Interface { return s })
 }
 
 var _ storage.Interface = (*Store)(nil)
 
-var errReadOnly = errors.New("events are told by the cluster itself")
-
-// Versioner is storage.Interface's, as is what follows.
-func (s *Store) Versioner() storage.Versioner { return storage.APIObjectVersioner{} }
-
-func (s *Store) Create(context.Context, string, runtime.Object, runtime.Object, uint64) error {
-	return errReadOnly
-}
-
-func (s *Store) Delete(context.Context, string, runtime.Object, *storage.Preconditions, storage.ValidateObjectFunc, runtime.Object, storage.DeleteOptions) error {
-	return errReadOnly
-}
-
-func (s *Store) GuaranteedUpdate(context.Context, string, runtime.Object, bool, *storage.Preconditions, storage.UpdateFunc, runtime.Object) error {
-	return errReadOnly
-}
-
+// Stats is storage.Interface's, as is what follows.
 func (s *Store) Stats(context.Context) (storage.Stats, error) {
-	return storage.Stats{ObjectCount: int64(len(s.events.List(0)))}, nil
+	all, _ := s.events.List(0)
+	return storage.Stats{ObjectCount: int64(len(all))}, nil
 }
-
-func (s *Store) ReadinessCheck() error { return nil }
 
 func (s *Store) RequestWatchProgress(context.Context) error { return nil }
 
-func (s *Store) GetCurrentResourceVersion(context.Context) (uint64, error) {
-	return s.version(s.events.List(0)), nil
-}
-
-func (s *Store) EnableResourceSizeEstimation(storage.KeysFunc) error { return nil }
-
-func (s *Store) CompactRevision() int64 { return 0 }
+func (s *Store) GetCurrentResourceVersion(context.Context) (uint64, error) { return s.version(), nil }
 
 // version is that of a list of everything.
-func (s *Store) version(all []Told) uint64 {
-	if len(all) == 0 {
-		return s.first
-	}
-	return s.first + all[len(all)-1].Sequence
+func (s *Store) version() uint64 {
+	_, last := s.events.List(0)
+	return s.first + last
 }
 
 // scope is the namespace and name of a key; either may be empty.
@@ -112,17 +81,15 @@ func (s *Store) internal(t *Told) (*api.Event, error) {
 }
 
 func (s *Store) Get(_ context.Context, key string, o storage.GetOptions, into runtime.Object) error {
-	namespace, name := scope(key)
-	all := s.events.List(0)
-	for i := range all {
-		if e, err := s.internal(&all[i]); err != nil {
-			return err
-		} else if e.Namespace == namespace && e.Name == name {
-			*into.(*api.Event) = *e
-			return nil
-		}
-	}
-	if o.IgnoreNotFound {
+	all, _ := s.events.List(0)
+	found, err := s.matching(all, key, &storage.Everything)
+	switch {
+	case err != nil:
+		return err
+	case len(found) > 0:
+		*into.(*api.Event) = *found[0]
+		return nil
+	case o.IgnoreNotFound:
 		return runtime.SetZeroValue(into)
 	}
 	return storage.NewKeyNotFoundError(key, 0)
@@ -134,8 +101,8 @@ func (s *Store) GetList(_ context.Context, key string, o storage.ListOptions, in
 	if err != nil {
 		return err
 	}
-	all := s.events.List(0)
-	version := s.version(all)
+	all, last := s.events.List(0)
+	version := s.first + last
 	found, err := s.matching(all, key, &o.Predicate)
 	if err != nil {
 		return err
@@ -149,8 +116,8 @@ func (s *Store) GetList(_ context.Context, key string, o storage.ListOptions, in
 			continue
 		}
 		if limit := o.Predicate.Limit; limit > 0 && int64(len(list.Items)) == limit {
-			last := &list.Items[limit-1]
-			token, remaining, err := storage.PrepareContinueToken(path(last), resource, -1, int64(len(found)-i)+limit, true, o)
+			before := &list.Items[limit-1]
+			token, remaining, err := storage.PrepareContinueToken(path(before), resource, -1, int64(len(found)-i)+limit, true, o)
 			if err != nil {
 				return err
 			}
@@ -166,11 +133,14 @@ func (s *Store) matching(told []Told, key string, p *storage.SelectionPredicate)
 	namespace, name := scope(key)
 	var found []*api.Event
 	for i := range told {
+		if namespace != "" && namespaceOf(&told[i]) != namespace {
+			continue
+		}
 		e, err := s.internal(&told[i])
 		if err != nil {
 			return nil, err
 		}
-		if namespace != "" && e.Namespace != namespace || name != "" && e.Name != name {
+		if name != "" && e.Name != name {
 			continue
 		}
 		if ok, err := p.Matches(e); err != nil {

@@ -25,7 +25,7 @@ func (s *Store) Watch(ctx context.Context, key string, o storage.ListOptions) (w
 	if err != nil {
 		return nil, err
 	}
-	now := s.version(s.events.List(0))
+	now := s.version()
 	if version > now {
 		return nil, storage.NewTooLargeResourceVersionError(version, now, 1)
 	}
@@ -50,7 +50,7 @@ func (s *Store) Watch(ctx context.Context, key string, o storage.ListOptions) (w
 func (w *watcher) run(ctx context.Context, after uint64, bookmark bool) {
 	defer w.Close()
 	for {
-		told := w.store.events.List(after)
+		told, last := w.store.events.List(after)
 		found, err := w.store.matching(told, w.key, &w.p)
 		if err != nil {
 			w.Send(ctx, worldstore.Failed(err))
@@ -65,9 +65,7 @@ func (w *watcher) run(ctx context.Context, after uint64, bookmark bool) {
 				return
 			}
 		}
-		if len(told) > 0 {
-			after = told[len(told)-1].Sequence
-		}
+		after = last
 		if bookmark {
 			if bookmark = false; !w.Send(ctx, worldstore.Bookmark(&api.Event{}, w.store.first+after, true)) {
 				return

@@ -3,7 +3,6 @@ package worldstore
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -16,9 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
-	"k8s.io/client-go/tools/cache"
 
 	"writ/manifest"
 	"writ/state"
@@ -59,19 +55,14 @@ type Kind struct {
 
 // Options are those of one resource, for upstream's registry.
 func (s *Stores) Options(resource schema.GroupResource, kind Kind) generic.RESTOptions {
-	config := &storagebackend.Config{Codec: kind.Codec}
-	return generic.RESTOptions{
-		StorageConfig:  config.ForResource(resource),
-		ResourcePrefix: "/" + resource.String(),
-		Decorator: func(_ *storagebackend.ConfigForResource, prefix string, _ func(runtime.Object) (string, error), newItem, _ func() runtime.Object,
-			_ storage.AttrFunc, _ storage.IndexerFuncs, _ *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
-			return &store{Stores: s, kind: kind, prefix: prefix + "/", newItem: newItem}, func() {}, nil
-		},
-	}
+	return Options(resource, "/"+resource.String(), kind.Codec, func(prefix string, newItem func() runtime.Object) storage.Interface {
+		return &store{Stores: s, kind: kind, prefix: prefix + "/", newItem: newItem}
+	})
 }
 
 // store is the storage of one resource.
 type store struct {
+	ReadOnly
 	*Stores
 	kind    Kind
 	prefix  string // of keys, with a slash behind it
@@ -79,23 +70,6 @@ type store struct {
 }
 
 var _ storage.Interface = (*store)(nil)
-
-// errReadOnly is what is left of a write that nobody before has refused in better words.
-var errReadOnly = errors.New("this cluster is run from a repository: nothing is written through its API")
-
-func (s *store) Versioner() storage.Versioner { return storage.APIObjectVersioner{} }
-
-func (s *store) Create(context.Context, string, runtime.Object, runtime.Object, uint64) error {
-	return errReadOnly
-}
-
-func (s *store) Delete(context.Context, string, runtime.Object, *storage.Preconditions, storage.ValidateObjectFunc, runtime.Object, storage.DeleteOptions) error {
-	return errReadOnly
-}
-
-func (s *store) GuaranteedUpdate(context.Context, string, runtime.Object, bool, *storage.Preconditions, storage.UpdateFunc, runtime.Object) error {
-	return errReadOnly
-}
 
 func (s *store) Stats(context.Context) (storage.Stats, error) {
 	var stats storage.Stats
@@ -105,8 +79,6 @@ func (s *store) Stats(context.Context) (storage.Stats, error) {
 	return stats, nil
 }
 
-func (s *store) ReadinessCheck() error { return nil }
-
 func (s *store) RequestWatchProgress(context.Context) error {
 	s.hub.progress()
 	return nil
@@ -115,10 +87,6 @@ func (s *store) RequestWatchProgress(context.Context) error {
 func (s *store) GetCurrentResourceVersion(context.Context) (uint64, error) {
 	return uint64(s.feed.World().Revision()), nil
 }
-
-func (s *store) EnableResourceSizeEstimation(storage.KeysFunc) error { return nil }
-
-func (s *store) CompactRevision() int64 { return 0 }
 
 // key is what upstream's keys say: the namespace and name of an object, or the namespace of a list.
 func (s *store) key(key string) (namespace, name string, err error) {

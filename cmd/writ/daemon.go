@@ -180,10 +180,10 @@ func (n *node) endPods(ctx context.Context, purge bool) error {
 type told struct{ *event.Ring }
 
 func (t told) Told(namespace string, after uint64) ([]state.Event, uint64) {
-	entries := t.List(event.Filter{Namespace: namespace, After: after})
-	events, last := make([]state.Event, len(entries)), uint64(0)
+	entries, last := t.List(event.Filter{Namespace: namespace, After: after})
+	events := make([]state.Event, len(entries))
 	for i, e := range entries {
-		events[i], last = e.Event, e.Sequence
+		events[i] = e.Event
 	}
 	return events, last
 }

@@ -69,13 +69,13 @@ func (n *node) serveAPI(ctx context.Context) error {
 // toldEvents gives the API the events in its own words.
 type toldEvents struct{ *event.Ring }
 
-func (t toldEvents) List(after uint64) []eventstore.Told {
-	entries := t.Ring.List(event.Filter{After: after})
+func (t toldEvents) List(after uint64) ([]eventstore.Told, uint64) {
+	entries, last := t.Ring.List(event.Filter{After: after})
 	list := make([]eventstore.Told, len(entries))
 	for i, e := range entries {
 		list[i] = eventstore.Told{Event: e.Event, Sequence: e.Sequence}
 	}
-	return list
+	return list, last
 }
 
 // joined adds to an object of the repository where it is written and which commit changed it last.
@@ -89,7 +89,7 @@ func (n *node) joined(r *state.Record, o manifest.Object) {
 	}
 	if set := n.loop.Set(); set != nil {
 		if item, ok := set.Get(r.Ref); ok {
-			annotations[manifest.SourceAnnotation] = fmt.Sprintf("%s:%d", item.Source.Path, item.Source.Line)
+			annotations[manifest.SourceAnnotation] = item.Source.String()
 		}
 	}
 	annotations[manifest.ChangedByAnnotation] = r.Commit

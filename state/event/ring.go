@@ -154,12 +154,12 @@ func (f Filter) matches(e *entry) bool {
 		same(string(f.UID), string(e.event.UID)) && (f.Type == "" || strings.EqualFold(f.Type, e.event.Type))
 }
 
-// List is the events that a filter chooses, in the order in which they were last told.
-func (r *Ring) List(f Filter) []Entry {
+// List is the events that a filter chooses, in the order in which they were last told. last is the number of the last
+// telling of all, chosen or not, forgotten or not: a watch goes on from there.
+func (r *Ring) List(f Filter) (found []Entry, last uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(r.now())
-	var found []Entry
 	for e := r.order.Back(); e != nil; e = e.Prev() {
 		told := e.Value.(*entry)
 		if told.sequence <= f.After {
@@ -170,11 +170,11 @@ func (r *Ring) List(f Filter) []Entry {
 		}
 	}
 	slices.Reverse(found)
-	return found
+	return found, r.sequence
 }
 
 // Changed is closed once an event was told after the one with the given number, at once if it was.
-// Zero waits for the first. With List and Filter.After it makes a watch.
+// Zero waits for the first. With List, Filter.After and what List says was the last it makes a watch.
 func (r *Ring) Changed(after uint64) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -43,7 +43,7 @@ func TestRing_CountsWhatIsToldAgain(t *testing.T) {
 	other.UID = "another incarnation"
 	r.Record(other)
 	want := "Pod/shop/b Pulled x1 01:00-01:00\nPod/shop/a Pulled x2 00:00-02:00\nPod/shop/a Pulled x1 02:00-02:00\n"
-	if got := text(r.List(Filter{})); got != want {
+	if got := text(listed(r, Filter{})); got != want {
 		t.Errorf("List:\n%swant:\n%s", got, want)
 	}
 }
@@ -54,11 +54,11 @@ func TestRing_ForgetsAfterAge(t *testing.T) {
 	c.now = c.now.Add(30 * time.Minute)
 	r.Record(pulled("b"))
 	c.now = c.now.Add(31 * time.Minute)
-	if got, want := text(r.List(Filter{})), "Pod/shop/b Pulled x1 30:00-30:00\n"; got != want {
+	if got, want := text(listed(r, Filter{})), "Pod/shop/b Pulled x1 30:00-30:00\n"; got != want {
 		t.Errorf("List: %q, want %q", got, want)
 	}
 	c.now = c.now.Add(time.Hour)
-	if got := r.List(Filter{}); len(got) != 0 || r.used != 0 || len(r.known) != 0 {
+	if got := listed(r, Filter{}); len(got) != 0 || r.used != 0 || len(r.known) != 0 {
 		t.Errorf("List: %v, %d bytes used; want nothing", got, r.used)
 	}
 }
@@ -68,14 +68,14 @@ func TestRing_IsBounded(t *testing.T) {
 	for i := range 1000 {
 		r.Record(pulled(fmt.Sprint("pod-", i)))
 	}
-	list := r.List(Filter{})
+	list := listed(r, Filter{})
 	if r.used > 10<<10 || len(list) < 10 || list[len(list)-1].Ref.Name != "pod-999" {
 		t.Errorf("%d bytes, %d events, want at most %d bytes and the last events", r.used, len(list), 10<<10)
 	}
 	big := pulled("big")
 	big.Message = strings.Repeat("x", 20<<10)
 	r.Record(big)
-	if got := r.List(Filter{}); len(got) != 1 || got[0].Ref.Name != "big" {
+	if got := listed(r, Filter{}); len(got) != 1 || got[0].Ref.Name != "big" {
 		t.Errorf("List: %s; want the one event that is larger than all", text(got))
 	}
 }
@@ -102,7 +102,7 @@ func TestRing_Filter(t *testing.T) {
 		{Filter{After: 3}, ""},
 	} {
 		var got []string
-		for _, e := range r.List(c.filter) {
+		for _, e := range listed(r, c.filter) {
 			got = append(got, e.Reason)
 		}
 		if strings.Join(got, " ") != c.want {
@@ -126,7 +126,7 @@ func TestRing_Watch(t *testing.T) {
 	total := int32(0)
 	for after := uint64(0); total < tellers*each; {
 		<-r.Changed(after)
-		for _, e := range r.List(Filter{After: after}) {
+		for _, e := range listed(r, Filter{After: after}) {
 			total += e.Count - counts[e.Ref.Name]
 			counts[e.Ref.Name] = e.Count
 			after = e.Sequence
@@ -136,4 +136,36 @@ func TestRing_Watch(t *testing.T) {
 	if len(counts) != tellers*10 {
 		t.Errorf("saw %d events, want %d", len(counts), tellers*10)
 	}
+}
+
+func listed(r *Ring, f Filter) []Entry {
+	found, _ := r.List(f)
+	return found
+}
+
+// Whoever watches goes on from what List says was last, also where it was of another namespace or is forgotten: else
+// Changed would never wait again.
+func TestList_Last(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	r := NewRing(Config{Now: func() time.Time { return now }})
+	r.Record(state.Event{Ref: manifest.PodRef("shop", "a"), Reason: "Pulled"})
+	r.Record(state.Event{Ref: manifest.PodRef("other", "b"), Reason: "Pulled"})
+	waits := func(when string, last uint64) {
+		select {
+		case <-r.Changed(last):
+			t.Errorf("%s: nothing was told after %d, and a watch is woken", when, last)
+		default:
+		}
+	}
+	found, last := r.List(Filter{Namespace: "shop"})
+	if len(found) != 1 || last != 2 {
+		t.Errorf("%d events, the last of all %d", len(found), last)
+	}
+	waits("of one namespace", last)
+	now = now.Add(2 * DefaultAge)
+	found, last = r.List(Filter{})
+	if len(found) != 0 || last != 2 {
+		t.Errorf("once all are forgotten: %d events, the last %d", len(found), last)
+	}
+	waits("once all are forgotten", last)
 }
