@@ -49,6 +49,8 @@ func TestAccess_Roles(t *testing.T) {
 	objects = append(objects, configMap("web", "a", "1"), configMap("web", "b", "1"), configMap("other", "a", "1"), secret, named, mine,
 		&rbacv1.RoleBinding{ObjectMeta: meta("web", "viewers"), Subjects: subject("Group", "web"), RoleRef: roleRef("ClusterRole", "view")},
 		&rbacv1.RoleBinding{ObjectMeta: meta("web", "named"), Subjects: subject("User", "ned"), RoleRef: roleRef("Role", "one-map")},
+		&rbacv1.RoleBinding{ObjectMeta: meta("web", "admins"), Subjects: subject("User", "ada"), RoleRef: roleRef("ClusterRole", "admin")},
+		&rbacv1.RoleBinding{ObjectMeta: meta("web", "editors"), Subjects: subject("User", "eddy"), RoleRef: roleRef("ClusterRole", "edit")},
 		&rbacv1.ClusterRoleBinding{ObjectMeta: meta("", "everywhere"), Subjects: subject("User", "eve"), RoleRef: roleRef("ClusterRole", "view")})
 	for _, o := range objects {
 		r.decide(nil, put(o))
@@ -68,6 +70,11 @@ func TestAccess_Roles(t *testing.T) {
 		"who may see one object":                {get(ned, "web", "a"), true},
 		"who may see one object, of another":    {get(ned, "web", "b"), false},
 		"a viewer of everything":                {get(eve, "other", "a"), true},
+		"an admin, what a viewer may":           {get(r.client(r.as("ada")), "web", "a"), true},
+		"an admin, what an editor may":          {second(r.client(r.as("ada")).CoreV1().Secrets("web").Get(t.Context(), "key", metav1.GetOptions{})), true},
+		"an admin, what an admin may":           {second(r.client(r.as("ada")).RbacV1().Roles("web").List(t.Context(), metav1.ListOptions{})), true},
+		"an editor, what a viewer may":          {get(r.client(r.as("eddy")), "web", "a"), true},
+		"an editor, what an admin may":          {second(r.client(r.as("eddy")).RbacV1().Roles("web").List(t.Context(), metav1.ListOptions{})), false},
 		"nobody":                                {get(nobody, "web", "a"), false},
 		"a viewer, a secret":                    {second(viewer.CoreV1().Secrets("web").Get(t.Context(), "key", metav1.GetOptions{})), false},
 		"a viewer of everything, a secret":      {second(eve.CoreV1().Secrets("web").List(t.Context(), metav1.ListOptions{})), false},

@@ -11,8 +11,8 @@ import (
 )
 
 // auditTo has told, a line of JSON each in upstream's form, who read secrets, ran commands in containers or reached their
-// ports, asked for tokens or what another's token is, acted in another's name, or tried to write: who, what, from where and with which outcome, never
-// what was sent or answered.
+// ports, asked for tokens or what another's token is, or tried to write: who, in whose name, what, from where and with which outcome,
+// never what was sent or answered.
 func auditTo(c *genericapiserver.Config, out io.Writer) {
 	c.AuditBackend = auditlog.NewBackend(out, auditlog.FormatJson, auditv1.SchemeGroupVersion)
 	c.AuditPolicyRuleEvaluator = policy.NewPolicyRuleEvaluator(&audit.Policy{

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"sync"
 
-	restful "github.com/emicklei/go-restful/v3"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/mux"
@@ -40,13 +39,9 @@ func (d documents) install(h *genericapiserver.APIServerHandler) {
 	h.NonGoRestfulMux.Handle("/openapi/v2", later(func(m *mux.PathRecorderMux) {
 		routes.OpenAPI{Config: d.v2}.InstallV2(container, m)
 	}))
-	v3 := later(func(m *mux.PathRecorderMux) { d.installV3(container, m) })
+	v3 := later(func(m *mux.PathRecorderMux) { routes.OpenAPI{V3Config: d.v3}.InstallV3(container, m) })
 	h.NonGoRestfulMux.Handle("/openapi/v3", v3)
 	h.NonGoRestfulMux.HandlePrefix("/openapi/v3/", v3)
-}
-
-func (d documents) installV3(container *restful.Container, m *mux.PathRecorderMux) {
-	routes.OpenAPI{V3Config: d.v3}.InstallV3(container, m)
 }
 
 // later is a handler that is made when it is first asked.

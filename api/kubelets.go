@@ -21,7 +21,7 @@ type kubelets struct {
 // kubelets starts that of this node, until ctx ends.
 func (s *Server) kubelets(ctx context.Context) client.ConnectionInfoGetter {
 	local := kubelet.NewLocal()
-	server := &http.Server{Handler: kubelet.Handler(s.cfg.Containers, s.cfg.Log), ReadHeaderTimeout: headerTime}
+	server := &http.Server{Handler: kubelet.Handler(s.cfg.Containers), ReadHeaderTimeout: headerTime}
 	go func() { _ = server.Serve(local) }()
 	context.AfterFunc(ctx, func() { server.Close() })
 	return &kubelets{s.cfg.Node, local.Transport()}

@@ -16,17 +16,6 @@ type OpenID interface {
 
 // installOpenID serves them to who may read them.
 func installOpenID(h *genericapiserver.APIServerHandler, o OpenID) {
-	serve := func(path, kind string, read func() ([]byte, error)) {
-		h.NonGoRestfulMux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			data, err := read()
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
-			w.Header().Set("Content-Type", kind)
-			_, _ = w.Write(data)
-		})
-	}
-	serve(control.PathJWKS, "application/jwk-set+json", o.TokenKeys)
-	serve(control.PathDiscovery, "application/json", o.TokenIssuer)
+	h.NonGoRestfulMux.HandleFunc(control.PathJWKS, func(w http.ResponseWriter, _ *http.Request) { control.ServeKeys(w, o.TokenKeys) })
+	h.NonGoRestfulMux.HandleFunc(control.PathDiscovery, func(w http.ResponseWriter, _ *http.Request) { control.ServeIssuer(w, o.TokenIssuer) })
 }

@@ -25,7 +25,6 @@ import (
 // Place is where the objects of the cluster are written.
 type Place struct {
 	Repository, Branch string
-	Commit             string // adopted, empty before the first
 	// Source is where an object is written, false if it is not.
 	Source func(manifest.Ref) (manifest.Source, bool)
 }
@@ -142,7 +141,7 @@ func (p Place) find(w *state.World, ref manifest.Ref) found {
 	for range deepest {
 		record := w.Get(f.ref)
 		if source, ok := p.Source(f.ref); ok {
-			f.said += fmt.Sprintf("%s is at %s", words(f.ref), at(source))
+			f.said += fmt.Sprintf("%s is at %s", words(f.ref), source)
 			if record != nil {
 				f.commit = record.Commit
 				f.said += fmt.Sprintf(" (commit %s)", short(record.Commit))
@@ -171,8 +170,6 @@ func words(ref manifest.Ref) string {
 	}
 	return ref.Kind + " " + ref.Namespace + "/" + ref.Name
 }
-
-func at(s manifest.Source) string { return fmt.Sprintf("%s:%d", s.Path, s.Line) }
 
 func short(commit string) string {
 	const digits = 7

@@ -105,7 +105,7 @@ func newRig(t testing.TB) *rig {
 
 // whereto has the Deployments of namespace "written" written in one file, at a line for each letter of the name.
 func (r *rig) whereto() Place {
-	return Place{Repository: "https://git.example/shop.git", Branch: "main", Commit: "0123456789abcdef", Source: func(ref manifest.Ref) (manifest.Source, bool) {
+	return Place{Repository: "https://git.example/shop.git", Branch: "main", Source: func(ref manifest.Ref) (manifest.Source, bool) {
 		return manifest.Source{Path: "shop/all.yaml", Line: len(ref.Name)}, ref.Namespace == "written" && ref.Kind == "Deployment"
 	}}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -57,7 +58,7 @@ func rangesOf(v state.View) (Ranges, error) {
 // answered are the addresses of Services that the node answers itself, for its pods only.
 func (r *Ranges) answered() []netip.Addr { return []netip.Addr{r.DNS, r.API} }
 
-func (r *Ranges) answers(a netip.Addr) bool { return a == r.DNS || a == r.API }
+func (r *Ranges) answers(a netip.Addr) bool { return slices.Contains(r.answered(), a) }
 
 // nodeRange is this node's part of the pods' range, which its Node says. A node that is not in the
 // cluster has no pods but those that are going, with addresses anywhere in the range: it counts as all.

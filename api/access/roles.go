@@ -92,21 +92,26 @@ func (r *roles) GetClusterRole(_ context.Context, name string) (*rbacv1.ClusterR
 		return role, nil
 	}
 	aggregated := *role
-	aggregated.Rules = r.aggregate(w, role)
+	aggregated.Rules = aggregate(role, r.all(w), map[string]bool{})
 	return &aggregated, nil
 }
 
-// aggregate are the rules of all ClusterRoles that a rule of aggregation selects.
-func (r *roles) aggregate(w *state.World, role *rbacv1.ClusterRole) []rbacv1.PolicyRule {
+// aggregate are the rules of all ClusterRoles that a ClusterRole's rule of aggregation selects, of those that aggregate
+// others themselves, too: admin takes in edit, which takes in view. Each is taken once.
+func aggregate(role *rbacv1.ClusterRole, all []*rbacv1.ClusterRole, taken map[string]bool) []rbacv1.PolicyRule {
+	taken[role.Name] = true
+	if role.AggregationRule == nil {
+		return role.Rules
+	}
 	var rules []rbacv1.PolicyRule
-	for _, s := range role.AggregationRule.ClusterRoleSelectors {
-		selector, err := metav1.LabelSelectorAsSelector(&s)
+	for i := range role.AggregationRule.ClusterRoleSelectors {
+		selector, err := metav1.LabelSelectorAsSelector(&role.AggregationRule.ClusterRoleSelectors[i])
 		if err != nil {
 			continue // refused when it is read
 		}
-		for _, other := range r.all(w) {
-			if other.Name != role.Name && other.AggregationRule == nil && selector.Matches(labels.Set(other.Labels)) {
-				rules = append(rules, other.Rules...)
+		for _, other := range all {
+			if !taken[other.Name] && selector.Matches(labels.Set(other.Labels)) {
+				rules = append(rules, aggregate(other, all, taken)...)
 			}
 		}
 	}

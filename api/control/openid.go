@@ -9,13 +9,21 @@ const (
 )
 
 // jwks gives the public keys (RFC 7517).
-func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
-	document(w, "application/jwk-set+json", s.daemon.TokenKeys)
-}
+func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) { ServeKeys(w, s.daemon.TokenKeys) }
 
 // discovery describes the issuer (OpenID Connect Discovery 1.0).
 func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
-	document(w, "application/json", s.daemon.TokenIssuer)
+	ServeIssuer(w, s.daemon.TokenIssuer)
+}
+
+// ServeKeys answers with a JSON Web Key Set.
+func ServeKeys(w http.ResponseWriter, read func() ([]byte, error)) {
+	document(w, "application/jwk-set+json", read)
+}
+
+// ServeIssuer answers with a document of OpenID Connect Discovery.
+func ServeIssuer(w http.ResponseWriter, read func() ([]byte, error)) {
+	document(w, "application/json", read)
 }
 
 func document(w http.ResponseWriter, kind string, make func() ([]byte, error)) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -14,6 +13,8 @@ import (
 	"k8s.io/cri-streaming/pkg/streaming/portforward"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 	utilexec "k8s.io/utils/exec"
+
+	"writ/api/control"
 )
 
 // LogQuery is which part of a container's log is wanted.
@@ -33,7 +34,7 @@ type ExecQuery struct {
 }
 
 // Size of a terminal in characters.
-type Size struct{ Width, Height uint16 }
+type Size = control.Size
 
 // Streams are those of a command. Those that are not wanted are nil.
 type Streams struct {
@@ -58,8 +59,8 @@ const (
 )
 
 // Handler answers.
-func Handler(c Containers, log *slog.Logger) http.Handler {
-	h := &handler{c, log}
+func Handler(c Containers) http.Handler {
+	h := &handler{c}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", h.logs)
 	mux.HandleFunc("/exec/{namespace}/{pod}/{container}", h.exec)
@@ -69,10 +70,7 @@ func Handler(c Containers, log *slog.Logger) http.Handler {
 	return mux
 }
 
-type handler struct {
-	containers Containers
-	log        *slog.Logger
-}
+type handler struct{ containers Containers }
 
 func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
@@ -239,7 +237,7 @@ func sizes(ctx context.Context, from <-chan remotecommand.TerminalSize) <-chan S
 					return
 				}
 				select {
-				case to <- Size{size.Width, size.Height}:
+				case to <- Size{Width: size.Width, Height: size.Height}:
 				case <-ctx.Done():
 					return
 				}

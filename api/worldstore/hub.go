@@ -98,6 +98,11 @@ func (h *hub) run() {
 // end stops the hub; the lock is held.
 func (h *hub) end() {
 	h.running, h.world = false, nil
+	h.dropAll()
+}
+
+// dropAll is leave of everybody, with the lock held.
+func (h *hub) dropAll() {
 	for _, of := range h.watchers {
 		for w := range of {
 			h.drop(w)
@@ -112,11 +117,7 @@ func (h *hub) step() {
 	changes, now, ok := h.feed.Since(h.world.Revision())
 	h.world = now
 	if !ok { // more happened at once than the feed keeps: they list again
-		for _, of := range h.watchers {
-			for w := range of {
-				h.drop(w)
-			}
-		}
+		h.dropAll()
 		return
 	}
 	for i := range changes {

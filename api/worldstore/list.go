@@ -171,9 +171,14 @@ func (s *store) take(ctx context.Context, records iter.Seq[*state.Record], p *st
 	return nil, false, nil
 }
 
+// labelled says whether a predicate may want a record, before it is copied.
+func labelled(r *state.Record, p *storage.SelectionPredicate) bool {
+	return p.Label == nil || p.Label.Empty() || p.Label.Matches(labels.Set(r.Object.GetLabels()))
+}
+
 // match puts a record into a list if the predicate wants it.
 func (s *store) match(r *state.Record, p *storage.SelectionPredicate, items *items) error {
-	if p.Label != nil && !p.Label.Empty() && !p.Label.Matches(labels.Set(r.Object.GetLabels())) { // before it is copied
+	if !labelled(r, p) {
 		return nil
 	}
 	object, err := s.internal(r)

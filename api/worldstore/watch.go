@@ -115,8 +115,8 @@ func (w *watcher) initial(ctx context.Context, world *state.World) bool {
 		r := world.Get(manifest.Ref{Group: w.store.kind.Group, Kind: w.store.kind.Kind, Namespace: w.namespace, Name: w.name})
 		return r == nil || w.added(ctx, r)
 	}
-	for r := range world.List(w.store.kind.Group, w.store.kind.Kind, w.namespace) {
-		if !w.added(ctx, r) {
+	for r := range w.store.candidates(world, w.namespace, &w.predicate) {
+		if labelled(r, &w.predicate) && !w.added(ctx, r) {
 			return false
 		}
 	}

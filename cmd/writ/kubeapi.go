@@ -112,7 +112,7 @@ func (n *node) whereto() api.Place {
 	if place == nil {
 		place = func(manifest.Ref) (manifest.Source, bool) { return manifest.Source{}, false }
 	}
-	return api.Place{Repository: source.URL, Branch: adopted.Branch, Commit: adopted.Commit, Source: place}
+	return api.Place{Repository: source.URL, Branch: adopted.Branch, Source: place}
 }
 
 // Kubeconfig makes a user's configuration of kubectl.

@@ -21,35 +21,14 @@ func (c kubeletContainers) Logs(ctx context.Context, q kubelet.LogQuery, out io.
 }
 
 func (c kubeletContainers) Exec(ctx context.Context, q kubelet.ExecQuery, s kubelet.Streams) (int, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	o := noderuntime.ExecOptions{
 		Namespace: q.Namespace, Pod: q.Pod, Container: q.Container, Command: q.Command, TTY: q.Terminal,
-		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Resize: sizes(ctx, s.Resize),
+		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Resize: s.Resize,
 	}
 	if q.Attach {
 		return c.n.runtime.Attach(ctx, o)
 	}
 	return c.n.runtime.Exec(ctx, o)
-}
-
-// sizes passes a terminal's sizes on until ctx ends.
-func sizes(ctx context.Context, from <-chan kubelet.Size) <-chan noderuntime.Size {
-	if from == nil {
-		return nil
-	}
-	to := make(chan noderuntime.Size)
-	go func() {
-		defer close(to)
-		for size := range from {
-			select {
-			case to <- noderuntime.Size{Width: size.Width, Height: size.Height}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return to
 }
 
 func (c kubeletContainers) Dial(ctx context.Context, namespace, pod string, port uint16) (net.Conn, error) {
