@@ -32,7 +32,7 @@ import (
 
 // core is the legacy group. Upstream's own way to make it starts controllers that allocate addresses, which here
 // reconcile does.
-func core(o generic.RESTOptionsGetter, kubelets client.ConnectionInfoGetter, transport http.RoundTripper, authz authorizer.Authorizer, signer serviceaccount.TokenGenerator, audiences authenticator.Audiences) (*genericapiserver.APIGroupInfo, error) {
+func core(o generic.RESTOptionsGetter, of settings, kubelets client.ConnectionInfoGetter, transport http.RoundTripper, authz authorizer.Authorizer, signer serviceaccount.TokenGenerator, audiences authenticator.Audiences) (*genericapiserver.APIGroupInfo, error) {
 	info, err := (&corerest.GenericConfig{}).NewRESTStorage(enabled(), o)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func core(o generic.RESTOptionsGetter, kubelets client.ConnectionInfoGetter, tra
 	}
 	add("serviceaccounts", accounts, nil)
 	add("serviceaccounts/token", accounts.Token, nil)
-	services, e := newServices(o, endpoints, pods.Pod, transport)
+	services, e := newServices(o, of, endpoints, pods.Pod, transport)
 	if e != nil {
 		return nil, e
 	}
@@ -106,8 +106,8 @@ type services struct{ rest, status, proxy rest.Storage }
 
 // newServices makes the registry of Services. What it allocates for a write that is only tried comes from allocators of its own,
 // which remember nothing.
-func newServices(o generic.RESTOptionsGetter, endpoints servicestore.EndpointsStorage, pods servicestore.PodStorage, transport http.RoundTripper) (services, error) {
-	_, cidr, err := net.ParseCIDR("10.96.0.0/12")
+func newServices(o generic.RESTOptionsGetter, of settings, endpoints servicestore.EndpointsStorage, pods servicestore.PodStorage, transport http.RoundTripper) (services, error) {
+	_, cidr, err := net.ParseCIDR(of.services)
 	if err != nil {
 		return services{}, err
 	}
@@ -115,7 +115,11 @@ func newServices(o generic.RESTOptionsGetter, endpoints servicestore.EndpointsSt
 	if err != nil {
 		return services{}, err
 	}
-	ports, err := portallocator.NewInMemory(*utilnet.ParsePortRangeOrDie("30000-32767"))
+	nodePorts, err := utilnet.ParsePortRange(of.nodePorts)
+	if err != nil {
+		return services{}, err
+	}
+	ports, err := portallocator.NewInMemory(*nodePorts)
 	if err != nil {
 		return services{}, err
 	}

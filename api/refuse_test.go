@@ -170,3 +170,29 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("the World was at %s and is at %s", before, after)
 	}
 }
+
+// Who asks before the first commit is answered, and after it for what that says of the cluster's addresses.
+func TestDryRun_OfTheAdoptedRanges(t *testing.T) {
+	r := newRig(t)
+	try := func(ip string) error {
+		return second(r.admin().CoreV1().Services("web").Create(t.Context(), &corev1.Service{
+			ObjectMeta: meta("", "new"), Spec: corev1.ServiceSpec{ClusterIP: ip, Ports: []corev1.ServicePort{{Port: 80}}},
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}))
+	}
+	if err := try("10.96.0.77"); err != nil {
+		t.Errorf("of the default range: %v", err)
+	}
+	settings := manifest.DefaultSettings()
+	settings.Spec.ServiceCIDR = "10.50.0.0/16"
+	if _, err := r.store.Propose(t.Context(), state.Batch{
+		Writer: state.WriterReconcile, Base: r.store.World().Revision(), Now: now, Adopt: &state.Adoption{Commit: "0123456789abcdef", Settings: settings},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := try("10.50.0.77"); err != nil {
+		t.Errorf("of the adopted range: %v", err)
+	}
+	if err := try("10.96.0.77"); !apierrors.IsInvalid(err) {
+		t.Errorf("of the range that was: %v", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -27,6 +28,7 @@ import (
 	"writ/api/kubelet"
 	"writ/api/resourcemetrics"
 	"writ/api/worldstore"
+	"writ/manifest"
 )
 
 // Config is what a Server stands on.
@@ -56,8 +58,26 @@ type Server struct {
 	cfg Config
 	ctx context.Context // of what runs beside the requests
 
-	make    sync.Once
+	mu   sync.Mutex // of making it
+	made atomic.Pointer[made]
+}
+
+// made is what answers, for settings of the cluster. They are fixed at the first adoption, but who asks before it is answered, too.
+type made struct {
+	of      settings
 	handler http.Handler
+	stop    context.CancelFunc // of what runs beside it
+}
+
+// settings are those of writ.yaml that what answers is made for.
+type settings struct{ issuer, services, nodePorts string }
+
+func (s *Server) settings() settings {
+	spec := s.cfg.Feed.World().Adopted().Settings.Spec
+	if spec.ServiceCIDR == "" { // nothing is adopted
+		spec = manifest.DefaultSettings().Spec
+	}
+	return settings{s.cfg.Issuer(), spec.ServiceCIDR, spec.NodePorts}
 }
 
 // Bounds of a connection.
@@ -105,18 +125,39 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.make.Do(func() {
-		began := time.Now()
-		s.handler = http.HandlerFunc(broken) // also if making it panics
-		handler, err := s.build(s.ctx)
-		if err != nil {
-			s.cfg.Log.Error("the API cannot be served", "err", err)
-			return
+	of := s.settings()
+	m := s.made.Load()
+	if m == nil || m.of != of {
+		m = s.remake(of)
+	}
+	m.handler.ServeHTTP(w, r)
+}
+
+// remake makes what answers for settings, and ends what was made for others.
+func (s *Server) remake(of settings) *made {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.made.Load()
+	if old != nil && old.of == of {
+		return old
+	}
+	began := time.Now()
+	ctx, stop := context.WithCancel(s.ctx)
+	m := &made{of, http.HandlerFunc(broken), stop}
+	defer func() { // also if making it panics
+		s.made.Store(m)
+		if old != nil {
+			old.stop()
 		}
-		s.handler = handler
-		s.cfg.Log.Debug("the API is ready", "took", time.Since(began))
-	})
-	s.handler.ServeHTTP(w, r)
+	}()
+	handler, err := s.build(ctx, of)
+	if err != nil {
+		s.cfg.Log.Error("the API cannot be served", "err", err)
+		return m
+	}
+	m.handler = handler
+	s.cfg.Log.Debug("the API is ready", "took", time.Since(began))
+	return m
 }
 
 func broken(w http.ResponseWriter, _ *http.Request) {
@@ -124,7 +165,7 @@ func broken(w http.ResponseWriter, _ *http.Request) {
 }
 
 // build makes what answers. What runs beside it ends with ctx.
-func (s *Server) build(ctx context.Context) (http.Handler, error) {
+func (s *Server) build(ctx context.Context, of settings) (http.Handler, error) {
 	rules := access.NewRBAC(s.cfg.Feed)
 	authz, err := access.NewAuthorizer(rules)
 	if err != nil {
@@ -134,16 +175,15 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	c.EffectiveVersion = version{compatibility.NewEffectiveVersionFromString(kubernetesMinor, kubernetesMinor, kubernetesMinor)}
 	c.ExternalAddress = s.cfg.Address
 	c.LoopbackClientConfig = &restclient.Config{Host: "https://" + s.cfg.Address} // of hooks that nothing here has
-	issuer := s.cfg.Issuer()
-	tokens, err := access.NewTokens(s.cfg.Feed, &s.cfg.Account.PublicKey, issuer)
+	tokens, err := access.NewTokens(s.cfg.Feed, &s.cfg.Account.PublicKey, of.issuer)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	signer, err := serviceaccount.JWTTokenGenerator(issuer, s.cfg.Account)
+	signer, err := serviceaccount.JWTTokenGenerator(of.issuer, s.cfg.Account)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	c.Authentication.APIAudiences = authenticator.Audiences{issuer}
+	c.Authentication.APIAudiences = authenticator.Audiences{of.issuer}
 	c.Authentication.Authenticator = access.NewAuthenticator(s.cfg.CA, tokens)
 	c.Authorization.Authorizer = authz
 	c.RuleResolver = rules
@@ -162,7 +202,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	legacy, err := core(o, s.kubelets(ctx), http.DefaultTransport, authz, signer, c.Authentication.APIAudiences)
+	legacy, err := core(o, of, s.kubelets(ctx), http.DefaultTransport, authz, signer, c.Authentication.APIAudiences)
 	if err != nil {
 		return nil, fmt.Errorf("api: core: %w", err)
 	}

@@ -135,7 +135,7 @@ func (l *loader) settings() (Cluster, error) {
 	name := path.Join(l.Folder, settingsFile)
 	data, err := l.readFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return defaultSettings(), nil
+		return DefaultSettings(), nil
 	}
 	if err != nil || data == nil {
 		return Cluster{}, err

@@ -20,8 +20,8 @@ const (
 	settingsKind    = "Cluster"
 )
 
-// defaultSettings is the writ.yaml of a tree that has none.
-func defaultSettings() Cluster {
+// DefaultSettings is the writ.yaml of a tree that has none.
+func DefaultSettings() Cluster {
 	var c Cluster
 	c.APIVersion, c.Kind = settingsVersion, settingsKind
 	c.fill()
@@ -61,11 +61,11 @@ func (r reader) settings(data []byte) Cluster {
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if what := checkText(data); what != "" {
 		r.unreadable(0, what)
-		return defaultSettings()
+		return DefaultSettings()
 	}
 	chunks := splitYAML(data)
 	if len(chunks) == 0 || r.tooLong(chunks[0]) {
-		return defaultSettings()
+		return DefaultSettings()
 	}
 	if len(chunks) > 1 {
 		r.unreadable(chunks[1].line, "holds more than one document")
@@ -76,7 +76,7 @@ func (r reader) settings(data []byte) Cluster {
 		r.unreadable(chunks[0].line+max(p.line-1, 0), p.what)
 	}
 	if converted == nil {
-		return defaultSettings()
+		return DefaultSettings()
 	}
 	at := func(field string) func() int { return func() int { return loc.line(field) } }
 	var settings Cluster
@@ -89,7 +89,7 @@ func (r reader) settings(data []byte) Cluster {
 		if len(r.mistakes) == 0 {
 			r.report(Ref{}, loc.begin, strings.TrimPrefix(err.Error(), "json: "))
 		}
-		return defaultSettings()
+		return DefaultSettings()
 	}
 	if settings.APIVersion != settingsVersion || settings.Kind != settingsKind {
 		r.report(Ref{}, loc.begin, fmt.Sprintf("must have apiVersion: %s and kind: %s", settingsVersion, settingsKind))
